@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Counts of what the kernel did for the calling thread. The counters are rows of counters.def. */
+#ifndef FAULTLINE_COUNTER_H
+#define FAULTLINE_COUNTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "target.h"
+
+enum counter_id {
+#define COUNTER(name, unit, direction, exactness, source, event, doc) COUNTER_##name,
+#include "counters.def"
+#undef COUNTER
+    COUNTER_COUNT
+};
+
+enum counter_direction { COUNTER_LESS, COUNTER_NEITHER };
+enum counter_exactness { COUNTER_EXACT, COUNTER_TIMED };
+
+struct counter {
+    const char *name, *unit, *doc, *source, *event;
+    enum counter_direction direction;
+    enum counter_exactness exactness;
+};
+
+extern const struct counter counter_table[COUNTER_COUNT];
+
+/* One reading, or a difference of two. UINT64_MAX: unknown here. */
+struct counts {
+    uint64_t values[COUNTER_COUNT];
+};
+
+/* Descriptors of the calling thread's own sources, opened before anything is counted. */
+struct counter_sources {
+    int io, schedstat;           /* -1 when not to be had */
+    const struct target *target; /* for the device; NULL: none */
+};
+
+/* Opens what there is to open for the calling thread; close with counter_close. Never fails: what is missing is
+ * unknown. */
+void counter_open(struct counter_sources *sources, const struct target *target);
+void counter_close(struct counter_sources *sources);
+
+/*
+ * Readings around the counted work. The faults and switches are read closest to it, so that reading the other sources
+ * is not counted.
+ */
+void counter_read_before(const struct counter_sources *sources, struct counts *counts);
+void counter_read_after(const struct counter_sources *sources, struct counts *counts);
+
+/* after - before, into `after`; unknown where either is. */
+void counter_subtract(struct counts *after, const struct counts *before);
+
+/* Adds what another worker counted. */
+void counter_add(struct counts *into, const struct counts *from);
+
+#endif

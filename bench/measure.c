@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "measure_parts.h"
+#include "rounds.h"
+
+enum {
+    SAME_OPS_WITHIN = 4, /* arms this close in cost share their number of operations */
+    WARMUP_ROUNDS = 5,
+    VOIDED_SHARE = 10, /* when more than one round in 10 is void, the arms that voided them have failed … */
+    VOIDED_FEW = 1,    /* … unless it is a single one, as it can be where rounds are few */
+};
+#define BATCH_MAX_NS (500 * US) /* longer operations are batches of their own */
+#define PROBE_NS (50 * US)      /* calibration believes a time only from here on */
+#define WARMUP_NS (20 * MS)
+#define LONG_BATCH_NS (5 * MS)
+
+static int median_compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static uint64_t median(uint64_t *values, unsigned count)
+{
+    qsort(values, count, sizeof *values, median_compare);
+    return values[count / 2];
+}
+
+/* Median time of three batches; 0 when the arm failed. */
+static uint64_t batch_probe(struct bench *bench, unsigned a, uint64_t blocks)
+{
+    uint64_t times[3];
+    const char *fault;
+    for (unsigned i = 0; i < 3; i++)
+        if (batch_run(bench, a, blocks, &times[i], &fault))
+            return 0;
+    uint64_t middle = median(times, 3);
+    return middle ? middle : 1;
+}
+
+/* Blocks that make a batch of about batch_time; 0 when the arm failed. */
+static uint64_t calibrate_arm(struct bench *bench, unsigned a, uint64_t granule, uint64_t limit)
+{
+    uint64_t grid = bench->request->clock.grid_ns, empty = bench->request->empty_batch_ns;
+    uint64_t floor = 1000 * (grid > empty ? grid : empty), aim = bench->cell->params.batch_time;
+    aim = aim > floor ? aim : floor;
+    uint64_t blocks = granule, ns = batch_probe(bench, a, blocks);
+    while (ns && ns < PROBE_NS && blocks * 2 <= limit) {
+        blocks *= 2;
+        ns = batch_probe(bench, a, blocks);
+    }
+    if (ns == 0)
+        return 0;
+    double wanted = (double)aim * (double)blocks / (double)ns;
+    if ((double)ns / (double)blocks * (double)granule >= (double)BATCH_MAX_NS)
+        return granule;
+    uint64_t granules = (uint64_t)(wanted / (double)granule + 0.5);
+    granules = granules ? granules : 1;
+    return granules * granule < limit ? granules * granule : limit;
+}
+
+/* Granule and limit that all healthy arms can share. */
+static void common_step(const struct bench *bench, uint64_t *granule, uint64_t *limit)
+{
+    *granule = 1;
+    *limit = UINT64_MAX;
+    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+        uint64_t own = arm_granule(bench, a), own_limit = arm_limit(bench, a);
+        if (own % *granule == 0)
+            *granule = own;
+        if (own_limit < *limit)
+            *limit = own_limit;
+    }
+    *limit = *limit / *granule * *granule;
+    *limit = *limit ? *limit : *granule;
+}
+
+/* What an earlier trial of the cell has calibrated is kept; an arm that had no figure then gets one now. */
+static void take_calibration(struct bench *bench)
+{
+    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+        struct arm_result *arm = &bench->result->arms[a];
+        arm->ops = bench->request->ops[a];
+        if (arm->ops == 0 && arm_ok(bench, a))
+            arm->ops = calibrate_arm(bench, a, arm_granule(bench, a), arm_limit(bench, a)) /
+                       params_blocks_per_op(&bench->cell->arms[a].params);
+    }
+}
+
+/* Operations per batch of every arm: the baseline's where the costs are close, else the arm's own. */
+static void calibrate(struct bench *bench)
+{
+    uint64_t granule, limit, shared = 0, base_ns = 0;
+    if (bench->request->ops) {
+        take_calibration(bench);
+        return;
+    }
+    common_step(bench, &granule, &limit);
+    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+        const struct params *params = &bench->cell->arms[a].params;
+        uint64_t per_op = params_blocks_per_op(params), blocks = shared;
+        if (!arm_ok(bench, a))
+            continue;
+        if (shared == 0) {
+            blocks = shared = calibrate_arm(bench, a, granule, limit);
+            base_ns = shared ? batch_probe(bench, a, shared) : 0;
+        } else {
+            bool fits = shared % arm_granule(bench, a) == 0 && shared <= arm_limit(bench, a);
+            uint64_t ns = fits ? batch_probe(bench, a, shared) : 0;
+            if (!fits || ns > SAME_OPS_WITHIN * base_ns || ns * SAME_OPS_WITHIN < base_ns)
+                blocks = arm_ok(bench, a) ? calibrate_arm(bench, a, arm_granule(bench, a), arm_limit(bench, a)) : 0;
+        }
+        bench->result->arms[a].ops = blocks / per_op;
+    }
+}
+
+static uint64_t arm_blocks(const struct bench *bench, unsigned a)
+{
+    return bench->result->arms[a].ops * params_blocks_per_op(&bench->cell->arms[a].params);
+}
+
+/* One round; with `round` below 0 it is not kept. Sum of the batch times. */
+static uint64_t round_run(struct bench *bench, struct rounds *rounds, int round)
+{
+    struct cell_result *result = bench->result;
+    unsigned order[ARMS_MAX], workers = crew_size(bench->crew);
+    uint64_t sum = 0;
+    rounds_next(rounds, order);
+    for (unsigned slot = 0; slot < bench->cell->arm_count; slot++) {
+        unsigned a = order[slot];
+        struct arm_result *arm = &result->arms[a];
+        uint64_t ns = 0;
+        const char *fault = NULL;
+        if (!arm_ok(bench, a) || batch_run(bench, a, arm_blocks(bench, a), &ns, &fault))
+            continue;
+        sum += ns;
+        if (fault)
+            batch_mend(bench);
+        if (round < 0)
+            continue;
+        if (fault && !result->voided[round]) {
+            result->voided[round] = fault;
+            result->voided_by[round] = a;
+        }
+        arm->batch_ns[round] = ns;
+        arm->order[round] = slot;
+        for (unsigned w = 0; w < workers; w++) {
+            const struct work_answer *answer = crew_answer(bench->crew, w);
+            arm->cpus |= UINT64_C(1) << (answer->cpu < 63 ? answer->cpu : 63);
+            if (arm->worker_ns)
+                arm->worker_ns[w * ROUNDS_MAX + (unsigned)round] = answer->finish_ns - answer->start_ns;
+        }
+    }
+    return sum;
+}
+
+/* Fixed warm-up: at least five rounds and 20 ms; one block of rounds when batches are long. Returns mean ns of a batch.
+ */
+static uint64_t warm_up(struct bench *bench, struct rounds *rounds)
+{
+    unsigned count = bench->cell->arm_count, done = 0;
+    uint64_t total = 0, begin = clock_now_ns(), longest = 0;
+    while (done < WARMUP_ROUNDS || clock_now_ns() - begin < WARMUP_NS) {
+        uint64_t sum = round_run(bench, rounds, -1);
+        longest = sum / count > longest ? sum / count : longest;
+        total += sum;
+        done++;
+        if (longest > LONG_BATCH_NS && done >= count)
+            break;
+    }
+    bench->result->warmup_rounds = done;
+    return total / done / count;
+}
+
+static unsigned round_count(const struct bench *bench, uint64_t batch_ns)
+{
+    unsigned count = bench->cell->arm_count;
+    if (bench->request->rounds)
+        return bench->request->rounds < ROUNDS_MAX ? bench->request->rounds : ROUNDS_MAX;
+    uint64_t rounds = bench->cell->params.arm_time / (batch_ns ? batch_ns : 1);
+    rounds = rounds < ROUNDS_MAX ? rounds : ROUNDS_MAX;
+    /* Whole blocks: an odd number of arms is balanced over two squares, and gets both where there is time for them. */
+    unsigned block = count % 2 && rounds >= 2 * (uint64_t)count ? 2 * count : count;
+    rounds = (rounds + block / 2) / block * block;
+    while (rounds > ROUNDS_MAX)
+        rounds -= block;
+    return rounds < count ? count : (unsigned)rounds;
+}
+
+static int timed_rounds(struct bench *bench, struct err *err)
+{
+    struct rounds rounds;
+    struct turn turn = bench->request->turn;
+    struct counter_sources sources;
+    struct covariates before;
+    unsigned count = bench->cell->arm_count;
+    rounds_begin(&rounds, count, random_derive(bench->request->seed, 'r'));
+    bench->result->rounds = round_count(bench, warm_up(bench, &rounds));
+    rounds_begin(&rounds, count, random_derive(bench->request->seed, 'R'));
+    counter_open(&sources, NULL);
+    covariates_read(&sources, &before);
+    int rc = 0;
+    for (unsigned r = 0; r < bench->result->rounds && rc == 0; r++) {
+        rc = turn_take(&turn, err);
+        if (rc == 0 && turn.read_fd >= 0) { /* the other side has had the caches meanwhile */
+            const char *fault;
+            uint64_t ns;
+            batch_run(bench, 0, arm_blocks(bench, 0), &ns, &fault);
+        }
+        if (rc == 0)
+            round_run(bench, &rounds, (int)r);
+        if (rc == 0 && turn_give(&turn, err) && r + 1 < bench->result->rounds)
+            rc = -EPIPE;
+    }
+    covariates_read(&sources, &bench->result->covariates);
+    covariates_subtract(&bench->result->covariates, &before);
+    counter_close(&sources);
+    return rc;
+}
+
+static void judge_voids(struct bench *bench)
+{
+    struct cell_result *result = bench->result;
+    unsigned by[ARMS_MAX] = {0}, total = 0;
+    const char *why[ARMS_MAX] = {NULL};
+    for (unsigned r = 0; r < result->rounds; r++)
+        if (result->voided[r]) {
+            by[result->voided_by[r]]++;
+            why[result->voided_by[r]] = result->voided[r];
+            total++;
+        }
+    for (unsigned a = 0; a < result->arm_count; a++) {
+        bool many = by[a] && total > VOIDED_FEW && total * VOIDED_SHARE > result->rounds;
+        if (arm_ok(bench, a) && (many || (by[a] && total == result->rounds))) {
+            result->arms[a].status = ARM_FAILED;
+            snprintf(result->arms[a].reason, sizeof result->arms[a].reason, "%u of %u rounds are void: %s", by[a],
+                     result->rounds, why[a]);
+        }
+    }
+}
+
+static int lists_make(struct bench *bench, struct err *err)
+{
+    unsigned count = bench->cell->arm_count, of[ARMS_MAX];
+    for (unsigned a = 0; a < count; a++) {
+        const struct params *params = &bench->cell->arms[a].params;
+        of[a] = bench->list_count;
+        for (unsigned b = 0; b < a; b++)
+            if (bench->cell->arms[b].params.block_bytes == params->block_bytes)
+                of[a] = of[b];
+        if (of[a] == bench->list_count) {
+            int rc = offsets_make(&bench->lists[bench->list_count++], params, random_derive(bench->request->seed, 'o'),
+                                  err);
+            if (rc)
+                return rc;
+        }
+    }
+    /* Arms begin at disjoint places of the list, which arm where being drawn: no arm is always the one that follows. */
+    struct rounds draw;
+    unsigned place[ARMS_MAX];
+    rounds_begin(&draw, count, random_derive(bench->request->seed, 's'));
+    rounds_next(&draw, place);
+    for (unsigned a = 0; a < count; a++) {
+        bench->work.offsets[a] = &bench->lists[of[a]];
+        bench->work.starts[a] = bench->lists[of[a]].count / count * place[a];
+    }
+    return 0;
+}
+
+static int bench_begin(struct bench *bench, struct err *err)
+{
+    const struct measure_request *request = bench->request;
+    unsigned count = bench->cell->arm_count, workers = (unsigned)bench->cell->params.workers;
+    bench->result->arm_count = count;
+    bench->result->arms = calloc(count, sizeof *bench->result->arms);
+    if (!bench->result->arms)
+        return err_set(err, ENOMEM, "no memory for the results");
+    bench->cold = bench->cell->params.cache == cache_cold && request->target;
+    bench->io = bench->cold ? open("/proc/self/io", O_RDONLY | O_CLOEXEC) : -1;
+    bench->work.cell = bench->cell;
+    bench->work.target = request->target;
+    bench->work.worker_count = workers;
+    bench->work.cpus = bench->result->cpus = request->cpus;
+    bench->result->cpu_count = workers;
+    if (request->target)
+        bench->result->witness = request->target->cachestat ? "cachestat" : "mincore";
+    int rc = lists_make(bench, err);
+    for (unsigned a = 0; a < count && rc == 0; a++) {
+        struct arm_result *arm = &bench->result->arms[a];
+        const struct params *params = &bench->cell->arms[a].params;
+        arm->bytes_per_op = arm_needs_file(&bench->cell->arms[a]) ? params->block_bytes * params_blocks_per_op(params)
+                                                                  : 0;
+        arm->worker_ns = workers > 1 ? calloc((size_t)workers * ROUNDS_MAX, sizeof *arm->worker_ns) : NULL;
+        if (workers > 1 && !arm->worker_ns)
+            rc = err_set(err, ENOMEM, "no memory for the results");
+    }
+    if (rc == 0 && request->target && bench->cell->params.cache == cache_warm)
+        rc = target_warm(request->target, bench->cell->params.working_set_bytes, err);
+    if (rc == 0)
+        rc = pass_signature_before(bench, err);
+    return rc ? rc : crew_start(&bench->crew, &bench->work, err);
+}
+
+static void bench_end(struct bench *bench)
+{
+    crew_stop(bench->crew);
+    for (unsigned i = 0; i < bench->list_count; i++)
+        offsets_free(&bench->lists[i]);
+    if (bench->io >= 0)
+        close(bench->io);
+}
+
+int measure_cell(const struct measure_request *request, struct cell_result *result, struct err *err)
+{
+    struct bench bench = {.request = request, .cell = request->cell, .result = result, .io = -1};
+    *result = (struct cell_result){0};
+    int rc = bench_begin(&bench, err);
+    if (rc)
+        goto out;
+    for (unsigned a = 0; a < bench.cell->arm_count && !bench.cold; a++)
+        arm_do_blocks(&bench, a, WORK_SETUP, 0);
+    pass_checksum(&bench);
+    calibrate(&bench);
+    rc = timed_rounds(&bench, err);
+    if (rc)
+        goto out;
+    judge_voids(&bench);
+    pass_counts(&bench);
+    pass_latency(&bench);
+    for (unsigned a = 0; a < bench.cell->arm_count; a++)
+        arm_do_blocks(&bench, a, WORK_TEARDOWN, 0);
+    pass_signature_after(&bench);
+out:
+    bench_end(&bench);
+    return rc;
+}
+
+void measure_free(struct cell_result *result)
+{
+    for (unsigned a = 0; result->arms && a < result->arm_count; a++) {
+        free(result->arms[a].worker_ns);
+        free(result->arms[a].latency);
+    }
+    free(result->arms);
+    *result = (struct cell_result){0};
+}
+
+static int run_nothing(struct worker *worker, uint64_t blocks)
+{
+    (void)worker;
+    (void)blocks;
+    return 0;
+}
+
+uint64_t measure_empty_batch(void)
+{
+    enum { BATCHES = 101 };
+    uint64_t times[BATCHES];
+    int (*volatile run)(struct worker *, uint64_t) = run_nothing;
+    for (unsigned i = 0; i < BATCHES; i++) {
+        uint64_t start = clock_now_ns();
+        run(NULL, 0);
+        times[i] = clock_now_ns() - start;
+    }
+    return median(times, BATCHES);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* One cell of one trial: checksum pass, calibration, warm-up, timed rounds, counting pass, latency pass. */
+#ifndef FAULTLINE_MEASURE_H
+#define FAULTLINE_MEASURE_H
+
+#include "clock.h"
+#include "covariate.h"
+#include "crew.h"
+#include "turn.h"
+
+enum { ROUNDS_MAX = 200 };
+
+enum arm_status { ARM_OK, ARM_FAILED, ARM_UNSUPPORTED, ARM_SKIPPED };
+
+struct arm_result {
+    enum arm_status status;
+    char reason[sizeof((struct err *)0)->text]; /* "" when ok */
+    uint64_t ops, bytes_per_op;
+    uint64_t batch_ns[ROUNDS_MAX]; /* [rounds] */
+    unsigned order[ROUNDS_MAX];    /* [rounds] slot in which the arm ran */
+    uint64_t *worker_ns;           /* [workers][rounds], or NULL for a single worker */
+    bool has_sum, has_counts;
+    uint64_t sum, count_ops;
+    struct counts counts;
+    struct work_latency *latency; /* NULL: latency_reason says why */
+    char latency_reason[128];
+    struct page_state before, after; /* the worst seen around accepted batches: fewest pages for warm, most for cold */
+    bool has_state;
+    uint64_t cpus; /* bit n: a batch ended on CPU n (the last bit: on any from 63 up) */
+};
+
+struct cell_result {
+    unsigned rounds, warmup_rounds;
+    const char *voided[ROUNDS_MAX]; /* [rounds] why the round does not count, or NULL */
+    unsigned voided_by[ROUNDS_MAX]; /* index of the arm that showed it */
+    struct arm_result *arms;        /* [arm_count] */
+    unsigned arm_count;
+    const unsigned *cpus; /* [cpu_count] to which workers were bound, proven after each batch; NULL: unbound */
+    unsigned cpu_count;
+    const char *witness; /* "cachestat" or "mincore": who saw the page cache; NULL: no file */
+    uint64_t signature_pages, signature_faults, signature_faults_after; /* see target_signature; pages 0: not taken */
+    struct covariates covariates;                                       /* over the timed rounds */
+};
+
+struct measure_request {
+    const struct plan *plan;
+    const struct cell *cell;
+    struct target *target; /* NULL when no arm needs one */
+    const unsigned *cpus;  /* [workers], or NULL */
+    uint64_t seed;         /* of the orders: offsets, rounds */
+    const uint64_t *ops;   /* [arm_count] operations per batch; NULL: calibrate */
+    unsigned rounds;       /* 0: as arm_time says */
+    struct turn turn;
+    struct clock_quality clock;
+    uint64_t empty_batch_ns;
+    volatile uint32_t *arm_now; /* kept up to date for whoever has to explain a crash; may be NULL */
+};
+
+/*
+ * Measures the cell. What goes wrong with one arm is in that arm's result and the others go on; an error is returned
+ * only when nothing could be measured at all. Free the result with measure_free.
+ */
+int measure_cell(const struct measure_request *request, struct cell_result *result, struct err *err);
+void measure_free(struct cell_result *result);
+
+/* Time of a batch of nothing: two clock readings and a call. Median of some. */
+uint64_t measure_empty_batch(void);
+
+#endif

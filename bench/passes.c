@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "measure_parts.h"
+
+enum {
+    SUM_BLOCKS = 4096, /* of the checksum pass */
+    SUM_PASSES = 16,   /* of it where passes cannot be split, when they are that short */
+};
+#define SUM_BYTES (16 * MIB) /* large blocks: as many as show that the same bytes are read */
+
+static uint64_t least_common_multiple(uint64_t a, uint64_t b)
+{
+    uint64_t x = a, y = b;
+    while (y) {
+        uint64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    return a / x * b;
+}
+
+/*
+ * The bytes of the checksum pass, the same for all arms, and the unit in which they are summed: whole passes of each.
+ * Passes can be dear (a whole mapping for one touch), so there are few of them; single blocks are cheap.
+ */
+static uint64_t sum_bytes(const struct bench *bench, uint64_t *unit)
+{
+    uint64_t block = UINT64_MAX;
+    bool passes = false;
+    *unit = 1;
+    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+        const struct params *params = &bench->cell->arms[a].params;
+        if (!arm_needs_file(&bench->cell->arms[a]))
+            continue;
+        *unit = least_common_multiple(*unit, params_granule(params) * params->block_bytes);
+        block = params->block_bytes < block ? params->block_bytes : block;
+        passes |= params_granule(params) > 1 || params->lifetime == lifetime_per_pass ||
+                  params->descriptor == descriptor_per_pass;
+    }
+    uint64_t wanted = (passes ? SUM_PASSES : SUM_BLOCKS) * block;
+    wanted = wanted < SUM_BYTES ? wanted : SUM_BYTES;
+    return *unit >= wanted ? *unit : wanted / *unit * *unit;
+}
+
+void pass_checksum(struct bench *bench)
+{
+    uint64_t unit, bytes = sum_bytes(bench, &unit);
+    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+        struct arm_result *arm = &bench->result->arms[a];
+        const struct params *params = &bench->cell->arms[a].params;
+        struct work_order order = {
+            .verb = WORK_SUM, .arm = a, .blocks = bytes / params->block_bytes, .unit = unit / params->block_bytes};
+        if (!arm_ok(bench, a) || !arm_needs_file(&bench->cell->arms[a]) || batch_cold_begin(bench, a, false))
+            continue;
+        if (arm_do(bench, a, &order) == 0) {
+            arm->has_sum = true;
+            for (unsigned w = 0; w < crew_size(bench->crew); w++)
+                arm->sum += crew_answer(bench->crew, w)->sum;
+        }
+        batch_cold_end(bench, a);
+    }
+    bench->state_known = false;
+}
+
+/* Whole operations, whole passes, no more than one batch may hold. */
+static uint64_t count_blocks(const struct bench *bench, unsigned a)
+{
+    const struct params *params = &bench->cell->arms[a].params;
+    uint64_t wanted = params->count_ops * params_blocks_per_op(params), granule = params_granule(params);
+    uint64_t blocks = (wanted + granule - 1) / granule * granule, limit = arm_limit(bench, a);
+    return blocks < limit ? blocks : limit;
+}
+
+void pass_counts(struct bench *bench)
+{
+    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+        struct arm_result *arm = &bench->result->arms[a];
+        uint64_t blocks = count_blocks(bench, a);
+        if (!arm_ok(bench, a) || batch_cold_begin(bench, a, true))
+            continue;
+        if (arm_do_blocks(bench, a, WORK_COUNT, blocks) == 0) {
+            arm->has_counts = true;
+            arm->count_ops = blocks / params_blocks_per_op(&bench->cell->arms[a].params) * crew_size(bench->crew);
+            arm->counts = crew_answer(bench->crew, 0)->counts;
+            for (unsigned w = 1; w < crew_size(bench->crew); w++)
+                counter_add(&arm->counts, &crew_answer(bench->crew, w)->counts);
+        }
+        batch_cold_end(bench, a);
+    }
+    bench->state_known = false;
+}
+
+/* All operations at once; where the cell is cold, one after each eviction. */
+static void latency_of(struct bench *bench, unsigned a)
+{
+    const struct params *params = &bench->cell->arms[a].params;
+    struct arm_result *arm = &bench->result->arms[a];
+    uint64_t orders = bench->cold ? params->latency_ops : 1, spent_ns = 0;
+    struct work_order order = {
+        .verb = WORK_LATENCY,
+        .arm = a,
+        .blocks = params_blocks_per_op(params),
+        .operations = bench->cold ? 1 : params->latency_ops,
+        .limit_ns = params->latency_time,
+        .interval_ns = params->latency == latency_open ? params->latency_interval : 0,
+    };
+    for (uint64_t i = 0; i < orders && spent_ns <= params->latency_time; i++) {
+        if (batch_cold_begin(bench, a, true) || arm_do(bench, a, &order))
+            return;
+        for (unsigned w = 0; w < crew_size(bench->crew); w++) {
+            work_latency_merge(arm->latency, &crew_answer(bench->crew, w)->latency);
+            spent_ns += crew_answer(bench->crew, w)->latency.spent_ns;
+        }
+        batch_cold_end(bench, a);
+    }
+}
+
+/* Why an arm has no latency pass, or NULL. */
+static const char *latency_refusal(const struct bench *bench, unsigned a)
+{
+    const struct params *params = &bench->cell->arms[a].params;
+    if (!arm_ok(bench, a))
+        return "the arm is not ok";
+    if (params->latency == latency_none)
+        return "not asked for";
+    if (params_granule(params) > params_blocks_per_op(params))
+        return "the operations of one pass cannot be timed apart";
+    if (bench->cold && params->latency == latency_open)
+        return "cold operations cannot be due at fixed times: each waits for an eviction";
+    return NULL;
+}
+
+void pass_latency(struct bench *bench)
+{
+    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+        struct arm_result *arm = &bench->result->arms[a];
+        const char *reason = latency_refusal(bench, a);
+        if (!reason) {
+            arm->latency = calloc(1, sizeof *arm->latency);
+            reason = arm->latency ? NULL : "no memory for a histogram";
+        }
+        if (reason)
+            snprintf(arm->latency_reason, sizeof arm->latency_reason, "%s", reason);
+        else
+            latency_of(bench, a);
+    }
+    bench->state_known = false;
+}
+
+static int take_signature(struct bench *bench, uint64_t *faults, struct err *err)
+{
+    return target_signature(bench->request->target, bench->cell->params.working_set_bytes,
+                            &bench->result->signature_pages, faults, err);
+}
+
+static bool takes_signature(const struct bench *bench)
+{
+    return bench->request->target && bench->cell->params.cache == cache_warm;
+}
+
+int pass_signature_before(struct bench *bench, struct err *err)
+{
+    return takes_signature(bench) ? take_signature(bench, &bench->result->signature_faults, err) : 0;
+}
+
+/* When the recipe no longer shows, nothing of the cell counts: no arm has failed, but the file is another. */
+void pass_signature_after(struct bench *bench)
+{
+    struct err err = {0};
+    struct cell_result *result = bench->result;
+    if (!takes_signature(bench))
+        return;
+    int rc = take_signature(bench, &result->signature_faults_after, &err);
+    uint64_t before = result->signature_faults, after = result->signature_faults_after;
+    uint64_t change = before > after ? before - after : after - before;
+    if (rc == 0 && change <= target_signature_slack(bench->request->target))
+        return;
+    for (unsigned a = 0; a < result->arm_count; a++)
+        if (arm_ok(bench, a) && arm_needs_file(&bench->cell->arms[a])) {
+            result->arms[a].status = ARM_SKIPPED;
+            snprintf(result->arms[a].reason, sizeof result->arms[a].reason,
+                     "void: the recipe no longer shows: %llu faults for %llu pages before, %llu after",
+                     (unsigned long long)result->signature_faults, (unsigned long long)result->signature_pages,
+                     (unsigned long long)result->signature_faults_after);
+        }
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Where work runs: topology, binding and its verification. hwloc is used only in place.c; without it
+ * (FAULTLINE_MINIMAL) the same functions work on the kernel's affinity calls alone. */
+#ifndef FAULTLINE_PLACE_H
+#define FAULTLINE_PLACE_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "err.h"
+
+struct place; /* a loaded topology */
+
+/*
+ * Loads this machine's topology (cgroup and affinity honoured), or the one that hwloc's variables name. Free with
+ * place_free. -errno with text, also when such a variable names what hwloc cannot load.
+ */
+int place_load(struct place **place, struct err *err);
+void place_free(struct place *place);
+
+/* False for a synthetic or foreign topology (HWLOC_SYNTHETIC, HWLOC_XMLFILE, HWLOC_FSROOT): planning only. */
+bool place_is_this_machine(const struct place *place);
+
+/* CPUs this process may use. */
+unsigned place_cpu_count(const struct place *place);
+
+/* OS index of the n-th usable CPU (n from 0, wraps), in an order that leaves CPU 0 to the last. */
+unsigned place_cpu(const struct place *place, unsigned n);
+
+/*
+ * Summary for the fingerprint:
+ *   {"source","this_machine","packages","numa_nodes","cores","cpus",
+ *    "pus":[{"os_index","allowed","core","smt","l2","l3","die","numa_node","package","kind"}],
+ *    "caches":[{"level","type","bytes","line_bytes","ways","cpus","count"}]}
+ * "cpus" counts the usable ones. Of a PU os_index and numa_node are the kernel's numbers, smt is its rank in the core,
+ * kind hwloc's class of CPUs (0: the slowest), the others hwloc's logical indices; alike caches are one row, "cpus"
+ * sharing each. What the machine does not show is null; without hwloc that is everything but the CPUs. New reference;
+ * NULL on failure.
+ */
+json_t *place_json(const struct place *place);
+
+/* Writes topology.xml (version-2 format), without serial numbers and names. -errno with text; -ENOTSUP without hwloc.
+ */
+int place_export(const struct place *place, const char *path, struct err *err);
+
+/*
+ * Binds the calling thread to one CPU by its OS index, reads the binding back and checks sched_getcpu; -EXDEV when it
+ * did not take. Needs no loaded topology, so that a trial process pays nothing for hwloc.
+ */
+int place_bind(unsigned cpu, struct err *err);
+
+#endif

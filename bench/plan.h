@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/* The resolved plan: scenario → cells × arms × trials. Everything that cannot work is refused here, before anything
+ * runs. */
+#ifndef FAULTLINE_PLAN_H
+#define FAULTLINE_PLAN_H
+
+#include <stdio.h>
+
+#include "method.h"
+#include "params.h"
+
+enum {
+    ARMS_MAX = 16,  /* arms of a cell, the null arm included */
+    NAME_SIZE = 64, /* bytes of an arm's or scenario's name, terminator included */
+    CELL_ID_SIZE = 256,
+    CELLS_MAX = 10000, /* a larger sweep is a mistake, and is refused */
+    RUNGS_MAX = 8,
+};
+
+struct arm {
+    char name[NAME_SIZE];
+    const struct method *method;
+    struct params params; /* resolved: the cell's with the arm's own fields on top */
+    bool is_null;         /* a duplicate of the baseline under another name */
+};
+
+struct cell {
+    unsigned scenario;     /* index into plan.scenarios */
+    char id[CELL_ID_SIZE]; /* "key=value,…" of the varied keys in table order; "all" when nothing varies */
+    struct params params;  /* what the arms have in common */
+    struct arm *arms;      /* [arm_count]; arms[0] is the baseline, the null arm is the last */
+    unsigned arm_count;
+    unsigned group; /* cells with the same number may share a trial process */
+};
+
+struct plan_scenario {
+    char name[128]; /* "access/read-or-map" */
+    char *question, *op;
+    char hash[65];             /* of the resolved cells and the versions of their methods; hexadecimal, lower case */
+    double delta;              /* 0.01: margin within which two arms are the same */
+    double precision;          /* half-width of the interval of log ratio at which to stop */
+    uint64_t budget_ns;        /* 0: none of its own */
+    unsigned rungs[RUNGS_MAX]; /* trials after which the stopping rule is consulted, rising; ends with 0 */
+    char *claim;               /* the claim block as JSON text, or NULL */
+};
+
+struct refusal { /* a cell that is not run, and why: excluded by the file, or larger than the user's own file */
+    unsigned scenario;
+    char cell[CELL_ID_SIZE];
+    char *reason;
+};
+
+struct plan {
+    struct plan_scenario *scenarios;
+    unsigned scenario_count;
+    struct cell *cells;
+    unsigned cell_count;
+    unsigned group_count;
+    struct refusal *refused;
+    unsigned refused_count;
+    uint64_t seed;
+    uint64_t budget_ns;    /* of the whole run; 0: none */
+    char profile[16];      /* quick, standard, thorough */
+    char directory[4096];  /* where target files are made */
+    char given_path[4096]; /* --file, or "" */
+    bool allow_evict;
+    double estimate_prepare_s, estimate_reset_s, estimate_measure_s;
+    uint64_t disk_bytes; /* the most that lies in `directory` at any time */
+};
+
+/* What the command line says about a plan. Strings are borrowed. */
+struct plan_options {
+    const char *profile;     /* NULL: standard */
+    const char *const *sets; /* [set_count] "key=value" */
+    unsigned set_count;
+    uint64_t budget_ns; /* 0: none */
+    bool has_seed;
+    uint64_t seed;
+    const char *directory;  /* NULL: /var/tmp */
+    const char *given_path; /* NULL: none */
+    bool allow_evict;
+    unsigned cpu_count; /* allowed CPUs of the machine planned for */
+};
+
+struct scenario; /* scenario.h */
+
+/*
+ * Resolves checked scenarios into a plan: profile, vary, exclude, arms, --set, null arm, automatic values, groups,
+ * rungs, hashes, estimates. -EINVAL with "file:line:column: message" when anything cannot mean what it says. The caller
+ * frees with plan_free, also after a failure.
+ */
+int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned scenario_count,
+              const struct plan_options *options, struct err *err);
+
+/* Numbers the groups: cells whose TARGET fields are all equal get the same number. */
+void plan_group(struct plan *plan);
+
+void plan_free(struct plan *plan);
+
+/* Prints the plan for a person: per scenario its question, cells, arms, trials and estimate, then what is refused. */
+void plan_print(const struct plan *plan, FILE *out);
+
+#endif

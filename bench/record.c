@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+#include "record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <zlib.h>
+
+#include "wire.h"
+
+static const char CRC_MARK[] = ",\"crc32\":\"";
+
+static const char *status_name(enum arm_status status)
+{
+    static const char *const names[] = {"ok", "failed", "unsupported", "skipped"};
+    return names[status];
+}
+
+/* A number, or null when it is unknown. */
+static json_t *known(uint64_t value)
+{
+    return value == UINT64_MAX ? json_null() : json_integer((json_int_t)value);
+}
+
+/* Text of any origin, such as a reason that names somebody's file: what is not UTF-8 shows as '?'. */
+static json_t *text_of(const char *text)
+{
+    char plain[sizeof((struct err *)0)->text];
+    json_t *json = json_string(text);
+    if (json)
+        return json;
+    snprintf(plain, sizeof plain, "%s", text);
+    for (char *at = plain; *at; at++)
+        if (*at & 0x80)
+            *at = '?';
+    return json_string(plain);
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text && *text ? text_of(text) : json_null();
+}
+
+static json_t *histogram_json(const struct histogram *histogram)
+{
+    json_t *buckets = json_array();
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        if (histogram->buckets[i])
+            json_array_append_new(buckets, json_pack("[i, I]", (int)i, (json_int_t)histogram->buckets[i]));
+    return json_pack("{s:i, s:I, s:o}", "sub_bits", HISTOGRAM_SUB_BITS, "count", (json_int_t)histogram->count,
+                     "buckets", buckets);
+}
+
+static json_t *latency_json(const struct params *params, const struct work_latency *latency)
+{
+    bool open = params->latency == latency_open;
+    if (!latency)
+        return json_null();
+    json_t *worst = json_array();
+    for (unsigned i = 0; i < latency->worst_count; i++)
+        json_array_append_new(worst, json_pack("{s:I, s:I, s:n}", "t_ns", (json_int_t)latency->worst[i].t_ns, "ns",
+                                               (json_int_t)latency->worst[i].ns, "cause"));
+    return json_pack("{s:s, s:I, s:o, s:o, s:o}", "mode", open ? "open" : "closed", "interval_ns",
+                     (json_int_t)(open ? params->latency_interval : 0), "response",
+                     open ? histogram_json(&latency->response) : json_null(), "service",
+                     histogram_json(&latency->service), "worst", worst);
+}
+
+static json_t *counts_json(const struct arm_result *arm)
+{
+    if (!arm->has_counts)
+        return json_null();
+    json_t *counts = json_pack("{s:I}", "ops", (json_int_t)arm->count_ops);
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        json_object_set_new(counts, counter_table[i].name, known(arm->counts.values[i]));
+    return counts;
+}
+
+/* Where workers were bound to, or where batches were seen to end. */
+static json_t *cpus_json(const struct cell_result *result, uint64_t cpus)
+{
+    json_t *list = json_array();
+    for (unsigned w = 0; result->cpus && w < result->cpu_count; w++)
+        json_array_append_new(list, json_integer(result->cpus[w]));
+    if (result->cpus)
+        return list;
+    for (int cpu = 0; cpu < 64; cpu++)
+        if (cpus >> cpu & 1)
+            json_array_append_new(list, json_integer(cpu));
+    return list;
+}
+
+static json_t *proof_json(const struct cell_result *result, const struct arm_result *arm)
+{
+    json_t *proof = json_pack("{s:o}", "cpus", cpus_json(result, arm->cpus));
+    if (arm->has_state) {
+        json_object_set_new(proof, "witness", json_string(result->witness));
+        json_object_set_new(proof, "pages", known(arm->before.pages));
+        json_object_set_new(proof, "resident_before", known(arm->before.resident));
+        json_object_set_new(proof, "resident_after", known(arm->after.resident));
+        json_object_set_new(proof, "dirty_before", known(arm->before.dirty));
+    }
+    if (result->signature_pages) {
+        json_object_set_new(proof, "recipe_pages", known(result->signature_pages));
+        json_object_set_new(proof, "recipe_faults", known(result->signature_faults));
+        json_object_set_new(proof, "recipe_faults_after", known(result->signature_faults_after));
+    }
+    return proof;
+}
+
+static json_t *workers_json(const struct cell_result *result, const struct arm_result *arm, uint64_t workers)
+{
+    if (!arm->worker_ns || arm->status != ARM_OK)
+        return json_null();
+    json_t *lists = json_array();
+    for (uint64_t w = 0; w < workers; w++) {
+        json_t *list = json_array();
+        for (unsigned r = 0; r < result->rounds; r++)
+            json_array_append_new(list, result->voided[r] ? json_null() : known(arm->worker_ns[w * ROUNDS_MAX + r]));
+        json_array_append_new(lists, list);
+    }
+    return lists;
+}
+
+static json_t *arm_head(const struct arm *arm)
+{
+    return json_pack("{s:s, s:s, s:i, s:b, s:o}", "name", arm->name, "method", arm->method->name, "method_version",
+                     (int)arm->method->version, "null", arm->is_null, "params", wire_params(&arm->params));
+}
+
+static void set_rounds(json_t *json, const struct cell_result *result, unsigned a, const struct cell *cell)
+{
+    const struct arm_result *arm = &result->arms[a];
+    json_t *batches = json_array(), *order = json_array(), *voided = json_array();
+    char reason[256];
+    for (unsigned r = 0; r < result->rounds && arm->status == ARM_OK; r++) {
+        json_array_append_new(batches, result->voided[r] ? json_null() : known(arm->batch_ns[r]));
+        json_array_append_new(order, json_integer(arm->order[r]));
+        if (!result->voided[r])
+            continue;
+        snprintf(reason, sizeof reason, "%s: %s", cell->arms[result->voided_by[r]].name, result->voided[r]);
+        json_array_append_new(voided, json_pack("{s:i, s:s}", "round", (int)r, "reason", reason));
+    }
+    json_object_set_new(json, "batch_ns", batches);
+    json_object_set_new(json, "order", order);
+    json_object_set_new(json, "voided", voided);
+}
+
+static json_t *arm_json(const struct cell *cell, const struct cell_result *result, unsigned a)
+{
+    const struct arm_result *arm = &result->arms[a];
+    char sum[17];
+    json_t *json = arm_head(&cell->arms[a]);
+    snprintf(sum, sizeof sum, "%016" PRIx64, arm->sum);
+    json_object_set_new(json, "status", json_string(status_name(arm->status)));
+    json_object_set_new(json, "reason", text_or_null(arm->reason));
+    json_object_set_new(json, "ops_per_batch", json_integer((json_int_t)arm->ops));
+    json_object_set_new(json, "bytes_per_op", json_integer((json_int_t)arm->bytes_per_op));
+    set_rounds(json, result, a, cell);
+    json_object_set_new(json, "workers", workers_json(result, arm, cell->params.workers));
+    json_object_set_new(json, "samples", json_null());
+    json_object_set_new(json, "warmup_rounds", json_integer(result->warmup_rounds));
+    json_object_set_new(json, "checksum", text_or_null(arm->has_sum ? sum : NULL));
+    json_object_set_new(json, "latency", latency_json(&cell->arms[a].params, arm->latency));
+    json_object_set_new(json, "latency_reason", text_or_null(arm->latency_reason));
+    json_object_set_new(json, "counts", counts_json(arm));
+    json_object_set_new(json, "proof", proof_json(result, arm));
+    return json;
+}
+
+static json_t *unmeasured_arm(const struct arm *arm, enum arm_status status, const char *reason)
+{
+    json_t *json = arm_head(arm);
+    json_t *rest = json_pack("{s:s, s:o, s:n, s:n, s:[], s:[], s:n, s:n, s:[], s:i, s:n, s:n, s:s, s:n, s:n}", "status",
+                             status_name(status), "reason", text_of(reason), "ops_per_batch", "bytes_per_op",
+                             "batch_ns", "order", "workers", "samples", "voided", "warmup_rounds", 0, "checksum",
+                             "latency", "latency_reason", "the arm was not measured", "counts", "proof");
+    json_object_update_new(json, rest);
+    return json;
+}
+
+void record_time(char text[32])
+{
+    struct timespec now;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t used = strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + used, 32 - used, ".%03dZ", (int)(now.tv_nsec / 1000000 % 1000));
+}
+
+static json_t *record_of(const struct record_context *context, json_t *arms, json_t *covariates)
+{
+    json_t *params = wire_params(&context->cell->params);
+    json_object_set_new(params, "op", json_string(context->plan->scenarios[context->cell->scenario].op));
+    return json_pack(
+        "{s:s, s:s, s:s, s:i, s:i, s:I, s:o, s:{s:I, s:I, s:I}, s:{s:I, s:I}, s:o, s:o, s:s, s:s, s:o, s:s}", "schema",
+        "faultline.trial/1", "scenario", context->plan->scenarios[context->cell->scenario].name, "cell",
+        context->cell->id, "trial", (int)context->trial, "process", (int)context->process, "seed",
+        (json_int_t)context->seed, "params", params, "clock", "cost_ns", (json_int_t)context->clock.cost_ns, "grid_ns",
+        (json_int_t)context->clock.grid_ns, "empty_batch_ns", (json_int_t)context->empty_batch_ns, "layout",
+        "environment_bytes", (json_int_t)context->environment_bytes, "mapping_pages",
+        (json_int_t)context->mapping_pages, "covariates", covariates, "arms", arms, "machine", context->machine,
+        "boot_id", context->boot_id, "instance", text_or_null(context->instance), "started", context->started);
+}
+
+json_t *record_make(const struct record_context *context, const struct cell_result *result)
+{
+    json_t *arms = json_array();
+    for (unsigned a = 0; a < context->cell->arm_count; a++)
+        json_array_append_new(arms, arm_json(context->cell, result, a));
+    return record_of(context, arms, covariates_json(&result->covariates));
+}
+
+json_t *record_unmeasured(const struct record_context *context, int arm, enum arm_status status, const char *reason)
+{
+    json_t *arms = json_array();
+    for (unsigned a = 0; a < context->cell->arm_count; a++) {
+        bool it = arm < 0 || a == (unsigned)arm;
+        json_array_append_new(arms, unmeasured_arm(&context->cell->arms[a], it ? status : ARM_SKIPPED,
+                                                   it ? reason : "another arm ended the trial process"));
+    }
+    return record_of(context, arms, json_null());
+}
+
+char *record_line(const json_t *record)
+{
+    char *body = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    if (!body)
+        return NULL;
+    size_t length = strlen(body);
+    char *line = malloc(length + sizeof CRC_MARK + 16);
+    if (line) {
+        unsigned long crc = crc32(0, (const unsigned char *)body, (unsigned)length);
+        memcpy(line, body, length - 1);
+        sprintf(line + length - 1, "%s%08lx\"}\n", CRC_MARK, crc);
+    }
+    free(body);
+    return line;
+}
+
+json_t *record_parse(const char *line, size_t length)
+{
+    enum { TAIL = sizeof CRC_MARK - 1 + 8 + 2 }; /* mark, digits, quote and brace */
+    char expected[TAIL + 1];
+    if (length <= TAIL)
+        return NULL;
+    size_t body = length - TAIL;
+    unsigned long crc = crc32(0, (const unsigned char *)line, (unsigned)body);
+    crc = crc32(crc, (const unsigned char *)"}", 1);
+    snprintf(expected, sizeof expected, "%s%08lx\"}", CRC_MARK, crc);
+    if (memcmp(line + body, expected, TAIL) != 0)
+        return NULL;
+    return json_loadb(line, length, 0, NULL);
+}

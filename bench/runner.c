@@ -1,0 +1,828 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "runner.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "build.h"
+#include "cgroup.h"
+#include "child.h"
+#include "clock.h"
+#include "fnv.h"
+#include "machine.h"
+#include "progress.h"
+#include "random.h"
+#include "record.h"
+#include "store.h"
+#include "wire.h"
+#include "workdir.h"
+
+enum {
+    CELLS_PER_PROCESS = 16, /* so that a lost process loses seconds, and the budget is kept */
+    CRASHES_MAX = 2,        /* a cell that ends its process this often is not run again */
+    PADDING_MAX = 4096,     /* bytes of environment: a page of stack */
+    TRIALS_MAX = PRECISION_TRIALS_MAX,
+    ARM_MISSING = -1,
+};
+#define POOL_EXTRA (192 * MIB) /* destination buffers beside the file */
+
+struct cell_state {
+    uint64_t have; /* bit t: trial t is recorded */
+    unsigned done, rung, crashes;
+    bool finished, has_ops;
+    uint64_t ops[ARMS_MAX];
+    double ratios[ARMS_MAX][TRIALS_MAX];
+    unsigned ratio_count[ARMS_MAX];
+};
+
+struct runner {
+    struct plan *plan;
+    const struct place *place;
+    const struct run_options *options;
+    struct run_outcome *outcome;
+    struct store store;
+    struct workdir workdir, memory_workdir; /* for files in plan->directory, and on the tmpfs of /dev/shm */
+    struct progress progress;
+    json_t *machine, *manifest;
+    struct cell_state *cells;
+    struct random random;
+    unsigned process_count, records, damaged; /* damaged: lines found that are no records */
+    uint64_t begin_ns, spent_ns;              /* spent: by trial processes */
+    unsigned spent_trials;                    /* cell trials they carried out */
+    const char *stopped;
+};
+
+static volatile int interrupted; /* the signal that asked us to end; a handler has no other way to say it */
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+int run_signal(void)
+{
+    return interrupted;
+}
+
+static const struct plan_scenario *scenario_of(const struct runner *runner, unsigned c)
+{
+    return &runner->plan->scenarios[runner->plan->cells[c].scenario];
+}
+
+static unsigned target_trials(const struct runner *runner, unsigned c)
+{
+    return scenario_of(runner, c)->rungs[runner->cells[c].rung];
+}
+
+static unsigned next_trial(const struct cell_state *cell)
+{
+    unsigned t = 0;
+    while (t < TRIALS_MAX && cell->have >> t & 1)
+        t++;
+    return t;
+}
+
+static bool is_precise(const struct runner *runner, unsigned c)
+{
+    const struct cell *cell = &runner->plan->cells[c];
+    const struct cell_state *state = &runner->cells[c];
+    const struct plan_scenario *scenario = scenario_of(runner, c);
+    double wanted = scenario->delta / 2 > scenario->precision ? scenario->delta / 2 : scenario->precision;
+    for (unsigned a = 1; a < cell->arm_count; a++) {
+        bool counts = !cell->arms[a].is_null || cell->arm_count == 2;
+        if (!counts || state->ratio_count[a] == 0)
+            continue;
+        struct precision_interval interval = precision_of(state->ratios[a], state->ratio_count[a]);
+        if (!interval.is_bounded || (interval.high - interval.low) / 2 > wanted)
+            return false;
+    }
+    return true;
+}
+
+/* On precision only, never on significance: what the ratio is does not decide how long it is looked at. */
+static void consult_ladder(struct runner *runner, unsigned c)
+{
+    struct cell_state *state = &runner->cells[c];
+    const unsigned *rungs = scenario_of(runner, c)->rungs;
+    while (!state->finished && state->done >= rungs[state->rung])
+        if (is_precise(runner, c) || state->rung + 1 >= RUNGS_MAX || rungs[state->rung + 1] == 0)
+            state->finished = true;
+        else
+            state->rung++;
+}
+
+static bool arm_is(const json_t *arm, const char *status)
+{
+    const char *text = json_string_value(json_object_get(arm, "status"));
+    return text && strcmp(text, status) == 0;
+}
+
+/* Whether checksums within a record differ: somebody did other work. */
+static bool sums_differ(const json_t *arms)
+{
+    const char *first = NULL;
+    size_t index;
+    json_t *arm;
+    json_array_foreach(arms, index, arm)
+    {
+        const char *sum = json_string_value(json_object_get(arm, "checksum"));
+        if (first && sum && strcmp(first, sum) != 0)
+            return true;
+        first = first ? first : sum;
+    }
+    return false;
+}
+
+/* Takes over what a record says about its cell. */
+static void learn(struct runner *runner, unsigned c, const json_t *record)
+{
+    struct cell_state *state = &runner->cells[c];
+    const json_t *arms = json_object_get(record, "arms");
+    unsigned trial = (unsigned)json_integer_value(json_object_get(record, "trial"));
+    size_t arm_count = json_array_size(arms);
+    if (trial >= TRIALS_MAX || state->have >> trial & 1)
+        return;
+    state->have |= UINT64_C(1) << trial;
+    state->done++;
+    for (unsigned a = 0; a < arm_count && a < ARMS_MAX; a++) {
+        const json_t *arm = json_array_get(arms, a);
+        json_int_t ops = json_integer_value(json_object_get(arm, "ops_per_batch"));
+        double ratio;
+        if (ops > 0 && arm_is(arm, "ok") && state->ops[a] == 0)
+            state->ops[a] = (uint64_t)ops;
+        state->has_ops |= state->ops[a] > 0;
+        if (precision_log_ratio(record, a, &ratio) && state->ratio_count[a] < TRIALS_MAX)
+            state->ratios[a][state->ratio_count[a]++] = ratio;
+        runner->outcome->arm_failed |= arm_is(arm, "failed");
+    }
+    runner->outcome->arm_failed |= sums_differ(arms);
+    runner->records++;
+    consult_ladder(runner, c);
+}
+
+static int find_cell(const struct runner *runner, const json_t *record)
+{
+    const char *scenario = json_string_value(json_object_get(record, "scenario"));
+    const char *id = json_string_value(json_object_get(record, "cell"));
+    for (unsigned c = 0; scenario && id && c < runner->plan->cell_count; c++)
+        if (strcmp(runner->plan->cells[c].id, id) == 0 && strcmp(scenario_of(runner, c)->name, scenario) == 0)
+            return (int)c;
+    return -1;
+}
+
+static unsigned expected_records(const struct runner *runner)
+{
+    unsigned expected = 0;
+    for (unsigned c = 0; c < runner->plan->cell_count; c++) {
+        const struct cell_state *state = &runner->cells[c];
+        unsigned target = target_trials(runner, c);
+        expected += state->finished || state->done > target ? state->done : target;
+    }
+    return expected;
+}
+
+static double remaining_s(const struct runner *runner)
+{
+    double each = runner->spent_trials ? (double)runner->spent_ns / 1e9 / runner->spent_trials : 0;
+    double rest = (expected_records(runner) - runner->records) * each;
+    if (runner->spent_trials == 0)
+        rest = runner->plan->estimate_prepare_s + runner->plan->estimate_reset_s + runner->plan->estimate_measure_s;
+    if (runner->plan->budget_ns) {
+        double left = ((double)runner->plan->budget_ns - (double)(clock_now_ns() - runner->begin_ns)) / 1e9;
+        rest = rest < left ? rest : left > 0 ? left : 0;
+    }
+    return rest;
+}
+
+static void show_state(struct runner *runner)
+{
+    progress_tick(&runner->progress, runner->records, expected_records(runner), remaining_s(runner));
+}
+
+static void show_cell(struct runner *runner, unsigned c)
+{
+    struct precision_interval intervals[ARMS_MAX];
+    struct cell_state *state = &runner->cells[c];
+    for (unsigned a = 0; a < runner->plan->cells[c].arm_count; a++)
+        intervals[a] = state->ratio_count[a] ? precision_of(state->ratios[a], state->ratio_count[a])
+                                             : (struct precision_interval){.estimate = NAN};
+    progress_cell(&runner->progress, c, state->done, intervals, state->finished);
+    show_state(runner);
+}
+
+/* Appends a record and learns from it. */
+static int keep(struct runner *runner, unsigned c, const json_t *record, const char *line, size_t length,
+                struct err *err)
+{
+    int rc = store_append(&runner->store, line, length, err);
+    if (rc)
+        return rc;
+    learn(runner, c, record);
+    show_cell(runner, c);
+    return 0;
+}
+
+/* ---- a job ---- */
+
+struct job {
+    unsigned cells[CELLS_PER_PROCESS], trials[CELLS_PER_PROCESS];
+    bool recorded[CELLS_PER_PROCESS];
+    unsigned count, process;
+};
+
+/* Seed of one trial of one cell: it depends on nothing but the plan's seed and what is measured. */
+static uint64_t trial_seed(const struct runner *runner, unsigned c, unsigned trial)
+{
+    const char *scenario = scenario_of(runner, c)->name, *cell = runner->plan->cells[c].id;
+    uint64_t hash = fnv_add(FNV_START, scenario, strlen(scenario) + 1);
+    hash = fnv_add(hash, cell, strlen(cell));
+    return random_derive(runner->plan->seed ^ hash, trial) >> 11; /* 53 bits: exact in any JSON reader */
+}
+
+static json_t *ops_json(const struct runner *runner, unsigned c)
+{
+    if (!runner->cells[c].has_ops)
+        return json_null();
+    json_t *ops = json_array();
+    for (unsigned a = 0; a < runner->plan->cells[c].arm_count; a++)
+        json_array_append_new(ops, json_integer((json_int_t)runner->cells[c].ops[a]));
+    return ops;
+}
+
+/*
+ * Workers take CPUs in the topology's order, which leaves CPU 0 (where interrupts tend to go) to the last. Trial
+ * processes begin one further each, so that over the trials every CPU but that one is used, where there are more than
+ * are needed.
+ */
+static json_t *cpus_json(const struct runner *runner, const struct job *job)
+{
+    json_t *cpus = json_array();
+    unsigned workers = 1, count = place_cpu_count(runner->place);
+    for (unsigned i = 0; i < job->count; i++) {
+        unsigned wanted = (unsigned)runner->plan->cells[job->cells[i]].params.workers;
+        workers = wanted > workers ? wanted : workers;
+    }
+    unsigned ring = count > workers ? count - 1 : count;
+    for (unsigned n = 0; n < workers && n < count; n++)
+        json_array_append_new(cpus, json_integer(place_cpu(runner->place, (job->trials[0] + n) % ring)));
+    return cpus;
+}
+
+static const char *machine_text(const struct runner *runner, const char *key)
+{
+    const char *text = json_string_value(json_object_get(runner->machine, key));
+    return text ? text : "unknown";
+}
+
+/* All cells of a job have the same target. */
+static const char *job_directory(const struct runner *runner, const struct job *job)
+{
+    bool in_memory = runner->plan->cells[job->cells[0]].params.backing == backing_tmpfs;
+    return in_memory ? runner->memory_workdir.path : runner->workdir.path;
+}
+
+static json_t *job_json(struct runner *runner, const struct job *job, uint64_t padding)
+{
+    json_t *cells = json_array();
+    for (unsigned i = 0; i < job->count; i++)
+        json_array_append_new(cells, json_pack("{s:i, s:I, s:o, s:i}", "trial", (int)job->trials[i], "seed",
+                                               (json_int_t)trial_seed(runner, job->cells[i], job->trials[i]), "ops",
+                                               ops_json(runner, job->cells[i]), "rounds", 0));
+    char name[32];
+    snprintf(name, sizeof name, "target-%u", job->process);
+    return json_pack("{s:o, s:o, s:i, s:I, s:s, s:s, s:o, s:s, s:s, s:o, s:I, s:n}", "plan",
+                     wire_plan_of(runner->plan, job->cells, job->count), "cells", cells, "process", (int)job->process,
+                     "seed", (json_int_t)(random_derive(runner->plan->seed, job->process) >> 11), "directory",
+                     job_directory(runner, job), "name", name, "cpus", cpus_json(runner, job), "machine",
+                     machine_text(runner, "hash"), "boot_id", machine_text(runner, "boot_id"), "instance",
+                     runner->options->instance ? json_string(runner->options->instance) : json_null(),
+                     "environment_bytes", (json_int_t)padding, "turn");
+}
+
+/* Index within the job of the cell a record belongs to; -1 when it is none of it. */
+static int job_index(const struct runner *runner, const struct job *job, const json_t *record)
+{
+    int c = find_cell(runner, record);
+    for (unsigned i = 0; c >= 0 && i < job->count; i++)
+        if (job->cells[i] == (unsigned)c && !job->recorded[i])
+            return (int)i;
+    return -1;
+}
+
+static int take_line(struct runner *runner, struct job *job, const char *line, size_t length, struct err *err)
+{
+    json_t *record = record_parse(line, length);
+    int index = record ? job_index(runner, job, record) : -1, rc = 0;
+    if (index < 0) {
+        progress_note(&runner->progress, "a trial process wrote a line that is no record; it is left out");
+    } else {
+        char *whole = malloc(length + 1);
+        if (whole) {
+            memcpy(whole, line, length);
+            whole[length] = '\n';
+            job->recorded[index] = true;
+            rc = keep(runner, job->cells[index], record, whole, length + 1, err);
+        } else {
+            rc = err_set(err, ENOMEM, "no memory for a record");
+        }
+        free(whole);
+    }
+    json_decref(record);
+    return rc;
+}
+
+static uint64_t oom_kills(void)
+{
+    char line[128];
+    unsigned long long count = 0;
+    FILE *file = fopen("/proc/vmstat", "re");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "oom_kill %llu", &count) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return count;
+}
+
+/* Why a trial process did not deliver all of its records. */
+static void death_reason(char *text, size_t size, enum child_event event, int status, int signal_code, bool oom,
+                         uint64_t deadline_ns)
+{
+    if (event == CHILD_TIMEOUT)
+        snprintf(text, size, "the trial process did not end within %.3g s and was killed", (double)deadline_ns / 1e9);
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS)
+        snprintf(text, size, "SIGBUS (code %d): %s", signal_code,
+                 signal_code == BUS_ADRERR ? "the file shrank under its mapping, or its disk is full or failing"
+                                           : "a memory error or a misaligned access");
+    else if (WIFSIGNALED(status))
+        snprintf(text, size, "the trial process was killed by signal %d (%s)%s", WTERMSIG(status),
+                 strsignal(WTERMSIG(status)),
+                 oom && WTERMSIG(status) == SIGKILL ? ": the kernel ran out of memory" : "");
+    else
+        snprintf(text, size, "the trial process ended with status %d before it was done", WEXITSTATUS(status));
+}
+
+static int record_death(struct runner *runner, struct job *job, unsigned index, int arm, const char *reason,
+                        struct err *err)
+{
+    unsigned c = job->cells[index];
+    struct record_context context = {
+        .plan = runner->plan,
+        .cell = &runner->plan->cells[c],
+        .trial = job->trials[index],
+        .process = job->process,
+        .seed = trial_seed(runner, c, job->trials[index]),
+        .machine = machine_text(runner, "hash"),
+        .boot_id = machine_text(runner, "boot_id"),
+        .instance = runner->options->instance,
+    };
+    record_time(context.started);
+    json_t *record = record_unmeasured(&context, arm, ARM_FAILED, reason);
+    char *line = record_line(record);
+    int rc = line ? keep(runner, c, record, line, strlen(line), err) : err_set(err, ENOMEM, "no memory for a record");
+    job->recorded[index] = true;
+    if (++runner->cells[c].crashes >= CRASHES_MAX)
+        runner->cells[c].finished = true;
+    free(line);
+    json_decref(record);
+    progress_note(&runner->progress, reason);
+    return rc;
+}
+
+/* The cell in flight gets a record that says why; the cells after it stay open and are run by another process. */
+static int bury(struct runner *runner, struct job *job, const struct trial_status *seen, const char *reason,
+                struct err *err)
+{
+    int rc = 0;
+    if (seen->cell < job->count && !job->recorded[seen->cell])
+        return record_death(runner, job, seen->cell, (int)seen->arm, reason, err);
+    for (unsigned i = 0; i < job->count && rc == 0; i++)
+        if (!job->recorded[i])
+            rc = record_death(runner, job, i, ARM_MISSING, reason, err);
+    return rc;
+}
+
+static int run_job(struct runner *runner, struct job *job, struct err *err)
+{
+    struct child child;
+    uint64_t padding = random_below(&runner->random, PADDING_MAX), begin = clock_now_ns(), kills = oom_kills();
+    uint64_t deadline = runner->options->deadline_ns * (1 + job->count / 4);
+    const char *line = NULL;
+    size_t length = 0;
+    job->process = runner->process_count++;
+    json_t *json = job_json(runner, job, padding);
+    int rc = child_start(&child, json, padding, err);
+    json_decref(json);
+    enum child_event event = CHILD_ENDED;
+    while (rc == 0 && (event = child_next(&child, begin + deadline, &interrupted, &line, &length)) <= CHILD_QUIET)
+        if (event == CHILD_LINE)
+            rc = take_line(runner, job, line, length, err);
+        else
+            show_state(runner);
+    struct trial_status seen = child.status ? *child.status : (struct trial_status){.cell = UINT32_MAX};
+    int status = child_end(&child);
+    bool complete = true;
+    for (unsigned i = 0; i < job->count; i++)
+        complete &= job->recorded[i];
+    if (rc == 0 && !complete && event != CHILD_INTERRUPTED) {
+        char reason[256];
+        death_reason(reason, sizeof reason, event, status, seen.signal_code, oom_kills() > kills, deadline);
+        rc = bury(runner, job, &seen, reason, err);
+    }
+    runner->spent_ns += clock_now_ns() - begin;
+    runner->spent_trials += job->count;
+    return rc;
+}
+
+/* ---- the order of trials ---- */
+
+static bool budget_is_spent(const struct runner *runner)
+{
+    return runner->plan->budget_ns && clock_now_ns() - runner->begin_ns >= runner->plan->budget_ns;
+}
+
+/* Whether a job of `count` cells still fits into the budget, judged by what such cells have taken so far. */
+static bool fits_budget(const struct runner *runner, unsigned count)
+{
+    if (runner->plan->budget_ns == 0 || runner->spent_trials == 0)
+        return !budget_is_spent(runner);
+    uint64_t each = runner->spent_ns / runner->spent_trials;
+    return clock_now_ns() - runner->begin_ns + each * count / 2 < runner->plan->budget_ns;
+}
+
+/* Lowest trial that an unfinished cell is still to have; TRIALS_MAX when all are finished. */
+static unsigned lowest_open_trial(const struct runner *runner)
+{
+    unsigned lowest = TRIALS_MAX;
+    for (unsigned c = 0; c < runner->plan->cell_count; c++) {
+        unsigned t = runner->cells[c].finished ? TRIALS_MAX : next_trial(&runner->cells[c]);
+        lowest = t < lowest ? t : lowest;
+    }
+    return lowest;
+}
+
+/* One trial of every open cell of a group that is still to have trial t, in as many processes as it takes. */
+static int run_group(struct runner *runner, unsigned group, unsigned trial, struct err *err)
+{
+    unsigned *open = calloc(runner->plan->cell_count, sizeof *open), count = 0, done = 0;
+    if (!open)
+        return err_set(err, ENOMEM, "no memory for the order of trials");
+    for (unsigned c = 0; c < runner->plan->cell_count; c++)
+        if (runner->plan->cells[c].group == group && !runner->cells[c].finished &&
+            next_trial(&runner->cells[c]) == trial)
+            open[count++] = c;
+    random_shuffle(&runner->random, open, count);
+    int rc = 0;
+    while (done < count && rc == 0 && !interrupted && !runner->stopped) {
+        struct job job = {0};
+        while (job.count < CELLS_PER_PROCESS && done < count) {
+            job.cells[job.count] = open[done++];
+            job.trials[job.count++] = trial;
+        }
+        if (fits_budget(runner, job.count))
+            rc = run_job(runner, &job, err);
+        else
+            runner->stopped = "budget";
+    }
+    free(open);
+    return rc;
+}
+
+static bool all_precise(const struct runner *runner)
+{
+    bool all = true;
+    for (unsigned c = 0; c < runner->plan->cell_count; c++)
+        all &= is_precise(runner, c);
+    return all;
+}
+
+/* Breadth first: every cell has had trial t before any has trial t + 1, so that a run cut short is balanced. */
+static int run_all(struct runner *runner, struct err *err)
+{
+    unsigned *groups = calloc(runner->plan->group_count + 1, sizeof *groups), trial;
+    int rc = groups ? 0 : err_set(err, ENOMEM, "no memory for the order of trials");
+    while (rc == 0 && !interrupted && !runner->stopped && (trial = lowest_open_trial(runner)) < TRIALS_MAX) {
+        for (unsigned g = 0; g < runner->plan->group_count; g++)
+            groups[g] = g;
+        random_shuffle(&runner->random, groups, runner->plan->group_count);
+        for (unsigned g = 0; g < runner->plan->group_count && rc == 0 && !interrupted && !runner->stopped; g++)
+            rc = run_group(runner, groups[g], trial, err);
+    }
+    free(groups);
+    if (interrupted)
+        runner->stopped = "interrupted";
+    else if (!runner->stopped)
+        runner->stopped = all_precise(runner) ? "precision" : "trials";
+    return rc;
+}
+
+/* Touches and releases as much memory as the run will use: what a hypervisor has taken back is slow on its first touch.
+ */
+static void touch_pool(const struct runner *runner)
+{
+    uint64_t largest = 0, room = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+    struct limits limits;
+    struct err ignored;
+    if (cgroup_limits("", &limits, &ignored) == 0 && cgroup_memory_bytes(&limits) / 4 < room)
+        room = cgroup_memory_bytes(&limits) / 4;
+    for (unsigned c = 0; c < runner->plan->cell_count; c++) {
+        const struct params *params = &runner->plan->cells[c].params;
+        if (params->backing != backing_given && params->file_bytes > largest)
+            largest = params->file_bytes;
+    }
+    uint64_t bytes = largest + POOL_EXTRA < room ? largest + POOL_EXTRA : room;
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* it has the locks of this run: they are not to outlive us */
+        if (getppid() != parent)
+            _exit(0);
+        char *pool = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        for (uint64_t at = 0; pool != MAP_FAILED && at < bytes; at += (uint64_t)sysconf(_SC_PAGESIZE))
+            pool[at] = 1;
+        _exit(0);
+    }
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+/* ---- the run as a whole ---- */
+
+/* Hash of the program file itself: two builds of one version are two programs. Null where it cannot be read. */
+static json_t *program_hash(void)
+{
+    unsigned char block[1 << 14];
+    char text[FNV_TEXT_SIZE];
+    uint64_t hash = FNV_START;
+    FILE *file = fopen("/proc/self/exe", "re");
+    if (!file)
+        return json_null();
+    for (size_t done; (done = fread(block, 1, sizeof block, file)) > 0;)
+        hash = fnv_add(hash, block, done);
+    fclose(file);
+    fnv_text(hash, text);
+    return json_string(text);
+}
+
+static json_t *tool_json(void)
+{
+    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "version", FAULTLINE_VERSION, "compiler", FAULTLINE_COMPILER, "flags",
+                     FAULTLINE_FLAGS, "build", FAULTLINE_BUILD, "program", program_hash());
+}
+
+static int put_manifest(struct runner *runner, struct err *err)
+{
+    json_object_set_new(runner->manifest, "expected", json_integer(expected_records(runner)));
+    json_object_set_new(runner->manifest, "finished", json_integer(runner->records));
+    json_object_set_new(runner->manifest, "stopped", runner->stopped ? json_string(runner->stopped) : json_null());
+    return store_put_json(&runner->store, "manifest.json", runner->manifest, err);
+}
+
+static void make_manifest(struct runner *runner)
+{
+    char now[32];
+    json_t *argv = json_array();
+    const char *slash = strrchr(runner->store.directory, '/');
+    for (unsigned i = 0; i < runner->options->argc; i++)
+        json_array_append_new(argv, json_string_nocheck(runner->options->argv[i]));
+    record_time(now);
+    runner->manifest = json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:n, s:I, s:s, s:n}", "schema", "faultline.manifest/1",
+                                 "run", slash ? slash + 1 : runner->store.directory, "tool", tool_json(), "plan",
+                                 wire_plan(runner->plan), "argv", argv, "started", now, "ended", "seed",
+                                 (json_int_t)runner->plan->seed, "machine", machine_text(runner, "hash"),
+                                 "exit_status");
+}
+
+static int begin_new(struct runner *runner, struct err *err)
+{
+    char topology[sizeof runner->store.directory + 32];
+    struct err ignored;
+    int rc = store_make(&runner->store, runner->options->out, runner->options->parent, machine_text(runner, "name"),
+                        err);
+    if (rc)
+        return rc;
+    rc = store_put_json(&runner->store, "machine.json", runner->machine, err);
+    snprintf(topology, sizeof topology, "%s/topology.xml", runner->store.directory);
+    if (rc == 0 && place_export(runner->place, topology, &ignored) && ignored.code != ENOTSUP)
+        rc = err_set(err, ignored.code, "%s", ignored.text);
+    make_manifest(runner);
+    return rc ? rc : put_manifest(runner, err); /* last: with it, the run can be resumed */
+}
+
+static int learn_again(void *context, const json_t *record)
+{
+    struct runner *runner = context;
+    if (!record) {
+        runner->damaged++;
+        return 0;
+    }
+    int c = find_cell(runner, record);
+    unsigned process = (unsigned)json_integer_value(json_object_get(record, "process"));
+    if (process >= runner->process_count)
+        runner->process_count = process + 1;
+    if (c >= 0)
+        learn(runner, (unsigned)c, record);
+    return 0;
+}
+
+/* Takes over the records that are there. Damaged ones count as missing, and are said to. */
+static int learn_all_again(struct runner *runner, struct err *err)
+{
+    char note[128];
+    int rc = store_read(&runner->store, learn_again, runner, err);
+    snprintf(note, sizeof note, "%u damaged records are left out; what they held is measured again", runner->damaged);
+    if (rc == 0 && runner->damaged)
+        progress_note(&runner->progress, note);
+    return rc;
+}
+
+static bool is_manifest(const json_t *manifest)
+{
+    static const char SCHEMA[] = "faultline.manifest/1";
+    const char *schema = json_string_value(json_object_get(manifest, "schema"));
+    return schema && strncmp(schema, SCHEMA, sizeof SCHEMA - 1) == 0 &&
+           json_is_object(json_object_get(manifest, "tool"));
+}
+
+/* What was begun is only gone on with under the very same conditions: by this build … */
+static int check_build(struct runner *runner, struct err *err)
+{
+    json_t *tool = tool_json();
+    bool same = json_equal(json_object_get(runner->manifest, "tool"), tool);
+    json_decref(tool);
+    if (!same)
+        return err_set(err, ESTALE, "%s was begun by another build of faultline", runner->store.directory);
+    return 0;
+}
+
+/* … and on this machine. */
+static int check_machine(struct runner *runner, struct err *err)
+{
+    const char *hash = json_string_value(json_object_get(runner->manifest, "machine"));
+    if (!hash || strcmp(hash, machine_text(runner, "hash")) != 0)
+        return err_set(err, ESTALE, "%s was begun on another machine, or this one has changed",
+                       runner->store.directory);
+    return 0;
+}
+
+static int load_resumed_plan(struct runner *runner, struct err *err)
+{
+    int rc = store_open(&runner->store, runner->options->resume, err);
+    if (rc)
+        return rc;
+    runner->manifest = store_get_json(&runner->store, "manifest.json", err);
+    if (!runner->manifest)
+        return -EBADMSG;
+    if (!is_manifest(runner->manifest))
+        return err_set(err, EBADMSG, "%s/manifest.json is no manifest of a run", runner->store.directory);
+    rc = check_build(runner, err);
+    if (rc)
+        return rc;
+    rc = wire_plan_read(json_object_get(runner->manifest, "plan"), runner->plan, err);
+    return rc ? err_prefix(err, "%s/manifest.json", runner->store.directory) : 0;
+}
+
+static int allocate(struct runner *runner, struct err *err)
+{
+    runner->cells = calloc(runner->plan->cell_count + 1, sizeof *runner->cells);
+    if (!runner->cells || progress_begin(&runner->progress, runner->options->progress, runner->plan))
+        return err_set(err, ENOMEM, "no memory for the run");
+    return 0;
+}
+
+static int check_disk(struct runner *runner, struct err *err)
+{
+    struct statvfs space;
+    if (statvfs(runner->plan->directory, &space))
+        return err_sys(err, "%s", runner->plan->directory);
+    uint64_t free_bytes = (uint64_t)space.f_bavail * space.f_frsize;
+    runner->outcome->unfit = free_bytes < runner->plan->disk_bytes;
+    if (runner->outcome->unfit)
+        return err_set(err, ENOSPC, "%s: the plan needs %llu MiB, %llu MiB are free", runner->plan->directory,
+                       (unsigned long long)(runner->plan->disk_bytes / MIB), (unsigned long long)(free_bytes / MIB));
+    return 0;
+}
+
+/* Finds plan, machine and directory, new or resumed, up to the point where measuring can begin. */
+static int prepare(struct runner *runner, struct err *err)
+{
+    int rc = runner->options->resume ? load_resumed_plan(runner, err) : 0;
+    if (rc == 0)
+        rc = allocate(runner, err);
+    if (rc)
+        return rc;
+    struct machine_options machine = {.directory = runner->plan->directory, .name = runner->options->machine_name};
+    runner->machine = machine_fingerprint(runner->place, &machine, err);
+    if (!runner->machine)
+        return -err->code;
+    rc = runner->options->resume ? check_machine(runner, err) : 0;
+    if (rc == 0)
+        rc = check_disk(runner, err);
+    if (rc)
+        return rc;
+    return runner->options->resume ? learn_all_again(runner, err) : begin_new(runner, err);
+}
+
+static bool uses_tmpfs(const struct plan *plan)
+{
+    for (unsigned c = 0; c < plan->cell_count; c++)
+        if (plan->cells[c].params.backing == backing_tmpfs)
+            return true;
+    return false;
+}
+
+static int measure(struct runner *runner, struct err *err)
+{
+    int rc = workdir_make(&runner->workdir, runner->plan->directory, err);
+    if (rc == 0 && uses_tmpfs(runner->plan))
+        rc = workdir_make(&runner->memory_workdir, "/dev/shm", err);
+    if (rc)
+        return rc;
+    runner->begin_ns = clock_now_ns();
+    touch_pool(runner);
+    return run_all(runner, err);
+}
+
+/* The fingerprint once more: a machine whose settings changed meanwhile has not measured one thing. */
+static void look_again(struct runner *runner)
+{
+    struct err ignored;
+    struct machine_options options = {.directory = runner->plan->directory, .name = runner->options->machine_name};
+    json_t *after = machine_fingerprint(runner->place, &options, &ignored);
+    const char *hash = json_string_value(json_object_get(after, "hash"));
+    json_object_set_new(runner->manifest, "machine_after", hash ? json_string(hash) : json_null());
+    if (hash && strcmp(hash, machine_text(runner, "hash")) != 0)
+        progress_note(&runner->progress, "the machine's settings changed while it was measured");
+    json_decref(after);
+}
+
+static void finish(struct runner *runner)
+{
+    char now[32];
+    record_time(now);
+    look_again(runner);
+    runner->outcome->finished = runner->records;
+    if (runner->cells)
+        runner->outcome->expected = expected_records(runner);
+    memcpy(runner->outcome->directory, runner->store.directory, sizeof runner->outcome->directory);
+    if (runner->manifest)
+        json_object_set_new(runner->manifest, "ended", json_string(now));
+}
+
+int run_plan(struct plan *plan, const struct place *place, const struct run_options *options,
+             struct run_outcome *outcome, struct err *err)
+{
+    struct runner runner = {.plan = plan,
+                            .place = place,
+                            .options = options,
+                            .outcome = outcome,
+                            .store.records_fd = -1,
+                            .workdir.lock_fd = -1,
+                            .memory_workdir.lock_fd = -1};
+    struct sigaction action = {.sa_handler = on_signal};
+    *outcome = (struct run_outcome){0};
+    interrupted = 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    int rc = prepare(&runner, err);
+    runner.random = (struct random){random_derive(plan->seed, 'o' + runner.records)};
+    if (rc == 0) {
+        rc = measure(&runner, err);
+        finish(&runner);
+        struct err late = {0};
+        if (put_manifest(&runner, &late) && rc == 0) {
+            *err = late;
+            rc = -late.code;
+        }
+    }
+    workdir_remove(&runner.workdir);
+    workdir_remove(&runner.memory_workdir);
+    progress_end(&runner.progress);
+    store_close(&runner.store);
+    json_decref(runner.machine);
+    json_decref(runner.manifest);
+    free(runner.cells);
+    return rc;
+}
+
+int run_put_exit(const char *directory, int exit_status, struct err *err)
+{
+    struct store store;
+    int rc = store_open(&store, directory, err);
+    json_t *manifest = rc ? NULL : store_get_json(&store, "manifest.json", err);
+    if (manifest) {
+        json_object_set_new(manifest, "exit_status", json_integer(exit_status));
+        rc = store_put_json(&store, "manifest.json", manifest, err);
+    }
+    json_decref(manifest);
+    store_close(&store);
+    return rc ? rc : -err->code;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "schema.h"
+
+#include <string.h>
+
+#include "counter.h"
+#include "method.h"
+#include "params.h"
+
+static const char DIALECT[] = "https://json-schema.org/draft/2020-12/schema";
+
+/* {"type": type} or, when it may be unknown, {"type": [type, "null"]} */
+static json_t *type_of(const char *type, int nullable)
+{
+    return nullable ? json_pack("{s:[s, s]}", "type", type, "null") : json_pack("{s:s}", "type", type);
+}
+
+static json_t *list_of(json_t *items)
+{
+    return json_pack("{s:s, s:o}", "type", "array", "items", items);
+}
+
+/* An object whose listed members are all required; others are allowed, for later versions. */
+static json_t *object_of(json_t *members)
+{
+    json_t *required = json_array();
+    const char *key;
+    json_t *value;
+    json_object_foreach(members, key, value) json_array_append_new(required, json_string(key));
+    return json_pack("{s:s, s:o, s:o}", "type", "object", "properties", members, "required", required);
+}
+
+static json_t *or_null(json_t *schema)
+{
+    return json_pack("{s:[o, {s:s}]}", "anyOf", schema, "type", "null");
+}
+
+static json_t *spellings(const struct field *field)
+{
+    json_t *list = json_array();
+    for (const struct field_option *option = field->options; option->spelling; option++)
+        json_array_append_new(list, json_string(option->spelling));
+    return list;
+}
+
+/* A field as records hold it. */
+static json_t *field_in_record(const struct field *field)
+{
+    static const char *const units[] = {"bytes", "ns", "count", "fraction of 1", NULL};
+    json_t *schema = field->kind == FIELD_CHOICE  ? json_pack("{s:o}", "enum", spellings(field))
+                     : field->kind == FIELD_SHARE ? json_pack("{s:s, s:i}", "type", "number", "minimum", 0)
+                                                  : json_pack("{s:s, s:i}", "type", "integer", "minimum", 0);
+    json_object_set_new(schema, "description", json_string(field->doc));
+    if (units[field->kind])
+        json_object_set_new(schema, "unit", json_string(units[field->kind]));
+    return schema;
+}
+
+static json_t *params_schema(int with_op)
+{
+    json_t *members = json_object();
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        json_object_set_new(members, field_table[i].name, field_in_record(&field_table[i]));
+    if (with_op)
+        json_object_set_new(members, "op", type_of("string", 0));
+    return object_of(members);
+}
+
+static json_t *histogram_schema(void)
+{
+    return object_of(json_pack("{s:o, s:o, s:o}", "sub_bits", type_of("integer", 0), "count", type_of("integer", 0),
+                               "buckets", list_of(list_of(type_of("integer", 0)))));
+}
+
+static json_t *latency_schema(void)
+{
+    json_t *worst = object_of(json_pack("{s:o, s:o, s:o}", "t_ns", type_of("integer", 0), "ns", type_of("integer", 0),
+                                        "cause", type_of("string", 1)));
+    return or_null(object_of(json_pack("{s:{s:[s, s]}, s:o, s:o, s:o, s:o}", "mode", "enum", "closed", "open",
+                                       "interval_ns", type_of("integer", 0), "response", or_null(histogram_schema()),
+                                       "service", histogram_schema(), "worst", list_of(worst))));
+}
+
+static json_t *counts_schema(void)
+{
+    json_t *members = json_pack("{s:o}", "ops", type_of("integer", 0));
+    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+        json_t *counter = type_of("integer", 1);
+        json_object_set_new(counter, "description", json_string(counter_table[i].doc));
+        json_object_set_new(counter, "unit", json_string(counter_table[i].unit));
+        json_object_set_new(members, counter_table[i].name, counter);
+    }
+    return or_null(object_of(members));
+}
+
+static json_t *arm_schema(void)
+{
+    json_t *voided = object_of(json_pack("{s:o, s:o}", "round", type_of("integer", 0), "reason", type_of("string", 0)));
+    json_t *sample = object_of(json_pack("{s:o, s:o}", "t_ns", type_of("integer", 0), "ns", type_of("integer", 0)));
+    json_t *head = json_pack("{s:o, s:o, s:o, s:o, s:o, s:{s:[s, s, s, s]}, s:o}", "name", type_of("string", 0),
+                             "method", type_of("string", 0), "method_version", type_of("integer", 0), "null",
+                             type_of("boolean", 0), "params", params_schema(0), "status", "enum", "ok", "failed",
+                             "unsupported", "skipped", "reason", type_of("string", 1));
+    json_t *times = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "ops_per_batch", type_of("integer", 1),
+                              "bytes_per_op", type_of("integer", 1), "batch_ns", list_of(type_of("integer", 1)),
+                              "order", list_of(type_of("integer", 0)), "workers",
+                              or_null(list_of(list_of(type_of("integer", 1)))), "samples", or_null(list_of(sample)),
+                              "voided", list_of(voided), "warmup_rounds", type_of("integer", 0));
+    json_t *rest = json_pack("{s:o, s:o, s:o, s:o, s:o}", "checksum", type_of("string", 1), "latency", latency_schema(),
+                             "latency_reason", type_of("string", 1), "counts", counts_schema(), "proof",
+                             type_of("object", 1));
+    json_object_update_new(head, times);
+    json_object_update_new(head, rest);
+    return object_of(head);
+}
+
+static json_t *covariates_schema(void)
+{
+    static const char *const others[] = {"steal_ms", "psi_cpu_us", "psi_memory_us", "psi_io_us"};
+    json_t *members = json_object();
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        if (i != COUNTER_device_read_bytes)
+            json_object_set_new(members, counter_table[i].name, type_of("integer", 1));
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
+        json_object_set_new(members, others[i], type_of("integer", 1));
+    return or_null(object_of(members));
+}
+
+static json_t *layout_schema(void)
+{
+    return object_of(
+        json_pack("{s:o, s:o}", "environment_bytes", type_of("integer", 0), "mapping_pages", type_of("integer", 0)));
+}
+
+json_t *schema_record(void)
+{
+    json_t *clock = object_of(json_pack("{s:o, s:o, s:o}", "cost_ns", type_of("integer", 0), "grid_ns",
+                                        type_of("integer", 0), "empty_batch_ns", type_of("integer", 0)));
+    json_t *members = json_pack("{s:{s:s}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema", "pattern",
+                                "^faultline\\.trial/1(\\.|$)", "scenario", type_of("string", 0), "cell",
+                                type_of("string", 0), "trial", type_of("integer", 0), "process", type_of("integer", 0),
+                                "seed", type_of("integer", 0), "params", params_schema(1), "clock", clock, "arms",
+                                list_of(arm_schema()));
+    json_t *rest = json_pack("{s:o, s:o, s:o, s:o, s:o}", "machine", type_of("string", 0), "boot_id",
+                             type_of("string", 0), "instance", type_of("string", 1), "started", type_of("string", 0),
+                             "crc32", json_pack("{s:s, s:s}", "type", "string", "pattern", "^[0-9a-f]{8}$"));
+    json_object_update_new(members, rest);
+    json_object_set_new(members, "layout", layout_schema());
+    json_object_set_new(members, "covariates", covariates_schema());
+    json_t *schema = object_of(members);
+    json_object_set_new(schema, "$schema", json_string(DIALECT));
+    json_object_set_new(schema, "title", json_string("faultline.trial/1: one cell of one trial"));
+    return schema;
+}
+
+/* ---- scenario files ---- */
+
+/* A field as people write it. */
+static json_t *field_in_file(const struct field *field)
+{
+    static const char *const patterns[] = {"^([0-9]+(KiB|MiB|GiB)?|auto)$", "^([0-9]+(ns|us|ms|s)|0)$",
+                                           "^([0-9]+|auto)$", "^[0-9]*[.]?[0-9]*%$"};
+    json_t *schema = field->kind == FIELD_CHOICE
+                         ? json_pack("{s:o}", "enum", spellings(field))
+                         : json_pack("{s:[s, s], s:s}", "type", "string", "integer", "pattern", patterns[field->kind]);
+    json_object_set_new(schema, "description", json_string(field->doc));
+    return schema;
+}
+
+/* Fields of the scopes asked for (bit n: scope n), as single values or as lists. */
+static json_t *fields_in_file(unsigned scopes, int lists)
+{
+    json_t *members = json_object();
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        json_t *schema = field_in_file(&field_table[i]);
+        if (lists)
+            schema = json_pack("{s:s, s:i, s:o}", "type", "array", "minItems", 1, "items", schema);
+        if (scopes >> field_table[i].scope & 1)
+            json_object_set_new(members, field_table[i].name, schema);
+        else
+            json_decref(schema);
+    }
+    return members;
+}
+
+static json_t *closed_object(json_t *members)
+{
+    return json_pack("{s:s, s:o, s:b}", "type", "object", "properties", members, "additionalProperties", 0);
+}
+
+static json_t *arm_in_file(void)
+{
+    json_t *members = fields_in_file(1U << SCOPE_ARM, 0), *methods = json_array();
+    for (const struct method *const *method = method_table; *method; method++)
+        json_array_append_new(methods, json_string((*method)->name));
+    json_object_set_new(members, "name",
+                        json_pack("{s:s, s:s}", "type", "string", "pattern", "^[A-Za-z0-9][A-Za-z0-9._+-]*$"));
+    json_object_set_new(members, "method", json_pack("{s:o}", "enum", methods));
+    json_t *arm = closed_object(members);
+    json_object_set_new(arm, "required", json_pack("[s, s]", "name", "method"));
+    return arm;
+}
+
+static json_t *profile_in_file(void)
+{
+    enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_ARM };
+    json_t *members = fields_in_file(ALL, 0);
+    json_object_set_new(members, "vary", closed_object(fields_in_file(ALL, 1)));
+    json_object_set_new(members, "trials", json_pack("{s:s, s:i}", "type", "integer", "minimum", 1));
+    json_object_set_new(members, "precision", json_pack("{s:s, s:s}", "type", "string", "pattern", "%$"));
+    json_object_set_new(members, "budget",
+                        json_pack("{s:s, s:s}", "type", "string", "pattern", "^[0-9]+(ns|us|ms|s)$"));
+    return closed_object(members);
+}
+
+json_t *schema_scenario(void)
+{
+    enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_ARM };
+    json_t *profiles = closed_object(json_pack("{s:o, s:o, s:o}", "quick", profile_in_file(), "standard",
+                                               profile_in_file(), "thorough", profile_in_file()));
+    json_t *claim = json_pack("{s:s, s:[s, s]}", "type", "object", "required", "id", "statement");
+    json_t *members = json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:{s:s, s:i, s:i, s:o}, s:o, s:{s:s, s:s}, s:o, s:o}", "question",
+        type_of("string", 0), "op", type_of("string", 0), "common", closed_object(fields_in_file(ALL, 0)), "vary",
+        closed_object(fields_in_file(ALL, 1)), "exclude", list_of(closed_object(fields_in_file(ALL, 0))), "arms",
+        "type", "array", "minItems", 1, "maxItems", 15, "items", arm_in_file(), "null_arm", type_of("boolean", 0),
+        "delta", "type", "string", "pattern", "%$", "profiles", profiles, "claim", claim);
+    json_t *schema = closed_object(members);
+    json_object_set_new(schema, "required", json_pack("[s, s, s]", "question", "op", "arms"));
+    json_object_set_new(schema, "$schema", json_string(DIALECT));
+    json_object_set_new(schema, "title", json_string("a faultline scenario: one question"));
+    return schema;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* The file under test: made by a recipe, brought into a state of the page cache, and that state proven. */
+#ifndef FAULTLINE_TARGET_H
+#define FAULTLINE_TARGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "params.h"
+
+struct target {
+    int fd;                 /* open for reading, for writing too when the file is ours; -1: none */
+    char path[4096];        /* of the file; unlinked already when !named */
+    char reopen_path[4096]; /* by which another descriptor can be had: the path, or /proc/self/fd/N */
+    char directory[4096];
+    uint64_t file_bytes; /* as the file is, at least params->file_bytes */
+    uint64_t page_bytes;
+    bool ours, named;
+    bool may_evict;
+    bool cachestat; /* cachestat(2) is there and shows this file; else mincore(2) is asked */
+    dev_t device;
+    const struct params *params;
+};
+
+struct target_request {
+    const struct params *params; /* borrowed for the life of the target */
+    const char *directory;       /* a folder of this run, on the filesystem under test */
+    const char *name;            /* file name in it */
+    const char *given_path;      /* the user's file: the target itself, or what a private copy is made from; or "" */
+    uint64_t seed;               /* of the contents */
+    bool keep_name;              /* a method opens the file by name; otherwise it is unlinked at once */
+    bool allow_evict;            /* the user's own file may be evicted from the page cache */
+};
+
+/*
+ * Makes the file as params->recipe says (incompressible seeded contents, blocks allocated, synced), or opens the user's
+ * own, and brings it into the state params->cache. The caller ends it with target_close, also after a failure.
+ * -ENOSPC before anything is written when the space is not there; -EOPNOTSUPP when the filesystem cannot do it.
+ */
+int target_open(struct target *target, const struct target_request *request, struct err *err);
+
+/* Closes and removes the file. */
+void target_close(struct target *target);
+
+/* A new read-only descriptor of the file, by its name when it has one. -errno. */
+int target_reopen(const struct target *target);
+
+struct page_state { /* in pages; UINT64_MAX: this machine cannot tell */
+    uint64_t pages; /* in the range asked for */
+    uint64_t resident, dirty, writeback;
+};
+
+/* State of the leading `bytes` of the file by cachestat(2) (Linux 6.5), or mincore(2) where that is not to be had. */
+int target_state(const struct target *target, uint64_t bytes, struct page_state *state, struct err *err);
+
+/* NULL when the state is what `cache` demands, else what is wrong. Static text. */
+const char *target_state_fault(const struct page_state *state, enum cache cache);
+
+/* fsync and POSIX_FADV_DONTNEED. It must not be mapped anywhere. The caller proves the outcome by target_state. */
+int target_evict(const struct target *target, struct err *err);
+
+/* Reads what is missing of the leading `bytes` back into the page cache. */
+int target_warm(const struct target *target, uint64_t bytes, struct err *err);
+
+/*
+ * The recipe's signature: minor faults taken when a fresh mapping of the leading `bytes` (at most 64 MiB) is read once
+ * a page, front to back (filemap_map_pages maps what the folios and fault-around allow). All of it must be resident.
+ */
+int target_signature(const struct target *target, uint64_t bytes, uint64_t *pages, uint64_t *faults, struct err *err);
+
+/*
+ * By how much two signatures of an unchanged file may differ: the folio at the end of a file is mapped whole by one
+ * fault or in windows of 64 KiB (the default of fault-around), now one and now the other, on Linux 6.18.
+ */
+uint64_t target_signature_slack(const struct target *target);
+
+/* Bytes read from the lowest block device that is visible below the file; UINT64_MAX when none is. */
+uint64_t target_device_read_bytes(const struct target *target);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "work.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "place.h"
+#include "region.h"
+
+struct work {
+    const struct work_cell *cell;
+    unsigned index;
+    struct worker workers[ARMS_MAX];
+    bool is_set_up[ARMS_MAX];
+    struct counter_sources sources;
+};
+
+uint64_t work_limit(const struct arm *arm)
+{
+    uint64_t limit = arm->method->limit ? arm->method->limit(&arm->params) : UINT64_MAX;
+    uint64_t region = arm->method->needs & NEEDS_BUFFER ? region_limit(&arm->params) : UINT64_MAX;
+    return limit < region ? limit : region;
+}
+
+uint64_t work_timed_blocks(const struct arm *arm, uint64_t blocks)
+{
+    uint64_t granule = params_granule(&arm->params), passes = blocks / granule;
+    return blocks + (uint64_t)((double)passes * arm->params.surplus + 0.5) * granule;
+}
+
+uint64_t work_granule(const struct arm *arm)
+{
+    enum { SURPLUS_STEPS = 100 }; /* 1 % of a batch must be a whole number of operations */
+    return params_granule(&arm->params) * (arm->params.surplus > 0 ? SURPLUS_STEPS : 1);
+}
+
+int work_begin(struct work **out, const struct work_cell *cell, unsigned worker_index, struct err *err)
+{
+    struct work *work = *out = calloc(1, sizeof *work);
+    if (!work)
+        return err_set(err, ENOMEM, "no memory for a worker");
+    work->cell = cell;
+    work->index = worker_index;
+    for (unsigned a = 0; a < ARMS_MAX; a++)
+        work->workers[a].fd = -1;
+    counter_open(&work->sources, cell->target);
+    return cell->cpus ? place_bind(cell->cpus[worker_index], err) : 0;
+}
+
+static void teardown(struct work *work, unsigned arm)
+{
+    const struct method *method = work->cell->cell->arms[arm].method;
+    if (work->is_set_up[arm] && method->teardown)
+        method->teardown(&work->workers[arm]);
+    region_remove(&work->workers[arm]);
+    work->is_set_up[arm] = false;
+}
+
+void work_end(struct work *work)
+{
+    if (!work)
+        return;
+    for (unsigned a = 0; a < work->cell->cell->arm_count; a++)
+        teardown(work, a);
+    counter_close(&work->sources);
+    free(work);
+}
+
+static bool needs_buffer(const struct arm *arm)
+{
+    bool may_skip = arm->method->uses & FIELD_BIT(consume);
+    return arm->method->needs & NEEDS_BUFFER && !(may_skip && arm->params.consume == consume_in_place);
+}
+
+/* Where in the list an arm of this worker begins. */
+static uint64_t first_place(const struct work *work, unsigned a)
+{
+    const struct offsets *offsets = work->cell->offsets[a];
+    uint64_t spread = offsets->count / work->cell->worker_count * work->index;
+    uint64_t place = (work->cell->starts[a] + spread) % offsets->count;
+    return place - place % params_granule(&work->cell->cell->arms[a].params);
+}
+
+/* Keeps the place in the list over a teardown: a cold arm is set up anew for every batch and must not start over. */
+static int setup(struct work *work, unsigned a, struct err *err)
+{
+    const struct arm *arm = &work->cell->cell->arms[a];
+    const struct offsets *offsets = work->cell->offsets[a];
+    struct worker *worker = &work->workers[a];
+    uint64_t cursor = worker->offsets ? worker->cursor : first_place(work, a);
+    *worker = (struct worker){
+        .params = &arm->params,
+        .target = work->cell->target,
+        .offsets = offsets->items,
+        .offset_count = offsets->count,
+        .cursor = cursor,
+        .consumer = (unsigned)arm->params.consumer,
+        .fd = -1,
+    };
+    work->is_set_up[a] = true;
+    int rc = needs_buffer(arm) ? region_make(worker, err) : 0;
+    return rc || !arm->method->setup ? rc : arm->method->setup(worker, err);
+}
+
+static int reset(struct work *work, unsigned arm, uint64_t blocks, struct err *err)
+{
+    struct worker *worker = &work->workers[arm];
+    const struct method *method = work->cell->cell->arms[arm].method;
+    int rc = region_reset(worker, blocks, err);
+    return rc || !method->reset ? rc : method->reset(worker, blocks, err);
+}
+
+/* One batch between its two clock readings. */
+static int timed_run(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
+{
+    const struct arm *arm = &work->cell->cell->arms[a];
+    struct worker *worker = &work->workers[a];
+    int (*run)(struct worker *, uint64_t) = arm->method->run;
+    uint64_t timed = work_timed_blocks(arm, blocks);
+    answer->start_ns = clock_now_ns();
+    int rc = run(worker, timed);
+    answer->finish_ns = clock_now_ns();
+    answer->cpu = (unsigned)sched_getcpu();
+    return rc;
+}
+
+/*
+ * Sums `blocks` from the cursor. *ready: how many of the `rest` to come the last reset is good for; a reset may be dear
+ * (a whole mapping), so there are no more of them than the method's limit asks for.
+ */
+static int sum_unit(struct work *work, unsigned a, uint64_t blocks, uint64_t rest, uint64_t *ready,
+                    struct work_answer *answer)
+{
+    const struct arm *arm = &work->cell->cell->arms[a];
+    uint64_t granule = params_granule(&arm->params), step = work_limit(arm) / granule * granule;
+    int rc = step ? 0 : -EINVAL;
+    while (blocks && rc == 0) {
+        if (*ready == 0) {
+            *ready = rest < step ? rest : step;
+            rc = reset(work, a, *ready, &answer->err);
+        }
+        uint64_t now = blocks < *ready ? blocks : *ready;
+        if (rc == 0)
+            rc = arm->method->run(&work->workers[a], now);
+        blocks -= now;
+        rest -= now;
+        *ready -= now;
+    }
+    return rc;
+}
+
+/*
+ * The untimed pass over the head of the list, summed whatever the consumer is otherwise. Units are mixed in order (a
+ * Fibonacci hash step), so that the right blocks in a wrong order do not pass.
+ */
+static int sum_run(struct work *work, const struct work_order *order, struct work_answer *answer)
+{
+    struct worker *worker = &work->workers[order->arm];
+    uint64_t cursor = worker->cursor, sum = worker->sum, mixed = 0, ready = 0;
+    int rc = 0;
+    worker->consumer = consumer_sum;
+    worker->cursor = 0;
+    for (uint64_t done = 0; done < order->blocks && rc == 0; done += order->unit) {
+        worker->sum = 0;
+        rc = sum_unit(work, order->arm, order->unit, order->blocks - done, &ready, answer);
+        mixed = mixed * UINT64_C(0x9e3779b97f4a7c15) + worker->sum;
+    }
+    answer->sum = mixed;
+    worker->cursor = cursor;
+    worker->sum = sum;
+    worker->consumer = (unsigned)worker->params->consumer;
+    return rc;
+}
+
+/* From the arm's first place: how far it came since depends on time, and the counts are to repeat exactly. */
+static int counted_run(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
+{
+    struct worker *worker = &work->workers[a];
+    struct counts before;
+    uint64_t cursor = worker->cursor;
+    worker->cursor = first_place(work, a);
+    int rc = reset(work, a, blocks, &answer->err);
+    if (rc)
+        return rc;
+    counter_read_before(&work->sources, &before);
+    rc = work->cell->cell->arms[a].method->run(worker, blocks);
+    counter_read_after(&work->sources, &answer->counts);
+    counter_subtract(&answer->counts, &before);
+    worker->cursor = cursor;
+    return rc;
+}
+
+static void keep_worst(struct work_latency *latency, uint64_t t_ns, uint64_t ns)
+{
+    unsigned i = latency->worst_count;
+    if (i == WORST_COUNT && latency->worst[i - 1].ns >= ns)
+        return;
+    if (i < WORST_COUNT)
+        latency->worst_count++;
+    else
+        i--;
+    for (; i > 0 && latency->worst[i - 1].ns < ns; i--)
+        latency->worst[i] = latency->worst[i - 1];
+    latency->worst[i] = (struct work_sample){t_ns, ns};
+}
+
+void work_latency_merge(struct work_latency *into, const struct work_latency *from)
+{
+    histogram_merge(&into->service, &from->service);
+    histogram_merge(&into->response, &from->response);
+    for (unsigned i = 0; i < from->worst_count; i++)
+        keep_worst(into, from->worst[i].t_ns, from->worst[i].ns);
+    into->spent_ns += from->spent_ns;
+}
+
+static int latency_run(struct work *work, const struct work_order *order, struct work_answer *answer)
+{
+    struct worker *worker = &work->workers[order->arm];
+    int (*run)(struct worker *, uint64_t) = work->cell->cell->arms[order->arm].method->run;
+    struct work_latency *latency = &answer->latency;
+    memset(latency, 0, sizeof *latency);
+    uint64_t begin = clock_now_ns();
+    for (uint64_t i = 0; i < order->operations; i++) {
+        int rc = reset(work, order->arm, order->blocks, &answer->err);
+        if (rc)
+            return rc;
+        uint64_t due = begin + i * order->interval_ns, start = clock_now_ns();
+        while (order->interval_ns && start < due)
+            start = clock_now_ns();
+        rc = run(worker, order->blocks);
+        uint64_t end = clock_now_ns();
+        if (rc)
+            return rc;
+        histogram_add(&latency->service, end - start);
+        latency->spent_ns += end - start;
+        if (order->interval_ns)
+            histogram_add(&latency->response, end - due);
+        keep_worst(latency, start - begin, order->interval_ns ? end - due : end - start);
+        if (end - begin > order->limit_ns)
+            break;
+    }
+    return 0;
+}
+
+static int carry_out(struct work *work, const struct work_order *order, struct work_answer *answer)
+{
+    switch (order->verb) {
+    case WORK_SETUP:
+        return setup(work, order->arm, &answer->err);
+    case WORK_RESET:
+        return reset(work, order->arm, order->blocks, &answer->err);
+    case WORK_RUN:
+        return timed_run(work, order->arm, order->blocks, answer);
+    case WORK_SUM:
+        return sum_run(work, order, answer);
+    case WORK_COUNT:
+        return counted_run(work, order->arm, order->blocks, answer);
+    case WORK_LATENCY:
+        return latency_run(work, order, answer);
+    case WORK_TEARDOWN:
+        teardown(work, order->arm);
+        return 0;
+    case WORK_EXIT:
+        return 0;
+    }
+    return -EINVAL;
+}
+
+void work_do(struct work *work, const struct work_order *order, struct work_answer *answer)
+{
+    answer->err.code = 0;
+    answer->rc = carry_out(work, order, answer);
+    if (answer->rc && !answer->err.code)
+        err_set(&answer->err, -answer->rc, "%s: %s", work->cell->cell->arms[order->arm].method->name,
+                strerror(-answer->rc));
+}

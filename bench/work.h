@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* What one worker does with the arms of one cell, order by order. How many workers do it at once is crew.h's matter. */
+#ifndef FAULTLINE_WORK_H
+#define FAULTLINE_WORK_H
+
+#include "counter.h"
+#include "histogram.h"
+#include "offsets.h"
+#include "plan.h"
+#include "target.h"
+
+/* What all workers of a cell have in common; filled before the first of them starts, then only read. */
+struct work_cell {
+    const struct cell *cell;
+    const struct target *target;             /* NULL when no arm needs one */
+    const struct offsets *offsets[ARMS_MAX]; /* by arm; arms with equal blocks share a list */
+    uint64_t starts[ARMS_MAX];               /* first position of each arm in its list: arms begin at disjoint places */
+    unsigned worker_count;
+    const unsigned *cpus; /* [worker_count] OS indices; NULL: not bound */
+};
+
+enum work_verb { WORK_SETUP, WORK_RESET, WORK_RUN, WORK_SUM, WORK_COUNT, WORK_LATENCY, WORK_TEARDOWN, WORK_EXIT };
+
+struct work_order {
+    enum work_verb verb;
+    unsigned arm;
+    uint64_t blocks;      /* RESET, RUN, SUM, COUNT: of the batch. LATENCY: of one operation */
+    uint64_t unit;        /* SUM: blocks that are summed together; the sums are mixed in order */
+    uint64_t operations;  /* LATENCY: at most so many */
+    uint64_t limit_ns;    /* LATENCY: and at most about so long */
+    uint64_t interval_ns; /* LATENCY: 0 closed; else operations are due this far apart */
+};
+
+enum { WORST_COUNT = 8 };
+
+struct work_sample {
+    uint64_t t_ns; /* since the pass began */
+    uint64_t ns;
+};
+
+struct work_latency {
+    struct histogram service;              /* end - start */
+    struct histogram response;             /* end - due; only in the open form */
+    struct work_sample worst[WORST_COUNT]; /* by service, or by response in the open form; largest first */
+    unsigned worst_count;
+    uint64_t spent_ns; /* in operations */
+};
+
+/* Adds `from` to `into`. */
+void work_latency_merge(struct work_latency *into, const struct work_latency *from);
+
+/* In memory shared with the coordinator: a worker may be another process. */
+struct work_answer {
+    int rc;
+    struct err err;
+    uint64_t start_ns, finish_ns; /* RUN */
+    uint64_t sum;                 /* SUM */
+    struct counts counts;         /* COUNT */
+    unsigned cpu;                 /* RUN: where it ended */
+    struct work_latency latency;  /* LATENCY */
+};
+
+struct work; /* one worker's own state */
+
+/* -ENOMEM, or the error of binding. End with work_end, also after a failure (then *work may be NULL). */
+int work_begin(struct work **work, const struct work_cell *cell, unsigned worker_index, struct err *err);
+void work_end(struct work *work);
+
+/* Carries out one order of this worker; fills the answer, rc included. RUN's clock readings are inside. */
+void work_do(struct work *work, const struct work_order *order, struct work_answer *answer);
+
+/* Most blocks one batch of this arm may hold. */
+uint64_t work_limit(const struct arm *arm);
+
+/* Blocks that a batch of `blocks` really runs: with the surplus. */
+uint64_t work_timed_blocks(const struct arm *arm, uint64_t blocks);
+
+/* Blocks by which a batch of this arm can grow: whole passes; 100 where a surplus is to be a share of it. */
+uint64_t work_granule(const struct arm *arm);
+
+#endif

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Analysis of faultline's records: concludes, never measures."""

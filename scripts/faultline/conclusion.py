@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""What to conclude from a scenario, in sentences made of its verdicts and of nothing else."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import Sequence
+
+from faultline import crossing
+from faultline.crossing import Series
+from faultline.text import field, percent, ratio, safe, size_near, time
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, ArmResult, CellResult, Results
+
+WORDS = {FASTER: "faster than", SLOWER: "slower than", SAME: "as fast as"}
+LISTED = 3  # cells named in a sentence; more are counted
+
+
+def factor(arm: ArmResult) -> str:
+    """ "0.62× [0.60, 0.64]", the ratio of an arm with its interval."""
+    if arm.ratio is None or arm.ratio.interval is None:
+        return "no ratio"
+    interval = arm.ratio.interval.exp()
+    if interval.low is None or interval.high is None:
+        return f"{ratio(interval.estimate)}×"
+    return f"{ratio(interval.estimate)}× [{ratio(interval.low)}, {ratio(interval.high)}]"
+
+
+def estimate(arm: ArmResult) -> float:
+    """The log ratio of an arm that has a verdict."""
+    assert arm.ratio is not None and arm.ratio.interval is not None
+    return arm.ratio.interval.estimate
+
+
+def span(pairs: Sequence[tuple[CellResult, ArmResult]]) -> str:
+    """The ratios of several cells: one with its interval, more as a range."""
+    if len(pairs) == 1:
+        return factor(pairs[0][1])
+    ordered = sorted(pairs, key=lambda pair: estimate(pair[1]))
+    low, high = (ratio(math.exp(estimate(arm))) for _, arm in (ordered[0], ordered[-1]))
+    return f"{low}×" if low == high else f"{low}× to {high}×"
+
+
+def axis_value(axis: str, x: float, near: bool = False) -> str:
+    """A place on the axis as it is spelled."""
+    if axis.endswith("_bytes"):
+        return size_near(x) if near else field(axis, int(x))
+    return f"{x:.3g}" if near else field(axis, x)
+
+
+def segments(series: Series) -> list[tuple[str, list[crossing.Point]]]:
+    """Runs of equal verdict along the axis; cells without a verdict are left out."""
+    points = [p for p in series.points if p.arm.verdict is not None]
+    return [(verdict, list(run)) for verdict, run in groupby(points, key=lambda p: str(p.arm.verdict))]
+
+
+def stretch(axis: str, run: Sequence[crossing.Point], first: bool, last: bool) -> str:
+    """Where along the axis a run of equal verdicts lies: "up to", "from … on", "at", "from … to"."""
+    low, high = (axis_value(axis, run[i].x) for i in (0, -1))
+    if first and last:
+        return f"at every {safe(axis)} from {low} to {high}"
+    if first:
+        return f"up to {high}"
+    if last:
+        return f"from {low} on"
+    return f"at {low}" if low == high else f"from {low} to {high}"
+
+
+def phrase(verdict: str, pairs: Sequence[tuple[CellResult, ArmResult]]) -> str:
+    """One verdict over one stretch, with its ratios where they mean something."""
+    words = {FASTER: "faster", SLOWER: "slower", SAME: "the same", CANNOT_TELL: "cannot tell", INVALID: "invalid"}[
+        verdict
+    ]
+    return words if verdict == INVALID else f"{words} ({span(pairs)})"
+
+
+def series_sentence(series: Series, baseline: str) -> str | None:
+    """An arm along the axis; None when its verdicts jump about too much for a sentence."""
+    runs = segments(series)
+    if not runs or len(runs) > 4:
+        return None
+    parts = [
+        f"{phrase(verdict, [(p.cell, p.arm) for p in run])} {stretch(series.axis, run, i == 0, i == len(runs) - 1)}"
+        for i, (verdict, run) in enumerate(runs)
+    ]
+    held = ", ".join(f"{safe(k)}={field(k, v)}" for k, v in series.held.items())
+    where = f" ({held})" if held else ""
+    return f"{safe(series.arm)} against {baseline} by {safe(series.axis)}{where}: {'; '.join(parts)}{turn(series)}."
+
+
+def turn(series: Series) -> str:
+    """The crossing points of an arm, as the end of its sentence."""
+    out = ""
+    for c in crossing.crossings_of(series):
+        if c.at is None:
+            low, high = (axis_value(series.axis, x) for x in c.between)
+            out += f"; the two cross somewhere between {low} and {high}, where no valid ratio is known"
+            continue
+        interval = ""
+        if c.low is not None and c.high is not None:
+            interval = f" [{axis_value(series.axis, c.low, True)}, {axis_value(series.axis, c.high, True)}]"
+        out += f"; the two cross at {axis_value(series.axis, c.at, True)}{interval}"
+    return out
+
+
+def cells_named(pairs: Sequence[tuple[CellResult, ArmResult]], total: int) -> str:
+    """ "in all 9 cells", "in 2 of 9 cells (block_bytes=64; …)"."""
+    if len(pairs) == total:
+        return "in its only cell" if total == 1 else f"in all {total} cells"
+    names = "; ".join(safe(cell.plan.cell) for cell, _ in pairs) if len(pairs) <= LISTED else ""
+    return f"in {len(pairs)} of {total} cells" + (f" ({names})" if names else "")
+
+
+def arm_sentence(pairs: Sequence[tuple[CellResult, ArmResult]], baseline: str) -> str:
+    """An arm over cells that no axis orders: its verdicts counted, each with the range of its ratios."""
+    name, total = safe(pairs[0][1].name), len(pairs)
+    parts = []
+    for verdict in (FASTER, SLOWER, SAME):
+        some = [pair for pair in pairs if pair[1].verdict == verdict]
+        if some:
+            parts.append(f"{WORDS[verdict]} {baseline} {cells_named(some, total)}: {span(some)}")
+    for verdict, words in ((CANNOT_TELL, "cannot tell"), (INVALID, "invalid")):
+        some = [pair for pair in pairs if pair[1].verdict == verdict]
+        if some:
+            parts.append(f"{words} {cells_named(some, total)}")
+    return (
+        f"{name} is {'; '.join(parts)}."
+        if parts[0].split()[0] in ("faster", "slower", "as")
+        else f"{name}: {'; '.join(parts)}."
+    )
+
+
+def missing_sentence(cells: Sequence[CellResult]) -> str | None:
+    """What has no verdict at all, and why."""
+    lost = [(cell, arm) for cell in cells for arm in cell.arms if arm.competes and arm.verdict is None]
+    if not lost:
+        return None
+    reasons = sorted({safe(arm.ratio_reason or arm.reason or "no reason recorded") for _, arm in lost})
+    total = sum(arm.competes for cell in cells for arm in cell.arms)
+    end = " …" if len(reasons) > LISTED else "."
+    return f"{len(lost)} of {total} comparisons have no ratio: {'; '.join(reasons[:LISTED])}{end}"
+
+
+def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
+    """The conclusion of one scenario, an arm a sentence; along its axis where the cells have one."""
+    baseline = safe(cells[0].arms[0].name)
+    names = list(dict.fromkeys(arm.name for cell in cells for arm in cell.arms if arm.competes))
+    along = crossing.series_of(cells)
+    out: list[str] = []
+    for name in names:
+        pairs = [(cell, arm) for cell in cells for arm in cell.arms if arm.name == name and arm.verdict is not None]
+        sentences = [series_sentence(s, baseline) for s in along if s.arm == name] if len(along) else []
+        if sentences and len(sentences) <= LISTED and all(sentences):
+            out += [s for s in sentences if s]
+        elif pairs:
+            out.append(arm_sentence(pairs, baseline))
+    missing = missing_sentence(cells)
+    return out + ([missing] if missing else [])
+
+
+def noise_sentence(results: Results) -> str:
+    """The noise grade and what it means; or why there is none."""
+    if results.grade is None:
+        return "Noise grade: none (it needs a null arm in at least 6 trials)."
+    assert results.noise_floor is not None and results.noise_worst is not None and results.null is not None
+    floor, worst = (percent(math.expm1(v)) for v in (results.noise_floor, results.noise_worst))
+    text = (
+        f"Noise grade {results.grade}: one comparison of two identical arms resolves {floor} in the middle cell, "
+        f"{worst} in the worst."
+    )
+    if results.null_rejected:
+        text += f" INVALID: identical arms differ beyond δ in {'; '.join(safe(c) for c in results.null_rejected)}."
+    return text
+
+
+def harness_sentence(results: Results) -> str | None:
+    """The harness's own cost, where a scenario of the `null` method ran."""
+    arms = [a for a in results.arms if a.plan.method == "null" and not a.plan.is_null and a.ns_per_op is not None]
+    if not arms:
+        return None
+    return f"The harness itself costs {time(arms[0].ns_per_op.estimate)} an operation."  # type: ignore[union-attr]

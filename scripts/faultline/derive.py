@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""From one record to one figure an arm: everything that is known of a trial before trials are put together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Iterable, Mapping
+
+import numpy as np
+
+from faultline import latency, stats
+from faultline.records import Arm, Histogram, Run, Trial
+
+
+@dataclass(frozen=True)
+class ArmTrial:
+    """What one trial says about one arm. Logarithms are of time of the arm ÷ time of the baseline."""
+
+    trial: int
+    line: int
+    started: str
+    status: str
+    reason: str | None
+    ns_per_op: float | None = None
+    log_ratio: float | None = None
+    mean_log_ratio: float | None = None
+    ratio_reason: str | None = None
+    drift: float | None = None  # of the paired log ratio, from the first round to the last
+    rounds: int = 0
+    voided: int = 0
+    counts_per_op: Mapping[str, float] = field(default_factory=dict)
+    pages_per_fault: float | None = None
+    histogram: Histogram | None = None  # response in the open form, else service
+    latency_reason: str | None = None
+
+
+def ns_per_op(arm: Arm) -> np.ndarray:
+    """Time of an operation in each round, ns [rounds], NaN where voided."""
+    return arm.batch_ns / (arm.ops_per_batch or 1)
+
+
+def median_or_none(values: np.ndarray) -> float | None:
+    """The median of what is not NaN, None when nothing is left."""
+    kept = values[np.isfinite(values)]
+    return float(np.median(kept)) if kept.size else None
+
+
+def paired(arm: Arm, baseline: Arm) -> np.ndarray:
+    """log(time of the arm ÷ time of the baseline) of each round [rounds], NaN where either is void."""
+    return np.log(ns_per_op(arm)) - np.log(ns_per_op(baseline))
+
+
+def stratified(values: np.ndarray, before: np.ndarray) -> float | None:
+    """Mean of two medians: of the rounds where the arm came before the baseline, and of those where it came after.
+
+    None when one of the two has no round: what the order does to the ratio could not be taken out then.
+    """
+    first, second = median_or_none(values[before]), median_or_none(values[~before])
+    return None if first is None or second is None else (first + second) / 2
+
+
+def mean_log_ratio(arm: Arm, baseline: Arm) -> float | None:
+    """log of the ratio of mean times over the rounds that both have: a rare stall moves this and not the medians."""
+    mine, its = ns_per_op(arm), ns_per_op(baseline)
+    kept = np.isfinite(mine) & np.isfinite(its)
+    return math.log(mine[kept].mean() / its[kept].mean()) if kept.any() else None
+
+
+def counts_per_op(arm: Arm) -> dict[str, float]:
+    """Each known count of the counting pass ÷ its operations."""
+    ops = (arm.counts or {}).get("ops")
+    if not ops or arm.counts is None:
+        return {}
+    return {name: value / ops for name, value in arm.counts.items() if name != "ops" and value is not None}
+
+
+def pages_per_fault(arm: Arm, page_bytes: int | None) -> float | None:
+    """Pages that one minor fault brought in, in the counting pass; None without faults or for blocks below a page."""
+    faults = counts_per_op(arm).get("minor_faults")
+    if not faults or page_bytes is None or arm.bytes_per_op is None or arm.bytes_per_op < page_bytes:
+        return None
+    return arm.bytes_per_op / page_bytes / faults
+
+
+def recipe_pages_per_fault(trial: Trial) -> float | None:
+    """Pages that one fault of a fresh mapping brought in, measured beside the cell: what shows the recipe's folios."""
+    for arm in trial.arms:
+        pages, faults = ((arm.proof or {}).get(key) for key in ("recipe_pages", "recipe_faults"))
+        if pages and faults:
+            return float(pages) / float(faults)
+    return None
+
+
+def page_bytes(run: Run) -> int | None:
+    """Bytes of a page: from the fingerprint, else from a proof that counts the pages of a whole file; None if
+    neither."""
+    blocking = run.machine.get("blocking")
+    for key in ("page_bytes", "page_size"):
+        if isinstance(blocking, dict) and isinstance(blocking.get(key), int):
+            return blocking[key]
+    for trial in run.trials:
+        for arm in trial.arms:
+            pages = (arm.proof or {}).get("pages")
+            for key in ("working_set_bytes", "file_bytes"):
+                size = trial.params.get(key)
+                if pages and isinstance(size, int) and size % pages == 0 and size // pages in (4096, 16384, 65536):
+                    return size // pages
+    return None
+
+
+def histogram_of(arm: Arm) -> Histogram | None:
+    """What a user waits: response times when operations were due on a schedule, else service times."""
+    if arm.latency is None:
+        return None
+    return arm.latency.response if arm.latency.response is not None else arm.latency.service
+
+
+def arm_trial(trial: Trial, arm: Arm, page: int | None) -> ArmTrial:
+    """Everything one trial says about one arm; a ratio only when arm and baseline were both measured."""
+    common = dict(trial=trial.trial, line=trial.line, started=trial.started, status=arm.status, reason=arm.reason)
+    if arm.status != "ok":
+        return ArmTrial(**common, ratio_reason=f"{arm.status}: {arm.reason or 'no reason recorded'}")
+    measured = dict(
+        ns_per_op=median_or_none(ns_per_op(arm)),
+        rounds=int(np.isfinite(arm.batch_ns).sum()),
+        voided=int(np.isnan(arm.batch_ns).sum()),
+        counts_per_op=counts_per_op(arm),
+        pages_per_fault=pages_per_fault(arm, page),
+        histogram=histogram_of(arm),
+        latency_reason=arm.latency_reason,
+    )
+    baseline = trial.arms[0]
+    if arm is baseline:
+        return ArmTrial(**common, **measured)
+    if baseline.status != "ok":
+        return ArmTrial(**common, **measured, ratio_reason=f"the baseline is {baseline.status}")
+    values = paired(arm, baseline)
+    ratio = stratified(values, arm.order < baseline.order)
+    if ratio is None:
+        return ArmTrial(**common, **measured, ratio_reason="no round with the arm on one side of the baseline")
+    return ArmTrial(
+        **common,
+        **measured,
+        log_ratio=ratio,
+        mean_log_ratio=mean_log_ratio(arm, baseline),
+        drift=stats.theil_sen(values) * (values.size - 1),
+    )
+
+
+def merged(trials: Iterable[ArmTrial]) -> Histogram | None:
+    """One histogram of all trials."""
+    return latency.merge(t.histogram for t in trials if t.histogram is not None)
+
+
+def checksums_differ(trial: Trial) -> list[str]:
+    """Names of the arms whose checksum is not the baseline's (the first measured arm's); empty when all agree."""
+    known = [(arm.name, arm.checksum) for arm in trial.arms if arm.status == "ok" and arm.checksum is not None]
+    return [name for name, checksum in known if checksum != known[0][1]]

@@ -1,0 +1,583 @@
+# SPDX-License-Identifier: MIT
+"""The only reader of a run: RUN/manifest.json, RUN/trials.jsonl and, where it is there, RUN/machine.json.
+
+What is wrong with one line never stops the others: the line is left out and named as a `Problem` with file and line.
+What makes the whole run unreadable raises RecordsError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from faultline import schema
+from faultline.text import safe
+
+STATUSES = ("ok", "failed", "unsupported", "skipped")
+MAJOR = {"faultline.trial": 1, "faultline.manifest": 1, "faultline.plan": 1, "faultline.machine": 1}
+CRC_TAIL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
+RECORD_START = b'{"schema":"faultline.trial/'
+PARAMETER = re.compile(r"[a-z0-9_]+")  # a parameter's name
+PROOF_NUMBERS = ("pages", "recipe_pages", "recipe_faults")
+LINE_MAX = 64 << 20  # bytes of one record: far above what 16 arms of 200 rounds with their histograms take
+
+
+class RecordsError(Exception):
+    """The run as a whole cannot be read; the text is one line for the user."""
+
+
+class LineError(ValueError):
+    """One record cannot be used; the text says why."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with one line: an "error" is lost or damaged data, a "warning" was expected to be possible."""
+
+    where: str
+    severity: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.severity}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of integer ns by log-linear bucket: index and count [buckets], ascending."""
+
+    sub_bits: int
+    index: np.ndarray
+    count: np.ndarray
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The latency pass of an arm; `response` only in the open form."""
+
+    mode: str
+    interval_ns: int
+    response: Histogram | None
+    service: Histogram
+    worst: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of one trial, as recorded. batch_ns: float [rounds], NaN where voided; order: int [rounds], its slot."""
+
+    name: str
+    method: str
+    method_version: int
+    is_null: bool
+    params: Mapping[str, Any]
+    status: str
+    reason: str | None
+    ops_per_batch: int | None  # None for an arm that was not measured
+    bytes_per_op: int | None
+    batch_ns: np.ndarray
+    order: np.ndarray
+    voided: tuple[Mapping[str, Any], ...]
+    checksum: str | None
+    latency: Latency | None
+    latency_reason: str | None
+    counts: Mapping[str, Any] | None
+    proof: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One record: one cell of one trial."""
+
+    scenario: str
+    cell: str
+    trial: int
+    process: int
+    params: Mapping[str, Any]
+    clock: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+    machine: str
+    boot_id: str | None
+    instance: str | None
+    started: str
+    line: int
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """An arm as the plan has it."""
+
+    name: str
+    method: str
+    is_null: bool
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """A cell as the plan has it; arms[0] is the baseline."""
+
+    scenario: str
+    cell: str
+    params: Mapping[str, Any]
+    arms: tuple[ArmPlan, ...]
+
+
+@dataclass(frozen=True)
+class ScenarioPlan:
+    """A scenario as the plan has it."""
+
+    name: str
+    question: str
+    op: str
+    delta: float
+    hash: str | None
+    claim: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was to be run, and how far it came."""
+
+    run: str
+    scenarios: Mapping[str, ScenarioPlan]
+    cells: tuple[CellPlan, ...]
+    refused: tuple[Mapping[str, Any], ...]
+    profile: str | None
+    seed: int | None
+    expected: int | None
+    finished: int | None
+    stopped: str | None
+    machine: str | None
+    machine_after: str | None  # the fingerprint when the run had ended
+    tool: Mapping[str, Any]
+    argv: tuple[str, ...]
+    started: str | None
+    ended: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as read. `machine` is machine.json, or empty when there is none."""
+
+    path: Path
+    manifest: Manifest
+    trials: tuple[Trial, ...]
+    machine: Mapping[str, Any]
+    problems: tuple[Problem, ...] = field(default=())
+
+
+def constant_refuse(name: str) -> float:
+    """NaN and Infinity are not JSON."""
+    raise LineError(f"{name} is not a number in JSON")
+
+
+def json_parse(text: bytes) -> Any:
+    """Strict JSON: UTF-8, no NaN, no Infinity, no duplicate keys; LineError otherwise."""
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=constant_refuse, object_pairs_hook=pairs_unique)
+    except LineError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise LineError(f"not JSON: {safe(error)}") from None
+
+
+def pairs_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these members; LineError when a name comes twice, since which one is meant cannot be known."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise LineError("a member name comes twice in one object")
+    return made
+
+
+def schema_check(value: Any, name: str) -> None:
+    """The object must name its schema in a major version this reader knows; RecordsError otherwise."""
+    found = value.get("schema") if isinstance(value, dict) else None
+    match = re.fullmatch(r"(faultline\.[a-z]+)/(\d{1,6})(\.\d{1,6})?", found) if isinstance(found, str) else None
+    if match is None or match[1] != name:
+        raise RecordsError(f'expected schema "{name}/{MAJOR[name]}", found {safe(json.dumps(found))}')
+    if int(match[2]) != MAJOR[name]:
+        raise RecordsError(
+            f'schema "{safe(found)}" is of another major version; this program reads {name}/{MAJOR[name]}'
+        )
+
+
+def get(source: Mapping[str, Any], key: str, kinds: type | tuple[type, ...], none: bool = False) -> Any:
+    """A required member of one of these types (null too with `none`); LineError naming it otherwise. bool is no int."""
+    value = source.get(key)
+    if value is None and (none or key not in source):
+        if none:
+            return None
+        raise LineError(f'"{key}" is missing')
+    allowed = kinds if isinstance(kinds, tuple) else (kinds,)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise LineError(f'"{key}" has the wrong type ({type(value).__name__})')
+    if isinstance(value, float) and not math.isfinite(value):
+        raise LineError(f'"{key}" is not a finite number')
+    return value
+
+
+def batches_read(values: list[Any], name: str) -> np.ndarray:
+    """Batch times as float [rounds], NaN where null; LineError on anything but null and positive whole numbers."""
+    if not all(v is None or (type(v) is int and 0 < v < 1 << 63) for v in values):
+        raise LineError(f'"{name}" holds something else than null and positive whole numbers')
+    return np.array([math.nan if v is None else float(v) for v in values], dtype=float)
+
+
+def histogram_read(value: Mapping[str, Any]) -> Histogram:
+    """A sparse histogram; LineError when indices do not rise or counts do not add up."""
+    sub_bits = get(value, "sub_bits", int)
+    pairs = get(value, "buckets", list)
+    if not 0 < sub_bits < 16:
+        raise LineError(f'"sub_bits" {sub_bits} is out of range')
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(type(v) is int and 0 <= v < 1 << 62 for v in pair)):
+            raise LineError('"buckets" holds something else than [index, count]')
+    index = np.array([p[0] for p in pairs], dtype=np.int64)
+    count = np.array([p[1] for p in pairs], dtype=np.int64)
+    if (np.diff(index) <= 0).any() or (index >= (65 - sub_bits) << sub_bits).any():
+        raise LineError('"buckets" do not rise, or lie outside the histogram')
+    if sum(p[1] for p in pairs) != get(value, "count", int):
+        raise LineError('"buckets" do not add up to "count"')
+    return Histogram(sub_bits, index, count)
+
+
+def latency_read(value: Mapping[str, Any] | None) -> Latency | None:
+    """The latency pass, or None where there was none."""
+    if value is None:
+        return None
+    mode = get(value, "mode", str)
+    if mode not in ("closed", "open"):
+        raise LineError(f'"mode" {safe(mode)} is neither closed nor open')
+    response = get(value, "response", dict, none=True)
+    return Latency(
+        mode,
+        get(value, "interval_ns", int),
+        None if response is None else histogram_read(response),
+        histogram_read(get(value, "service", dict)),
+        tuple(get(value, "worst", list, none=True) or ()),
+    )
+
+
+def counts_read(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Counts by name: numbers, or null where unknown."""
+    if value is None:
+        return None
+    for key in value:
+        get(value, key, (int, float), none=True)
+    return value
+
+
+def numbers_check(value: Mapping[str, Any] | None, keys: Sequence[str]) -> Mapping[str, Any] | None:
+    """The same object; LineError when one of these members is there and is neither a number nor null."""
+    for key in keys if value is not None else ():
+        get(value, key, (int, float), none=True)
+    return value
+
+
+def arm_read(value: Mapping[str, Any]) -> Arm:
+    """One arm of a record; LineError naming the arm when something is wrong with it."""
+    if not isinstance(value, dict):
+        raise LineError('"arms" holds something else than objects')
+    name = get(value, "name", str)
+    try:
+        return arm_read_named(value, name)
+    except LineError as error:
+        raise LineError(f"arm {safe(name)}: {error}") from None
+
+
+def arm_read_named(value: Mapping[str, Any], name: str) -> Arm:
+    """The members of an arm. Lists of an arm that was not measured are empty; those of a measured one are equally
+    long."""
+    status = get(value, "status", str)
+    if status not in STATUSES:
+        raise LineError(f'"status" {safe(status)} is unknown')
+    batch_ns = batches_read(get(value, "batch_ns", list), "batch_ns")
+    order = get(value, "order", list)
+    if not all(type(v) is int and 0 <= v < 4096 for v in order) or len(order) != batch_ns.size:
+        raise LineError('"order" and "batch_ns" do not fit together')
+    ops = get(value, "ops_per_batch", int, none=status != "ok")
+    if status == "ok" and ops < 1:
+        raise LineError('"ops_per_batch" is not positive')
+    return Arm(
+        name=name,
+        method=get(value, "method", str),
+        method_version=get(value, "method_version", int),
+        is_null=bool(value.get("null", False)),
+        params=get(value, "params", dict),
+        status=status,
+        reason=get(value, "reason", str, none=True),
+        ops_per_batch=ops,
+        bytes_per_op=get(value, "bytes_per_op", int, none=status != "ok"),
+        batch_ns=batch_ns,
+        order=np.array(order, dtype=int),
+        voided=tuple(get(value, "voided", list, none=True) or ()),
+        checksum=get(value, "checksum", str, none=True),
+        latency=latency_read(get(value, "latency", dict, none=True)),
+        latency_reason=get(value, "latency_reason", str, none=True),
+        counts=counts_read(get(value, "counts", dict, none=True)),
+        proof=numbers_check(get(value, "proof", dict, none=True), PROOF_NUMBERS),
+    )
+
+
+def trial_read(value: Mapping[str, Any], line: int) -> Trial:
+    """One record; LineError when it breaks the contract. Unknown members are ignored."""
+    arms = tuple(arm_read(arm) for arm in get(value, "arms", list))
+    names = [arm.name for arm in arms]
+    if not arms or len(set(names)) != len(names):
+        raise LineError("there are no arms, or two of one name")
+    measured = {arm.batch_ns.size for arm in arms if arm.status == "ok"}
+    if len(measured) > 1:
+        raise LineError("arms differ in their number of rounds")
+    return Trial(
+        scenario=get(value, "scenario", str),
+        cell=get(value, "cell", str),
+        trial=get(value, "trial", int),
+        process=get(value, "process", int),
+        params=get(value, "params", dict),
+        clock=numbers_check(get(value, "clock", dict), ("cost_ns", "grid_ns")) or {},
+        arms=arms,
+        machine=get(value, "machine", str),
+        boot_id=get(value, "boot_id", str, none=True),
+        instance=get(value, "instance", (str, int), none=True),
+        started=get(value, "started", str),
+        line=line,
+    )
+
+
+def line_verify(line: bytes) -> tuple[bytes, str | None]:
+    """The record's text with its crc confirmed, and a remark when a torn record had been glued in front of it.
+
+    LineError when the line is incomplete or its crc does not fit.
+    """
+    tail = CRC_TAIL.search(line)
+    if tail is None:
+        raise EOFError
+    wanted = int(tail[1], 16)
+    if zlib.crc32(line[: tail.start()] + b"}") == wanted:
+        return line, None
+    start = line.rfind(RECORD_START)
+    if start > 0 and zlib.crc32(line[start : tail.start()] + b"}") == wanted:
+        return line[start:], "a torn record stands before this one and is ignored"
+    raise LineError("the crc32 does not fit: the line was changed or damaged")
+
+
+def lines_split(path: Path) -> Iterator[tuple[int, bytes, bool]]:
+    """(line number from 1, text without newline, whether it ended in a newline) of each line that is not blank."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip():
+                yield number, line.rstrip(b"\r\n"), line.endswith(b"\n")
+
+
+def trials_load(path: Path) -> tuple[list[Trial], list[Problem]]:
+    """All usable records of a file, in its order, and what was wrong with the others; RecordsError on another
+    version."""
+    trials: list[Trial] = []
+    problems: list[Problem] = []
+    seen: dict[tuple[str, str, int], int] = {}
+    try:
+        validator = schema.validator("faultline.trial/1")
+    except schema.SchemaError as error:
+        raise RecordsError(str(error)) from None
+    for number, line, whole in lines_split(path):
+        where = f"{path.name}:{number}"
+        if not whole:
+            problems.append(Problem(where, "warning", "the last record is torn and ignored"))
+            continue
+        try:
+            trial, remark = trial_parse(line, number, validator)
+        except EOFError:
+            problems.append(Problem(where, "warning", "an incomplete record (no crc32 at its end) is ignored"))
+            continue
+        except LineError as error:
+            problems.append(Problem(where, "error", str(error)))
+            continue
+        except RecordsError as error:
+            raise RecordsError(f"{path}:{number}: {error}") from None
+        if remark:
+            problems.append(Problem(where, "warning", remark))
+        key = (trial.scenario, trial.cell, trial.trial)
+        if key in seen:
+            text = f"repeats line {seen[key]} ({safe(key[0])}, {safe(key[1])}, trial {key[2]}); the first is kept"
+            problems.append(Problem(where, "warning", text))
+            continue
+        seen[key] = number
+        trials.append(trial)
+    return trials, problems
+
+
+def trial_parse(line: bytes, number: int, validator: schema.Validator) -> tuple[Trial, str | None]:
+    """A verified line as a Trial, and line_verify's remark."""
+    if len(line) > LINE_MAX:
+        raise LineError("the line is longer than any record")
+    text, remark = line_verify(line)
+    value = json_parse(text)
+    schema_check(value, "faultline.trial")
+    try:
+        complaint = validator(value)
+    except schema.SchemaError as error:
+        raise RecordsError(str(error)) from None
+    if complaint:
+        raise LineError(complaint)
+    return trial_read(value, number), remark
+
+
+def json_load(path: Path, name: str) -> Any:
+    """A whole JSON file of that schema; RecordsError naming the file when it is absent, broken or of another
+    version."""
+    try:
+        value = json_parse(path.read_bytes())
+        schema_check(value, name)
+        return value
+    except OSError as error:
+        raise RecordsError(f"{path}: {error.strerror}") from None
+    except (LineError, RecordsError) as error:
+        raise RecordsError(f"{path}: {error}") from None
+
+
+def cell_plan_read(value: Mapping[str, Any]) -> CellPlan:
+    """A cell of the plan."""
+    arms = tuple(
+        ArmPlan(get(a, "name", str), get(a, "method", str), bool(a.get("null", False)), params_read(a))
+        for a in objects(value, "arms")
+    )
+    if not arms:
+        raise LineError("a cell has no arms")
+    return CellPlan(get(value, "scenario", str), get(value, "cell", str), params_read(value), arms)
+
+
+def objects(value: Mapping[str, Any], key: str, none: bool = False) -> list[Mapping[str, Any]]:
+    """A member that is a list of objects; LineError when it is none."""
+    found = get(value, key, list, none=none) or []
+    if not all(isinstance(one, dict) for one in found):
+        raise LineError(f'"{key}" holds something else than objects')
+    return found
+
+
+def params_read(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters as planned; LineError when a name is none or a value is neither text, a number, a boolean nor null."""
+    params = get(value, "params", dict)
+    for key, one in params.items():
+        if PARAMETER.fullmatch(key) is None:
+            raise LineError(f'"{safe(key)}" is no name of a parameter')
+        if isinstance(one, (dict, list)) or (isinstance(one, float) and not math.isfinite(one)):
+            raise LineError(f'the parameter "{key}" is neither text nor a number')
+    return params
+
+
+def cells_check(cells: Sequence[CellPlan]) -> None:
+    """Cells of one scenario have the same parameters, and each is planned once; LineError otherwise."""
+    keys: dict[str, set[str]] = {}
+    for cell in cells:
+        if keys.setdefault(cell.scenario, set(cell.params)) != set(cell.params):
+            raise LineError(f"the cells of {safe(cell.scenario)} differ in the names of their parameters")
+    if len({(cell.scenario, cell.cell) for cell in cells}) != len(cells):
+        raise LineError("a cell is planned twice")
+
+
+def scenario_plan_read(value: Mapping[str, Any]) -> ScenarioPlan:
+    """A scenario of the plan."""
+    delta = get(value, "delta", (int, float))
+    if not 0 < delta < 1:
+        raise LineError(f'"delta" {delta} is not between 0 and 1')
+    return ScenarioPlan(
+        get(value, "name", str),
+        get(value, "question", str),
+        get(value, "op", str),
+        float(delta),
+        get(value, "hash", str, none=True),
+        get(value, "claim", dict, none=True),
+    )
+
+
+def manifest_read(value: Mapping[str, Any]) -> Manifest:
+    """The manifest with its plan; LineError when it breaks the contract."""
+    plan = get(value, "plan", dict)
+    schema_check(plan, "faultline.plan")
+    scenarios = [scenario_plan_read(s) for s in objects(plan, "scenarios")]
+    cells = tuple(cell_plan_read(c) for c in objects(plan, "cells"))
+    cells_check(cells)
+    return Manifest(
+        run=get(value, "run", str),
+        scenarios={s.name: s for s in scenarios},
+        cells=cells,
+        refused=tuple(objects(plan, "refused", none=True)),
+        profile=get(plan, "profile", str, none=True),
+        seed=get(plan, "seed", int, none=True),
+        expected=get(value, "expected", int, none=True),
+        finished=get(value, "finished", int, none=True),
+        stopped=get(value, "stopped", str, none=True),
+        machine=get(value, "machine", str, none=True),
+        machine_after=get(value, "machine_after", str, none=True) if "machine_after" in value else None,
+        tool=get(value, "tool", dict, none=True) or {},
+        argv=tuple(str(a) for a in get(value, "argv", list, none=True) or ()),
+        started=get(value, "started", str, none=True),
+        ended=get(value, "ended", str, none=True),
+    )
+
+
+def strangers_remove(trials: list[Trial], manifest: Manifest) -> tuple[list[Trial], list[Problem]]:
+    """Records that the plan does not know are errors: of another plan, or with other arms than the cell's, in its
+    order."""
+    arms = {(c.scenario, c.cell): [(a.name, a.is_null) for a in c.arms] for c in manifest.cells}
+    kept, problems = [], []
+    for trial in trials:
+        planned = arms.get((trial.scenario, trial.cell))
+        if trial.scenario in manifest.scenarios and planned == [(a.name, a.is_null) for a in trial.arms]:
+            kept.append(trial)
+        else:
+            text = f"the plan has no cell {safe(trial.scenario)} {safe(trial.cell)} with these arms"
+            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", text))
+    return kept, problems
+
+
+def histograms_of(trial: Trial) -> Iterator[Histogram]:
+    """Every histogram of a record."""
+    for arm in trial.arms:
+        if arm.latency is not None:
+            yield from (h for h in (arm.latency.service, arm.latency.response) if h is not None)
+
+
+def miscut_remove(trials: list[Trial]) -> tuple[list[Trial], list[Problem]]:
+    """Records whose histograms are cut otherwise than those before them are errors: they could not be merged."""
+    kept, problems, known = [], [], None
+    for trial in trials:
+        found = {histogram.sub_bits for histogram in histograms_of(trial)}
+        if len(found | ({known} if known is not None else set())) > 1:
+            text = "histograms with different sub_bits cannot be merged"
+            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", text))
+            continue
+        known = next(iter(found), known)
+        kept.append(trial)
+    return kept, problems
+
+
+def run_load(directory: Path | str) -> Run:
+    """Reads a run. RecordsError when it has no readable manifest, no trials.jsonl, or another major version.
+
+    A run without a single usable record is returned with `trials` empty: what that means is the caller's to say.
+    """
+    path = Path(directory)
+    if not path.is_dir():
+        raise RecordsError(f"{path}: no such run directory")
+    raw = json_load(path / "manifest.json", "faultline.manifest")
+    try:
+        manifest = manifest_read(raw)
+    except (LineError, RecordsError) as error:
+        raise RecordsError(f"{path / 'manifest.json'}: {error}") from None
+    try:
+        trials, problems = trials_load(path / "trials.jsonl")
+    except OSError as error:
+        raise RecordsError(f"{path / 'trials.jsonl'}: {error.strerror}") from None
+    trials, strangers = strangers_remove(trials, manifest)
+    trials, miscut = miscut_remove(trials)
+    machine = json_load(path / "machine.json", "faultline.machine") if (path / "machine.json").exists() else {}
+    return Run(path, manifest, tuple(trials), machine, tuple(problems + strangers + miscut))

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Say what a run means: print its table, and write summary.json, cells.csv, trials.csv, crossings.csv, summary.md,
+report.html, plots/*.svg, junit.xml and badge.json into its directory.
+
+Exit status: 0 fine; 3 something could not be told (only with --strict); 4 identical arms differ, the machine, its
+boot or the instance changed, or no comparison is valid; 5 a trial failed or a checksum was wrong; 7 unreadable or
+damaged records, or nothing was measured.
+When several apply: 7, 5, 4, 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from faultline import files, table, verdict
+from faultline.records import RecordsError, run_load
+from faultline.text import safe
+from faultline.verdict import Results
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="faultline report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the directory of a run")
+    parser.add_argument("--no-plots", action="store_true", help="draw no pictures (the page is written without them)")
+    parser.add_argument("--table-only", action="store_true", help="print the table and write nothing")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 when a comparison is CANNOT TELL or INVALID")
+    parser.add_argument(
+        "--width", type=int, metavar="COLUMNS", help="width of the table (default: the terminal's, else 100)"
+    )
+    return parser.parse_args(argv)
+
+
+def data_write(results: Results, directory: Path) -> dict[str, str]:
+    """Writes what programs read; returns the contents of the tables by file name."""
+    from faultline import markdown, summary, tables
+
+    files.replace_json(directory / "summary.json", summary.summary(results))
+    contents = tables.texts(results)
+    tables.write(directory, contents)
+    files.replace_json(directory / "badge.json", summary.badge(results))
+    files.replace(directory / "junit.xml", summary.junit(results))
+    files.replace_text(directory / "summary.md", markdown.markdown(results))
+    return contents
+
+
+def pages_write(results: Results, directory: Path, contents: dict[str, str], draw: bool) -> None:
+    """Draws the pictures into plots/ and writes the page that shows them."""
+    from faultline import page, tables
+
+    drawn = []
+    if draw:
+        from faultline import pictures
+
+        drawn = [(p, p.render("svg")) for p in pictures.pictures(tables.table_of(contents))]
+        for picture, svg in drawn:
+            files.replace(directory / "plots" / f"{picture.stem}.svg", svg)
+    files.replace_text(directory / "report.html", page.html(results, drawn))
+
+
+def report(directory: Path, plots: bool, write: bool, strict: bool, width: int | None) -> int:
+    """Everything for one run; RecordsError or OSError when it cannot be read or written."""
+    results = verdict.conclude(run_load(directory))
+    table.write(results, sys.stdout, width)
+    for problem in results.run.problems:
+        print(f"faultline report: {safe(directory)}/{safe(problem)}", file=sys.stderr)
+    if write:
+        contents = data_write(results, directory)
+        pages_write(results, directory, contents, plots)
+    if not results.measured:
+        print(f"faultline report: {safe(directory)}: nothing was measured", file=sys.stderr)
+    return verdict.exit_status(results, strict)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    options = arguments(argv)
+    try:
+        return report(options.directory, not options.no_plots, not options.table_only, options.strict, options.width)
+    except RecordsError as error:
+        print(f"faultline report: {safe(error)}", file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()
+    except OSError as error:
+        print(f"faultline report: {safe(error)}", file=sys.stderr)
+    return 7
+
+
+if __name__ == "__main__":
+    sys.exit(main())

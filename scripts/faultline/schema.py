@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Checks records against results/schema.json, which the program `faultline schema` writes.
+
+The file is the JSON Schema of a record, or holds one a format under "$defs" by the format's name such as
+"faultline.trial/1". Long lists are cut before the check: the schema says the same of every element, the reader checks
+all of them itself, and a validator that walks 200 rounds of 16 arms would take longer than the rest of the analysis.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Callable
+
+from faultline.text import safe
+
+
+class SchemaError(Exception):
+    """The file of schemas cannot be used; the text is one line for the user."""
+
+
+Validator = Callable[[Any], "str | None"]
+LIST_HEAD = 3
+CUT = frozenset(("batch_ns", "order", "workers", "samples", "buckets", "worst"))
+
+
+def schema_path() -> Path | None:
+    """Where the schema lies: $FAULTLINE_SCHEMA, the tree, or the prefix it is installed in; None when it is nowhere."""
+    here = Path(__file__).resolve().parents
+    places = [here[2] / "results" / "schema.json"]
+    places += [here[4] / "share" / "faultline" / "schema" / "results.json"] if len(here) > 4 else []
+    if os.environ.get("FAULTLINE_SCHEMA"):
+        return Path(os.environ["FAULTLINE_SCHEMA"])
+    return next((place for place in places if place.is_file()), None)
+
+
+def document_load(path: Path) -> dict[str, Any]:
+    """The file of schemas; SchemaError when it cannot be read or is no object with definitions."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SchemaError(f"{path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"{path}: not JSON: {safe(error)}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("$defs", {}), dict):
+        raise SchemaError(f"{path}: no schema: it is no object with definitions")
+    return document
+
+
+def definition(document: Any, name: str) -> Any:
+    """The schema of that format: a definition in the document, or the document itself when it says so; None else."""
+    if name in document.get("$defs", {}):
+        return {"$defs": document["$defs"], "$ref": "#/$defs/" + name.replace("~", "~0").replace("/", "~1")}
+    return document if str(document.get("title", "")).startswith(name) else None
+
+
+def lenient(definition_of: Any) -> Any:
+    """The same schema without "required": a record of an earlier version lacks the counters and fields that came
+    later, and
+    the reader itself insists on what it cannot do without."""
+    if isinstance(definition_of, dict):
+        return {k: lenient(v) for k, v in definition_of.items() if not (k == "required" and isinstance(v, list))}
+    return [lenient(v) for v in definition_of] if isinstance(definition_of, list) else definition_of
+
+
+def cut(value: Any, key: str = "") -> Any:
+    """The same value with long lists of measurements cut to their first elements."""
+    if isinstance(value, dict):
+        return {k: cut(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [cut(v) for v in (value[:LIST_HEAD] if key in CUT else value)]
+    return value
+
+
+def validator(name: str) -> Validator:
+    """A function that returns what is wrong with a value, or None. Without a schema file it never complains.
+
+    SchemaError, also from the function, when the file or what it holds is no schema.
+    """
+    path = schema_path()
+    if path is None:
+        return lambda value: None
+    wanted = definition(document_load(path), name)
+    if wanted is None:
+        return lambda value: None
+    import jsonschema  # slow to load, and not needed where no schema is there
+
+    checker = jsonschema.Draft202012Validator(lenient(wanted))
+    try:
+        jsonschema.Draft202012Validator.check_schema(checker.schema)
+    except jsonschema.exceptions.SchemaError as error:
+        raise SchemaError(f"{path}: no schema: {safe(error.message)[:200]}") from None
+
+    def complain(value: Any) -> str | None:
+        try:
+            error = jsonschema.exceptions.best_match(checker.iter_errors(cut(value)))
+        except Exception as failed:  # a reference that leads nowhere: its class differs between versions of jsonschema
+            raise SchemaError(f"{path}: no schema: {safe(failed)[:200]}") from None
+        if error is None:
+            return None
+        where = "/".join(str(p) for p in error.absolute_path) or "the record"
+        return safe(f"{where}: {error.message}")[:300]
+
+    return complain

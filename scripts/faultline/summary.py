@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: MIT
+"""The results in forms for other programs: summary.json, the CSV tables, badge.json, junit.xml.
+
+docs/results.md describes each. Ratios leave the logarithmic scale here. Nothing is computed but that.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Mapping
+from xml.etree import ElementTree
+
+from faultline import crossing
+from faultline.stats import Interval, noise_grade
+from faultline.text import field, safe
+from faultline.verdict import CANNOT_TELL, INVALID, ArmResult, CellResult, Quantile, Quantity, Results, scenarios_of
+
+GRADE_COLOURS = {"A": "brightgreen", "B": "green", "C": "yellow", "D": "orange", "F": "red"}
+
+CELL_COLUMNS = (
+    "scenario",
+    "question",
+    "cell",
+    "arm",
+    "arm_index",
+    "role",
+    "method",
+    "status",
+    "reason",
+    "verdict",
+    "verdict_reason",
+    "delta",
+    "op",
+    "axis",
+    "axis_value",
+    "held",
+    "cell_index",
+    "trials",
+    "file_bytes",
+    "working_set_bytes",
+    "block_bytes",
+    "touches",
+    "workers",
+    "pattern",
+    "recipe",
+    "cache",
+    "backing",
+    "bytes_per_op",
+    "page_bytes",
+    "ns_per_op",
+    "ns_per_op_low",
+    "ns_per_op_high",
+    "ns_per_page",
+    "ns_per_page_low",
+    "ns_per_page_high",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "mean_ratio",
+    "mean_ratio_low",
+    "mean_ratio_high",
+    "minor_faults_per_op",
+    "pages_per_fault",
+    "p_holm",
+    "drifts",
+)
+TRIAL_COLUMNS = (
+    "scenario",
+    "cell",
+    "arm",
+    "role",
+    "sequence",
+    "trial",
+    "started",
+    "delta",
+    "ns_per_op",
+    "ratio",
+    "drift",
+)
+CROSSING_COLUMNS = ("scenario", "arm", "axis", "held", "at", "low", "high", "faster_above", "below", "above")
+
+
+def number(value: float | None) -> float | int | None:
+    """Nine significant digits: more than any of these figures has, few enough to be the same everywhere."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    return float(f"{value:.9g}")
+
+
+def interval(value: Interval | None) -> dict[str, Any] | None:
+    """{"estimate", "low", "high"}, None for nothing."""
+    if value is None:
+        return None
+    return {"estimate": number(value.estimate), "low": number(value.low), "high": number(value.high)}
+
+
+def ratio(value: Interval | None) -> dict[str, Any] | None:
+    """The interval of a log ratio as one of a ratio."""
+    return None if value is None else interval(value.exp())
+
+
+def decision(value: Quantity | None) -> dict[str, Any]:
+    """The verdict of a ratio and what it rests on."""
+    if value is None or value.verdict is None:
+        return {
+            "verdict": None,
+            "verdict_reason": None,
+            "p": None,
+            "p_holm": None,
+            "detectable": None,
+            "trials_needed": None,
+        }
+    detectable = None if value.detectable is None else math.expm1(value.detectable)
+    return {
+        "verdict": value.verdict,
+        "verdict_reason": value.why,
+        "p": number(value.p),
+        "p_holm": number(value.p_holm),
+        "detectable": number(detectable),
+        "trials_needed": value.trials_needed,
+    }
+
+
+def quantile(value: Quantile) -> dict[str, Any]:
+    """One latency quantile."""
+    return {
+        "ns": interval(value.ns),
+        "reason": value.reason,
+        "ratio": ratio(value.ratio.interval if value.ratio else None),
+        "ratio_reason": value.ratio_reason if value.ratio is None else None,
+        **decision(value.ratio),
+    }
+
+
+def role(arm: ArmResult) -> str:
+    """baseline, null or candidate."""
+    return "baseline" if arm.is_baseline else "null" if arm.plan.is_null else "candidate"
+
+
+def arm_object(arm: ArmResult) -> dict[str, Any]:
+    """One arm of summary.json."""
+    own = arm.ratio if arm.competes else None
+    return {
+        "name": arm.name,
+        "method": arm.plan.method,
+        "baseline": arm.is_baseline,
+        "null": arm.plan.is_null,
+        "status": arm.status,
+        "reason": arm.reason,
+        "ns_per_op": interval(arm.ns_per_op),
+        "ratio": ratio(arm.ratio.interval if arm.ratio else None),
+        "ratio_reason": arm.ratio_reason,
+        **decision(own),
+        "mean_ratio": ratio(arm.mean_ratio),
+        "drift": ratio(arm.drift),
+        "drifts": arm.drifts,
+        "quantiles": {q.name: quantile(q) for q in arm.quantiles},
+        "counts_per_op": {name: number(value) for name, value in arm.counts_per_op.items()},
+        "counts_range": {name: [number(v) for v in pair] for name, pair in arm.counts_range.items()},
+        "pages_per_fault": number(arm.pages_per_fault),
+        "bytes_per_op": arm.bytes_per_op,
+        "trials": arm.trials_used,
+        "rounds": sum(t.rounds for t in arm.trials),
+        "voided_rounds": sum(t.voided for t in arm.trials),
+    }
+
+
+def cell_object(cell: CellResult) -> dict[str, Any]:
+    """One cell of summary.json."""
+    floor = None if cell.noise_floor is None else math.expm1(cell.noise_floor)
+    return {
+        "scenario": cell.scenario.name,
+        "cell": cell.plan.cell,
+        "params": {**cell.plan.params, "op": cell.scenario.op},
+        "varied": cell.varied,
+        "delta": cell.scenario.delta,
+        "status": cell.status,
+        "reason": cell.reason,
+        "trials": len(cell.trials),
+        "noise_floor": number(floor),
+        "noise_grade": noise_grade(cell.noise_floor),
+        "recipe_pages_per_fault": number(cell.recipe_pages_per_fault),
+        "arms": [arm_object(arm) for arm in cell.arms],
+    }
+
+
+def crossing_object(name: str, found: crossing.Crossing) -> dict[str, Any]:
+    """One crossing of summary.json."""
+    return {
+        "scenario": name,
+        "arm": found.series.arm,
+        "axis": found.series.axis,
+        "held": dict(found.series.held),
+        "at": {"estimate": number(found.at), "low": number(found.low), "high": number(found.high)},
+        "faster_above": found.faster_above,
+        "between": [number(v) for v in found.between],
+    }
+
+
+def summary(results: Results) -> dict[str, Any]:
+    """summary.json."""
+    manifest = results.run.manifest
+    floors = [None if v is None else math.expm1(v) for v in (results.noise_floor, results.noise_worst)]
+    return {
+        "schema": "faultline.summary/1",
+        "run": manifest.run,
+        "machine": manifest.machine,
+        "profile": manifest.profile,
+        "expected": manifest.expected,
+        "finished": len(results.run.trials),
+        "stopped": manifest.stopped,
+        "noise_grade": results.grade,
+        "noise_floor": number(floors[0]),
+        "noise_floor_worst": number(floors[1]),
+        "null": {"ratio": ratio(results.null), "invalid": results.null_rejected},
+        "verdicts": results.verdict_counts(),
+        "cells": [cell_object(cell) for cell in results.cells],
+        "crossings": [
+            crossing_object(s.name, c) for s, cells in scenarios_of(results) for c in crossing.crossings(cells)
+        ],
+        "claims": [],
+        "problems": [str(p) for p in results.run.problems],
+    }
+
+
+def held_text(held: Mapping[str, Any]) -> str:
+    """The held parameters as text, as in a cell's id."""
+    return ",".join(f"{safe(key)}={field(key, value)}" for key, value in held.items())
+
+
+def spread(name: str, value: Interval | None, scale: float = 1.0) -> dict[str, Any]:
+    """Three columns of an interval, empty where there is none."""
+    numbers = (value.estimate, value.low, value.high) if value is not None else (None, None, None)
+    return {name + end: None if v is None else number(v * scale) for end, v in zip(("", "_low", "_high"), numbers)}
+
+
+def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any]:
+    """One row of cells.csv but for its place on the axis."""
+    params, pages = cell.plan.params, None
+    if results.page_bytes and arm.bytes_per_op and arm.bytes_per_op >= results.page_bytes:
+        pages = arm.bytes_per_op / results.page_bytes
+    log = arm.ratio.interval if arm.ratio is not None else None
+    shown = {
+        key: params.get(key)
+        for key in ("file_bytes", "working_set_bytes", "workers", "pattern", "recipe", "cache", "backing")
+    }
+    own = {key: arm.plan.params.get(key, params.get(key)) for key in ("block_bytes", "touches")}
+    return {
+        "scenario": cell.scenario.name,
+        "question": cell.scenario.question,
+        "cell": cell.plan.cell,
+        "arm": arm.name,
+        "role": role(arm),
+        "arm_index": cell.arms.index(arm),
+        "method": arm.plan.method,
+        "status": arm.status,
+        "reason": arm.reason or arm.ratio_reason,
+        "verdict": arm.verdict,
+        "verdict_reason": arm.ratio.why if arm.ratio is not None else None,
+        "delta": cell.scenario.delta,
+        "op": cell.scenario.op,
+        "trials": arm.trials_used,
+        **shown,
+        **own,
+        "bytes_per_op": arm.bytes_per_op,
+        "page_bytes": results.page_bytes,
+        **spread("ns_per_op", arm.ns_per_op),
+        **spread("ns_per_page", arm.ns_per_op if pages else None, 1 / pages if pages else 1),
+        **spread("ratio", log.exp() if log else None),
+        **spread("mean_ratio", arm.mean_ratio.exp() if arm.mean_ratio else None),
+        "minor_faults_per_op": number(arm.counts_per_op.get("minor_faults")),
+        "pages_per_fault": number(arm.pages_per_fault),
+        "p_holm": number(arm.ratio.p_holm) if arm.ratio is not None else None,
+        "drifts": int(arm.drifts),
+    }
+
+
+def cell_rows(results: Results) -> list[dict[str, Any]]:
+    """cells.csv: one row a cell and arm, text made safe, in plan order."""
+    rows = []
+    for _, cells in scenarios_of(results):
+        axis = crossing.axis_of(cells)
+        held = crossing.held_keys(cells, axis) if axis else []
+        for index, cell in enumerate(cells):
+            place = {
+                "axis": axis,
+                "axis_value": cell.plan.params[axis] if axis else None,
+                "cell_index": index,
+                "held": held_text({k: cell.plan.params[k] for k in held}),
+            }
+            rows += [{**arm_row(results, cell, arm), **place} for arm in cell.arms]
+    return [safe_row(row) for row in rows]
+
+
+def trial_rows(results: Results) -> list[dict[str, Any]]:
+    """trials.csv: one row a trial and arm that was measured, in the order in which the trials were started.
+
+    `sequence` counts the records of the run from 0 in that order.
+    """
+    order = {
+        (t.scenario, t.cell, t.trial): i
+        for i, t in enumerate(sorted(results.run.trials, key=lambda t: (t.started, t.line)))
+    }
+    rows = []
+    for cell in results.cells:
+        for arm in cell.arms:
+            for t in arm.trials:
+                if t.ns_per_op is not None:
+                    rows.append(
+                        safe_row(
+                            {
+                                "scenario": cell.scenario.name,
+                                "cell": cell.plan.cell,
+                                "arm": arm.name,
+                                "role": role(arm),
+                                "sequence": order[(cell.scenario.name, cell.plan.cell, t.trial)],
+                                "trial": t.trial,
+                                "started": t.started,
+                                "delta": cell.scenario.delta,
+                                "ns_per_op": number(t.ns_per_op),
+                                "ratio": None if t.log_ratio is None else number(math.exp(t.log_ratio)),
+                                "drift": None if t.drift is None else number(math.exp(t.drift)),
+                            }
+                        )
+                    )
+    return sorted(rows, key=lambda row: (row["sequence"], row["role"] != "baseline"))
+
+
+def crossing_rows(results: Results) -> list[dict[str, Any]]:
+    """crossings.csv: one row a crossing."""
+    return [
+        safe_row(
+            {
+                "scenario": s.name,
+                "arm": c.series.arm,
+                "axis": c.series.axis,
+                "held": held_text(c.series.held),
+                "at": number(c.at),
+                "low": number(c.low),
+                "high": number(c.high),
+                "faster_above": int(c.faster_above),
+                "below": number(c.between[0]),
+                "above": number(c.between[1]),
+            }
+        )
+        for s, cells in scenarios_of(results)
+        for c in crossing.crossings(cells)
+    ]
+
+
+def safe_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The same row with its texts made safe to print."""
+    return {key: safe(value) if isinstance(value, str) else value for key, value in row.items()}
+
+
+def badge(results: Results) -> dict[str, Any]:
+    """badge.json, in the form that shields.io reads from an endpoint; undecided and invalid are never left out."""
+    counts = results.verdict_counts()
+    told = ", ".join(f"{n} {verdict.lower()}" for verdict, n in counts.items() if n)
+    grade = results.grade
+    bad = bool(results.null_rejected) or bool(counts[INVALID])
+    colour = "red" if bad else GRADE_COLOURS.get(grade or "", "lightgrey")
+    return {
+        "schema": "faultline.badge/1",
+        "schemaVersion": 1,
+        "label": f"faultline, noise {grade or 'unknown'}",
+        "message": told or "nothing measured",
+        "color": colour,
+    }
+
+
+def xml_text(value: object) -> str:
+    """Text that XML 1.0 can hold."""
+    return safe(value)
+
+
+def case_add(suite: ElementTree.Element, cell: CellResult, arm: ArmResult) -> str:
+    """One comparison as a test case; returns which of the suite's counts it raises, or ""."""
+    case = ElementTree.SubElement(
+        suite, "testcase", classname=xml_text(cell.scenario.name), name=xml_text(f"{cell.plan.cell} {arm.name}")
+    )
+    why = xml_text((arm.ratio.why if arm.ratio is not None else None) or arm.ratio_reason or arm.reason or "")
+    if arm.status == "failed" or (cell.status == "failed" and cell.arms[0].status == "failed"):
+        ElementTree.SubElement(case, "failure", message=why)
+        return "failures"
+    if arm.verdict == INVALID:
+        ElementTree.SubElement(case, "error", message=why)
+        return "errors"
+    if arm.verdict in (CANNOT_TELL, None):
+        ElementTree.SubElement(case, "skipped", message=f"{arm.verdict or arm.status}: {why}")
+        return "skipped"
+    ElementTree.SubElement(case, "system-out").text = arm.verdict
+    return ""
+
+
+def junit(results: Results) -> bytes:
+    """junit.xml: a suite a scenario, a case a comparison. Failed arm or baseline = failure, INVALID = error,
+    undecided = skipped."""
+    root = ElementTree.Element("testsuites", name="faultline")
+    for scenario, cells in scenarios_of(results):
+        suite = ElementTree.SubElement(root, "testsuite", name=xml_text(scenario.name))
+        raised = [case_add(suite, cell, arm) for cell in cells for arm in cell.arms if arm.competes]
+        suite.set("tests", str(len(raised)))
+        for name in ("failures", "errors", "skipped"):
+            suite.set(name, str(raised.count(name)))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: MIT
+"""The terminal table: every figure with its interval, and beside it the recipe it belongs to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import Iterator, Sequence, TextIO
+
+from faultline import conclusion, text
+from faultline.stats import Interval, trials_least
+from faultline.text import columns, safe, shorten
+from faultline.verdict import (
+    CANNOT_TELL,
+    FASTER,
+    INVALID,
+    SAME,
+    SLOWER,
+    ArmResult,
+    CellResult,
+    Results,
+    scenarios_of,
+    trials_text,
+)
+
+HEADER = ("arm", "time/op [95 %]", "ratio [95 %]", "verdict", "faults/op", "recipe")
+ARM, TIME, RATIO, VERDICT, FAULTS, RECIPE = range(len(HEADER))
+RIGHT = frozenset((TIME, RATIO, FAULTS))
+# What is tried, widest first: the columns shown, and the most columns of the terminal an arm's name may take.
+CHOICES = (
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, RECIPE), 34),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, RECIPE), 22),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS), 34),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS), 22),
+    ((ARM, TIME, RATIO, VERDICT), 34),
+    ((ARM, TIME, RATIO, VERDICT), 16),
+    ((ARM, RATIO, VERDICT), 20),
+    ((ARM, RATIO, VERDICT), 8),
+)
+COLOURS = {FASTER: "32", SLOWER: "31", SAME: "36", CANNOT_TELL: "33", INVALID: "1;31"}
+INDENT = "  "
+WIDTH_LEAST = 50  # columns below which lines are left to the terminal to break
+
+
+@dataclass(frozen=True)
+class Look:
+    """How much the terminal can show."""
+
+    width: int = 100
+    unicode: bool = True
+    colour: bool = False
+
+
+def look_of(stream: TextIO, width: int | None) -> Look:
+    """What this stream can show: its width or 100, UTF-8 or not, colour on a terminal that wants it."""
+    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
+    colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "dumb") != "dumb"
+    found = width or (shutil.get_terminal_size((100, 24)).columns if stream.isatty() else 100)
+    return Look(max(WIDTH_LEAST, found), encoding == "utf8", colour)
+
+
+def time_interval(value: Interval | None) -> str:
+    """ "612 [601, 630] ns": one unit for the three."""
+    if value is None:
+        return "–"
+    scale, unit = text.time_unit(value.estimate)
+    if value.low is None or value.high is None:
+        return f"{text.digits(value.estimate / scale)} {unit}"
+    middle, low, high = (text.digits(v / scale) for v in (value.estimate, value.low, value.high))
+    return f"{middle} [{low}, {high}] {unit}"
+
+
+def ratio_interval(arm: ArmResult) -> str:
+    """ "0.621× [0.611, 0.630]"."""
+    if arm.is_baseline:
+        return "1 (baseline)"
+    return conclusion.factor(arm) if arm.ratio is not None else "–"
+
+
+def verdict_word(cell: CellResult, arm: ArmResult) -> str:
+    """The verdict, or what stands in for it."""
+    if arm.status != "ok":
+        return arm.status
+    if arm.plan.is_null:
+        return "(null)" if not cell.invalid else INVALID
+    if arm.is_baseline:
+        return ""
+    return (arm.verdict or "no ratio") + (" drifts" if arm.drifts else "")
+
+
+def recipe(cell: CellResult) -> str:
+    """What the page cache went through before: recipe, the pages a fault that prove it, state. "" where no arm was
+    measured on a file."""
+    sizes = [arm.bytes_per_op for arm in cell.arms if arm.bytes_per_op is not None]
+    if sizes and not any(sizes):
+        return ""
+    proof = f" ({text.count(cell.recipe_pages_per_fault)} a fault)" if cell.recipe_pages_per_fault is not None else ""
+    return safe(f"{cell.plan.params.get('recipe', '?')}{proof}, {cell.plan.params.get('cache', '?')}")
+
+
+def faults(arm: ArmResult) -> str:
+    """Minor faults an operation, and the pages that each brought in: "0.0625 (16)"."""
+    each = f" ({text.count(arm.pages_per_fault)})" if arm.pages_per_fault is not None else ""
+    return text.count(arm.counts_per_op.get("minor_faults")) + each
+
+
+def row(cell: CellResult, arm: ArmResult) -> list[str]:
+    """The cells of one line, the arm's name in full."""
+    return [
+        safe(arm.name),
+        time_interval(arm.ns_per_op),
+        ratio_interval(arm),
+        verdict_word(cell, arm),
+        faults(arm),
+        recipe(cell),
+    ]
+
+
+def pad(value: str, width: int, right: bool) -> str:
+    """Padded to that many columns of a terminal."""
+    space = " " * (width - columns(value))
+    return space + value if right else value + space
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which columns are shown and how wide each is."""
+
+    shown: tuple[int, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """Columns of a line."""
+        return len(INDENT) + sum(self.widths) + 2 * (len(self.widths) - 1)
+
+
+def shape_of(rows: Sequence[Sequence[str]], shown: tuple[int, ...], name_most: int) -> Shape:
+    """The widths that these rows need."""
+    widths = [max(columns(r[i]) for r in [HEADER, *rows]) for i in shown]
+    return Shape(shown, (min(widths[0], name_most), *widths[1:]))
+
+
+def shape_fit(rows: Sequence[Sequence[str]], width: int) -> Shape:
+    """The first of CHOICES that fits; the recipe then stands in the title of each cell, so it is never left out."""
+    shapes = [shape_of(rows, shown, most) for shown, most in CHOICES]
+    return next((shape for shape in shapes if shape.total <= width), shapes[-1])
+
+
+def line(values: Sequence[str], shape: Shape, colour: str | None = None) -> str:
+    """One line of the table, the verdict in that colour."""
+    out = []
+    for i, width in zip(shape.shown, shape.widths):
+        padded = pad(shorten(values[i], width), width, i in RIGHT)
+        out.append(f"\x1b[{colour}m{padded}\x1b[0m" if colour and i == VERDICT else padded)
+    return INDENT + "  ".join(out).rstrip()
+
+
+def pieces(word: str, width: int) -> list[str]:
+    """A word cut so that no part is wider than a line, after a comma where there is one."""
+    out = []
+    while columns(word) > width:
+        cut = word.rfind(",", 1, width) + 1 or width
+        out.append(word[:cut])
+        word = word[cut:]
+    return out + [word]
+
+
+def wrap(value: str, width: int, indent: str = INDENT) -> list[str]:
+    """A sentence in lines of at most `width` columns."""
+    lines, current = [], indent
+    words = [piece for word in value.split() for piece in pieces(word, width - columns(indent))]
+    for word in words:
+        if columns(current) + columns(word) + 1 > width and current.strip():
+            lines.append(current.rstrip())
+            current = indent
+        current += word + " "
+    return lines + [current.rstrip()]
+
+
+def cell_title(cell: CellResult, with_recipe: bool) -> str:
+    """The conditions of a cell, its trials, and the recipe when no column shows it."""
+    title = safe(cell.plan.cell) + (f", {recipe(cell)}" if with_recipe and recipe(cell) else "")
+    short = [arm for arm in cell.arms if arm.status == "ok" and arm.trials_used < len(cell.trials)]
+    fewer = [f"{safe(arm.name)}: {arm.trials_used}" for arm in short]
+    note = f" · {trials_text(len(cell.trials))}" + (f" ({', '.join(fewer)})" if fewer else "")
+    return title + note + (f" · {cell.status}: {safe(cell.reason)}" if cell.reason else "")
+
+
+def cell_lines(cell: CellResult, shape: Shape, look: Look) -> Iterator[str]:
+    """A cell: its title, then a line an arm, the null arm last."""
+    yield from wrap(cell_title(cell, RECIPE not in shape.shown), look.width, "")
+    for arm in cell.arms:
+        yield line(row(cell, arm), shape, COLOURS.get(arm.verdict or "") if look.colour else None)
+
+
+def terms(cells: Sequence[CellResult]) -> str:
+    """What the figures of a scenario mean."""
+    scenario = cells[0].scenario
+    pairs = sum(arm.competes and arm.ratio is not None for cell in cells for arm in cell.arms)
+    out = [f"one operation: {safe(scenario.op)}", f"ratio: time of the arm ÷ time of {safe(cells[0].arms[0].name)}"]
+    if any(arm.pages_per_fault is not None for cell in cells for arm in cell.arms):
+        out.append("faults/op: minor faults (pages that each brought in)")
+    if pairs:
+        out += [
+            f"same within δ = {text.percent(scenario.delta)}",
+            f"{pairs} comparison{'s' * (pairs > 1)}, decided from {trials_least(pairs)} trials on",
+        ]
+    return " · ".join(out)
+
+
+def scenario_lines(cells: Sequence[CellResult], look: Look) -> Iterator[str]:
+    """A scenario: question, table, conclusion."""
+    yield from wrap(f"{safe(cells[0].scenario.name)} — {safe(cells[0].scenario.question)}", look.width, "")
+    yield from wrap(terms(cells), look.width, "")
+    yield ""
+    shape = shape_fit([row(cell, arm) for cell in cells for arm in cell.arms], look.width)
+    yield line(HEADER, shape)
+    yield INDENT + "─" * (shape.total - len(INDENT))
+    for cell in cells:
+        yield from cell_lines(cell, shape, look)
+    yield ""
+    sentences = conclusion.scenario_sentences(cells)
+    if sentences:
+        yield "What to conclude"
+        for sentence in sentences:
+            yield from wrap(sentence, look.width)
+        yield ""
+
+
+def undecided_lines(results: Results, look: Look) -> Iterator[str]:
+    """Why comparisons could not be told, the same reason said once."""
+    reasons: dict[str, int] = {}
+    for arm in results.arms:
+        if arm.verdict == CANNOT_TELL and arm.ratio is not None and arm.ratio.why:
+            reasons[arm.ratio.why] = reasons.get(arm.ratio.why, 0) + 1
+    for why, times in sorted(reasons.items(), key=lambda item: -item[1])[:5]:
+        yield from wrap(f"cannot tell ({times}×): {safe(why)}", look.width)
+    if len(reasons) > 5:
+        yield f"{INDENT}… and {len(reasons) - 5} more reasons, in summary.json"
+
+
+def footer_lines(results: Results, look: Look) -> Iterator[str]:
+    """Counts of verdicts, noise, the harness's cost, what is missing or was wrong."""
+    counts = results.verdict_counts()
+    yield from wrap(" · ".join(f"{n} {verdict}" for verdict, n in counts.items()), look.width, "")
+    yield from undecided_lines(results, look)
+    yield from wrap(conclusion.noise_sentence(results), look.width, "")
+    harness = conclusion.harness_sentence(results)
+    if harness:
+        yield from wrap(harness, look.width, "")
+    manifest = results.run.manifest
+    finished = len(results.run.trials)
+    if manifest.expected is not None and finished < manifest.expected:
+        why = f" (stopped: {safe(manifest.stopped)})" if manifest.stopped else ""
+        missing = f"{finished} of {manifest.expected} planned records{why}"
+        yield from wrap(missing, look.width, "")
+    for refusal in manifest.refused[:5]:
+        yield from wrap(
+            f"not run: {safe(refusal.get('scenario'))} {safe(refusal.get('cell'))}: {safe(refusal.get('reason'))}",
+            look.width,
+            "",
+        )
+    if len(manifest.refused) > 5:
+        yield f"… and {len(manifest.refused) - 5} more cells not run"
+    for problem in results.run.problems:
+        yield from wrap(safe(problem), look.width, "")
+
+
+def lines(results: Results, look: Look) -> Iterator[str]:
+    """The whole table, a line at a time."""
+    for _, cells in scenarios_of(results):
+        yield from scenario_lines(cells, look)
+    yield from footer_lines(results, look)
+
+
+def write(results: Results, stream: TextIO = sys.stdout, width: int | None = None) -> None:
+    """Prints the table and flushes it, before anything slower is done."""
+    look = look_of(stream, width)
+    for one in lines(results, look):
+        stream.write((one if look.unicode else text.plain(one)) + "\n")
+    stream.flush()

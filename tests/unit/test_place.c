@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Topology, real and made up, and binding that is verified. */
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "place.h"
+
+static cpu_set_t all_cpus;
+
+static int remember_cpus(void **state)
+{
+    (void)state;
+    return sched_getaffinity(0, sizeof all_cpus, &all_cpus);
+}
+
+/* After each test: the binding and the variables as they were. */
+static int restore(void **state)
+{
+    (void)state;
+    unsetenv("HWLOC_SYNTHETIC");
+    unsetenv("HWLOC_XMLFILE");
+    return sched_setaffinity(0, sizeof all_cpus, &all_cpus);
+}
+
+static unsigned first_cpu(void)
+{
+    unsigned cpu = 0;
+    while (!CPU_ISSET(cpu, &all_cpus))
+        cpu++;
+    return cpu;
+}
+
+static struct place *load(void)
+{
+    struct err err = {0};
+    struct place *place = NULL;
+    int rc = place_load(&place, &err);
+    if (rc)
+        fail_msg("place_load: %s", err.text);
+    return place;
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+static void lists_the_cpus_of_the_affinity(void **state)
+{
+    (void)state;
+    struct place *place = load();
+    assert_true(place_is_this_machine(place));
+    assert_int_equal(place_cpu_count(place), CPU_COUNT(&all_cpus));
+    for (unsigned n = 0; n < place_cpu_count(place); n++) {
+        assert_true(CPU_ISSET(place_cpu(place, n), &all_cpus));
+        if (n + 1 < place_cpu_count(place))
+            assert_int_not_equal(place_cpu(place, n), 0);
+    }
+    assert_int_equal(place_cpu(place, place_cpu_count(place)), place_cpu(place, 0));
+    place_free(place);
+}
+
+static void honours_a_narrower_affinity(void **state)
+{
+    (void)state;
+    cpu_set_t one;
+    unsigned cpu = first_cpu();
+    if (CPU_COUNT(&all_cpus) < 2) {
+        print_message("SKIP: one CPU is allowed here, there is nothing to narrow\n");
+        skip();
+    }
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    struct place *place = load();
+    json_t *json = place_json(place), *pus = json_object_get(json, "pus");
+    assert_int_equal(place_cpu_count(place), 1);
+    assert_int_equal(place_cpu(place, 0), cpu);
+    assert_int_equal(number(json, "cpus"), 1);
+    assert_int_equal(json_array_size(pus), 1);
+    assert_int_equal(number(json_array_get(pus, 0), "os_index"), cpu);
+    json_decref(json);
+    place_free(place);
+}
+
+static void agrees_with_itself(void **state)
+{
+    (void)state;
+    struct place *place = load();
+    json_t *json = place_json(place), *pus = json_object_get(json, "pus"), *pu;
+    size_t i;
+    json_int_t allowed = 0;
+    json_array_foreach(pus, i, pu)
+    {
+        allowed += json_is_true(json_object_get(pu, "allowed"));
+        assert_in_range(number(pu, "core"), 0, number(json, "cores") - 1);
+        assert_in_range(number(pu, "package"), 0, number(json, "packages") - 1);
+    }
+    assert_int_equal(allowed, number(json, "cpus"));
+    json_decref(json);
+    place_free(place);
+}
+
+static void shows_a_synthetic_machine_but_disowns_it(void **state)
+{
+    (void)state;
+    setenv("HWLOC_SYNTHETIC", "pack:2 l3:1 core:2 pu:2", 1);
+    struct place *place = load();
+    json_t *json = place_json(place), *pus = json_object_get(json, "pus");
+    assert_false(place_is_this_machine(place));
+    assert_true(json_is_false(json_object_get(json, "this_machine")));
+    assert_int_equal(place_cpu_count(place), 8);
+    assert_int_equal(place_cpu(place, 0), 1);
+    assert_int_equal(place_cpu(place, 7), 0);
+    assert_int_equal(number(json, "packages"), 2);
+    assert_int_equal(number(json, "cores"), 4);
+    assert_int_equal(number(json, "cpus"), 8);
+    assert_int_equal(json_array_size(pus), 8);
+    json_t *last = json_array_get(pus, 7);
+    assert_int_equal(number(last, "core"), 3);
+    assert_int_equal(number(last, "smt"), 1);
+    assert_int_equal(number(last, "l3"), 1);
+    assert_int_equal(number(last, "package"), 1);
+    assert_true(json_is_null(json_object_get(last, "l2")));
+    json_decref(json);
+    place_free(place);
+}
+
+static void names_a_topology_that_does_not_load(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct place *place = NULL;
+    setenv("HWLOC_XMLFILE", "/dev/null", 1);
+    assert_int_equal(place_load(&place, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "HWLOC_XMLFILE=/dev/null"));
+    assert_null(place);
+}
+
+static void count_lines(const char *path, const char *word, unsigned *count)
+{
+    char line[4096];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    *count = 0;
+    while (fgets(line, sizeof line, file))
+        *count += strstr(line, word) != NULL;
+    fclose(file);
+}
+
+/* A machine that tells its serial number, its name and its group: none of it may be in what is written. */
+static void exports_without_names_and_serials(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char path[] = "/tmp/faultline-test-place-XXXXXX";
+    unsigned count;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    setenv("HWLOC_XMLFILE", TESTS_DIR "/data/topology-with-names.xml", 1);
+    struct place *place = load();
+    assert_int_equal(place_export(place, path, &err), 0);
+    place_free(place);
+    count_lines(path, "secret", &count);
+    assert_int_equal(count, 0);
+    count_lines(path, "CPUModel\"", &count);
+    assert_int_equal(count, 1);
+    count_lines(path, "<topology version=\"2", &count);
+    assert_int_equal(count, 1);
+    setenv("HWLOC_XMLFILE", path, 1);
+    place = load();
+    assert_false(place_is_this_machine(place));
+    assert_int_equal(place_cpu_count(place), 3);
+    json_t *json = place_json(place), *pus = json_object_get(json, "pus");
+    assert_int_equal(json_array_size(pus), 4);
+    assert_true(json_is_false(json_object_get(json_array_get(pus, 3), "allowed")));
+    json_decref(json);
+    place_free(place);
+    unlink(path);
+}
+
+static void says_where_it_cannot_export(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct place *place = load();
+    assert_int_equal(place_export(place, "/nonexistent/topology.xml", &err), -ENOENT);
+    assert_non_null(strstr(err.text, "/nonexistent/topology.xml"));
+    place_free(place);
+}
+
+static void binds_and_verifies(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all_cpus)) {
+            cpu_set_t now;
+            assert_int_equal(place_bind(cpu, &err), 0);
+            assert_int_equal(sched_getcpu(), cpu);
+            assert_int_equal(sched_getaffinity(0, sizeof now, &now), 0);
+            assert_int_equal(CPU_COUNT(&now), 1);
+            assert_true(CPU_ISSET(cpu, &now));
+        }
+}
+
+static void refuses_a_cpu_that_is_not_there(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    cpu_set_t now;
+    assert_int_equal(place_bind(8191, &err), -EXDEV);
+    assert_non_null(strstr(err.text, "CPU 8191"));
+    assert_int_equal(place_bind(4000000000U, &err), -EXDEV);
+    assert_non_null(strstr(err.text, "CPU 4000000000"));
+    assert_int_equal(sched_getaffinity(0, sizeof now, &now), 0);
+    assert_true(CPU_EQUAL(&now, &all_cpus));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(lists_the_cpus_of_the_affinity, restore),
+        cmocka_unit_test_teardown(honours_a_narrower_affinity, restore),
+        cmocka_unit_test_teardown(agrees_with_itself, restore),
+        cmocka_unit_test_teardown(shows_a_synthetic_machine_but_disowns_it, restore),
+        cmocka_unit_test_teardown(names_a_topology_that_does_not_load, restore),
+        cmocka_unit_test_teardown(exports_without_names_and_serials, restore),
+        cmocka_unit_test_teardown(says_where_it_cannot_export, restore),
+        cmocka_unit_test_teardown(binds_and_verifies, restore),
+        cmocka_unit_test_teardown(refuses_a_cpu_that_is_not_there, restore),
+    };
+    return cmocka_run_group_tests(tests, remember_cpus, NULL);
+}

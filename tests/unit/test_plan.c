@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: MIT */
+/* From scenarios to cells and arms: precedence, automatic values, refusals, the user's own file, hashes. */
+#include "scenario_files.h"
+
+#include <errno.h>
+
+#include "scenario.h"
+
+static struct scenario *loaded[16];
+static unsigned loaded_count;
+static struct err err;
+
+static void unload(void)
+{
+    while (loaded_count)
+        scenario_free(loaded[--loaded_count]);
+}
+
+static void load_file(const char *path)
+{
+    if (scenario_load(path, &loaded[loaded_count], &err))
+        fail_msg("%s", err.text);
+    loaded_count++;
+}
+
+static void load_text(const char *text)
+{
+    unload();
+    load_file(files_write("test.yaml", text, strlen(text)));
+}
+
+static int make(struct plan *plan, struct plan_options options)
+{
+    options.cpu_count = 2;
+    options.directory = options.directory ? options.directory : "/var/tmp";
+    err = (struct err){0};
+    return plan_make(plan, loaded, loaded_count, &options, &err);
+}
+
+static struct plan make_good(const char *text, struct plan_options options)
+{
+    struct plan plan;
+    load_text(text);
+    if (make(&plan, options))
+        fail_msg("%s", err.text);
+    unload();
+    return plan;
+}
+
+#define HEAD "question: q\nop: o\n"
+#define ARM "arms: [{name: a, method: pread}]\n"
+
+static void test_precedence(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD
+        "common: {file_bytes: 1MiB, count_ops: 10, latency_ops: 10, batch_time: 1ms, buffer: touched}\n"
+        "vary: {block_bytes: [64, 128]}\n"
+        "arms: [{name: a, method: pread}, {name: b, method: pread, buffer: huge}]\n"
+        "profiles: {thorough: {count_ops: 20, latency_ops: 20, vary: {block_bytes: [256]}}}\n";
+    const char *sets[] = {"latency_ops=30"};
+    struct plan plan = make_good(text, (struct plan_options){.profile = "thorough", .sets = sets, .set_count = 1});
+    assert_int_equal(plan.cell_count, 1);
+    const struct cell *cell = &plan.cells[0];
+    assert_int_equal(cell->params.workers, 1);               /* the table */
+    assert_int_equal(cell->params.file_bytes, MIB);          /* common */
+    assert_int_equal(cell->params.count_ops, 20);            /* the profile before common */
+    assert_int_equal(cell->params.latency_ops, 30);          /* --set before the profile */
+    assert_int_equal(cell->arms[0].params.block_bytes, 256); /* what varies, and there the profile's list */
+    assert_int_equal(cell->arms[0].params.buffer, buffer_touched);
+    assert_int_equal(cell->arms[1].params.buffer, buffer_huge); /* the arm before common */
+    plan_free(&plan);
+}
+
+static void test_cells_in_table_order(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(
+        HEAD "vary: {block_bytes: [4096, 64], pattern: [random, sequential], file_bytes: [1MiB]}\n" ARM,
+        (struct plan_options){0});
+    assert_int_equal(plan.cell_count, 4);
+    assert_string_equal(plan.cells[0].id, "file_bytes=1MiB,pattern=random,block_bytes=4KiB");
+    assert_string_equal(plan.cells[1].id, "file_bytes=1MiB,pattern=random,block_bytes=64");
+    assert_string_equal(plan.cells[3].id, "file_bytes=1MiB,pattern=sequential,block_bytes=64");
+    plan_free(&plan);
+    plan = make_good(HEAD ARM, (struct plan_options){0});
+    assert_string_equal(plan.cells[0].id, "all");
+    plan_free(&plan);
+}
+
+static void test_excluded_cells_are_told(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "vary: {block_bytes: [64KiB, 64], working_set_bytes: [4096, 64KiB]}\n"
+                                      "exclude:\n  - {block_bytes: 65536, working_set_bytes: 4KiB}\n" ARM,
+                                 (struct plan_options){0});
+    assert_int_equal(plan.cell_count, 3);
+    assert_int_equal(plan.refused_count, 1);
+    assert_string_equal(plan.refused[0].cell, "working_set_bytes=4KiB,block_bytes=64KiB");
+    assert_string_equal(plan.refused[0].reason, "excluded by line 5 of the scenario");
+    plan_free(&plan);
+}
+
+static void test_null_arm_is_the_baseline_again(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "arms: [{name: a, method: pread, buffer: huge}, {name: b, method: mmap}]\n",
+                                 (struct plan_options){0});
+    const struct cell *cell = &plan.cells[0];
+    assert_int_equal(cell->arm_count, 3);
+    assert_string_equal(cell->arms[2].name, "null");
+    assert_true(cell->arms[2].is_null);
+    assert_false(cell->arms[0].is_null || cell->arms[1].is_null);
+    assert_ptr_equal(cell->arms[2].method, cell->arms[0].method);
+    assert_memory_equal(&cell->arms[2].params, &cell->arms[0].params, sizeof cell->arms[0].params);
+    plan_free(&plan);
+    plan = make_good(HEAD "null_arm: false\n" ARM, (struct plan_options){0});
+    assert_int_equal(plan.cells[0].arm_count, 1);
+    plan_free(&plan);
+}
+
+static void test_automatic_values(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "common: {file_bytes: 1MiB, block_bytes: auto, per: pass}\n" ARM,
+                                 (struct plan_options){0});
+    const struct params *params = &plan.cells[0].arms[0].params;
+    assert_int_equal(params->working_set_bytes, MIB);
+    assert_int_equal(params->block_bytes, 128 * KIB);
+    assert_int_equal(params->touches, 8);
+    assert_int_equal(params->stride_bytes, (uint64_t)sysconf(_SC_PAGESIZE));
+    plan_free(&plan);
+    plan = make_good(HEAD "common: {file_bytes: 5000, block_bytes: auto}\n" ARM, (struct plan_options){0});
+    assert_int_equal(plan.cells[0].arms[0].params.block_bytes, 5000);
+    assert_int_equal(plan.cells[0].arms[0].params.touches, 1);
+    plan_free(&plan);
+}
+
+static void test_arms_know_only_what_they_use(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "common: {lifetime: per_pass, touches: 7}\n"
+                                      "arms: [{name: a, method: pread}, {name: b, method: mmap}]\n",
+                                 (struct plan_options){0});
+    assert_int_equal(plan.cells[0].arms[0].params.lifetime, lifetime_kept);
+    assert_int_equal(params_granule(&plan.cells[0].arms[0].params), 1);
+    assert_int_equal(params_granule(&plan.cells[0].arms[1].params), 7);
+    plan_free(&plan);
+}
+
+static void check_bad(const char *path, const char *expected)
+{
+    struct plan plan;
+    unload();
+    load_file(path);
+    assert_int_equal(make(&plan, (struct plan_options){0}), -EINVAL);
+    assert_int_equal(err.code, EINVAL);
+    assert_string_equal(err.text, expected);
+    plan_free(&plan);
+    unload();
+}
+
+static void test_bad_files(void **state)
+{
+    (void)state;
+    assert_true(files_each_bad("plan-", check_bad) >= 38);
+}
+
+static void check_set(const char *text, const char *const *sets, unsigned count, const char *expected)
+{
+    struct plan plan;
+    load_text(text);
+    assert_int_equal(make(&plan, (struct plan_options){.sets = sets, .set_count = count}), -EINVAL);
+    if (!strstr(err.text, expected))
+        fail_msg("'%s' is not in '%s'", expected, err.text);
+    plan_free(&plan);
+    unload();
+}
+
+static void test_bad_sets(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD "vary: {cache: [warm, clean]}\narms: [{name: a, method: pread, buffer: huge}]\n";
+    static const char *const cases[][2] = {
+        {"cache=warm", "--set cache=warm: test varies cache"},
+        {"buffer=fresh", "--set buffer=fresh: the arm 'a' of test sets buffer itself"},
+        {"sharing=shared", "--set sharing=shared: no arm heeds sharing"},
+        {"colour=red", "--set colour=red: unknown key"},
+        {"pattern", "--set pattern: write key=value"},
+        {"=random", "--set =random: write key=value"},
+        {"pattern=fast", "--set pattern=fast: 'fast' is not a pattern"},
+        {"file_bytes=4k", "--set file_bytes=4k: '4k' is not a size"},
+        {"backing=given", "--set backing=given: --file PATH says which file"},
+        {"workers=64", "--set workers=64: 64 spinning workers need 64 CPUs, this machine has 2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_set(text, &cases[i][0], 1, cases[i][1]);
+    static const char *const twice[] = {"workers=1", "workers=1"};
+    check_set(text, twice, 2, "--set workers=1: workers is set twice");
+}
+
+/* A key one scenario varies is not silently set in the others. */
+static void test_set_of_several_scenarios(void **state)
+{
+    (void)state;
+    struct plan plan;
+    static const char first[] = HEAD ARM, second[] = HEAD "vary: {block_bytes: [64, 128]}\n" ARM;
+    const char *sets[] = {"block_bytes=256"};
+    unload();
+    load_file(files_write("first.yaml", first, sizeof first - 1));
+    load_file(files_write("second.yaml", second, sizeof second - 1));
+    assert_int_equal(make(&plan, (struct plan_options){.sets = sets, .set_count = 1}), -EINVAL);
+    assert_string_equal(err.text, "--set block_bytes=256: second varies block_bytes");
+    plan_free(&plan);
+    unload();
+}
+
+static void test_same_scenario_twice(void **state)
+{
+    (void)state;
+    struct plan plan;
+    load_text(HEAD ARM);
+    load_file(files_write("test.yaml", HEAD ARM, strlen(HEAD ARM)));
+    assert_int_equal(make(&plan, (struct plan_options){0}), -EINVAL);
+    assert_non_null(strstr(err.text, "the scenario test is already in the plan"));
+    plan_free(&plan);
+    unload();
+}
+
+static void test_bad_options(void **state)
+{
+    (void)state;
+    static const struct {
+        struct plan_options options;
+        int rc;
+        const char *message;
+    } cases[] = {
+        {{.profile = "fast"}, -EINVAL, "--profile fast: one of quick, standard, thorough"},
+        {{.has_seed = true, .seed = UINT64_C(1) << 53}, -EINVAL, "--seed 9007199254740992: must be below 2^53"},
+        {{.directory = "/nonexistent"}, -ENOENT, "--directory /nonexistent: No such file or directory"},
+        {{.given_path = "/nonexistent"}, -ENOENT, "--file /nonexistent: No such file or directory"},
+        {{.given_path = "/tmp"}, -EISDIR, "--file /tmp: this is a directory"},
+        {{.given_path = "/dev/null"}, -EINVAL, "--file /dev/null: not a regular file"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan;
+        load_text(HEAD ARM);
+        assert_int_equal(make(&plan, cases[i].options), cases[i].rc);
+        assert_string_equal(err.text, cases[i].message);
+        plan_free(&plan);
+        unload();
+    }
+}
+
+static void test_cold_needs_a_disk(void **state)
+{
+    (void)state;
+    struct plan plan;
+    load_text(HEAD "common: {cache: cold}\n" ARM);
+    assert_int_equal(make(&plan, (struct plan_options){.directory = "/dev/shm"}), -EINVAL);
+    assert_non_null(strstr(err.text, ":3:10: no file can be cold in this directory, which lies on tmpfs"));
+    plan_free(&plan);
+    unload();
+}
+
+static char hash_text[65];
+
+static const char *hash_of(const char *text)
+{
+    struct plan plan = make_good(text, (struct plan_options){0});
+    memcpy(hash_text, plan.scenarios[0].hash, sizeof hash_text);
+    plan_free(&plan);
+    return hash_text;
+}
+
+static void test_hash_covers_meaning_only(void **state)
+{
+    (void)state;
+    char hash[65];
+    snprintf(
+        hash, sizeof hash, "%s",
+        hash_of(HEAD "common: {file_bytes: 1MiB, cache: warm}\nvary: {block_bytes: [64], pattern: [random]}\n" ARM));
+    assert_int_equal(strlen(hash), 32);
+    assert_int_equal(strspn(hash, "0123456789abcdef"), 32);
+    static const char *const same[] = {
+        "# other words\nop: o\nquestion: other\nvary: {pattern: [random], block_bytes: [64]}\n"
+        "common:\n  cache: warm\n  file_bytes: 1048576\narms: [{method: pread, name: a}]\n",
+        HEAD "common: {file_bytes: 1MiB}\nvary: {block_bytes: [64], pattern: [random]}\n" ARM
+             "null_arm: true\ndelta: 1%\n",
+    };
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        assert_string_equal(hash_of(same[i]), hash);
+    static const char *const different[] = {
+        HEAD "common: {file_bytes: 2MiB}\nvary: {block_bytes: [64], pattern: [random]}\n" ARM,
+        HEAD "common: {file_bytes: 1MiB}\nvary: {block_bytes: [64, 128], pattern: [random]}\n" ARM,
+        HEAD
+        "common: {file_bytes: 1MiB}\nvary: {block_bytes: [64], pattern: [random]}\narms: [{name: b, method: pread}]\n",
+        HEAD "common: {file_bytes: 1MiB}\nvary: {block_bytes: [64], pattern: [random]}\narms: [{name: a, method: "
+             "lseek_read}]\n",
+        HEAD "common: {file_bytes: 1MiB}\nvary: {block_bytes: [64], pattern: [random]}\n" ARM "delta: 2%\n",
+        HEAD "common: {file_bytes: 1MiB}\nvary: {block_bytes: [64], pattern: [random]}\n" ARM "null_arm: false\n",
+        ("question: q\nop: p\ncommon: {file_bytes: 1MiB}\nvary: {block_bytes: [64], pattern: [random]}\n" ARM),
+    };
+    for (size_t i = 0; i < sizeof different / sizeof *different; i++)
+        assert_string_not_equal(hash_of(different[i]), hash);
+}
+
+/* Vary 1 to `cells` with one comparison each; returns the rungs of the profile as text. */
+static const char *rungs_of(unsigned cells, const char *profile)
+{
+    static char text[64];
+    char yaml[8192];
+    size_t used = (size_t)snprintf(yaml, sizeof yaml,
+                                   HEAD "arms: [{name: a, method: pread}, {name: b, method: mmap}]\n"
+                                        "profiles: {quick: {trials: 10}, thorough: {trials: 12}}\n"
+                                        "vary: {count_ops: [1");
+    for (unsigned i = 2; i <= cells; i++)
+        used += (size_t)snprintf(yaml + used, sizeof yaml - used, ", %u", i);
+    snprintf(yaml + used, sizeof yaml - used, "]}\n");
+    struct plan plan = make_good(yaml, (struct plan_options){.profile = profile});
+    text[0] = '\0';
+    for (unsigned i = 0; plan.scenarios[0].rungs[i]; i++) {
+        size_t length = strlen(text);
+        snprintf(text + length, sizeof text - length, "%s%u", i ? " " : "", plan.scenarios[0].rungs[i]);
+    }
+    plan_free(&plan);
+    return text;
+}
+
+/* ceil(log2(2m/0.05)): 6 for m = 1, 8 for 6, 9 for 7 and 12, 10 for 13, 11 for 26. */
+static void test_rungs(void **state)
+{
+    (void)state;
+    assert_string_equal(rungs_of(1, "standard"), "8 10 15 20 30");
+    assert_string_equal(rungs_of(6, "standard"), "8 10 15 20 30");
+    assert_string_equal(rungs_of(7, "standard"), "10 15 20 30");
+    assert_string_equal(rungs_of(25, "standard"), "10 15 20 30");
+    assert_string_equal(rungs_of(26, "standard"), "15 20 30");
+    assert_string_equal(rungs_of(1, "quick"), "8 10");
+    assert_string_equal(rungs_of(7, "quick"), "10");
+    assert_string_equal(rungs_of(26, "quick"), "10");
+    assert_string_equal(rungs_of(1, "thorough"), "8 10 12");
+}
+
+static void test_precision_and_budget(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD ARM "delta: 1%\nprofiles: {quick: {budget: 5s}, thorough: {precision: 0.1%}}\n";
+    struct plan plan = make_good(text, (struct plan_options){.profile = "quick"});
+    assert_float_equal(plan.scenarios[0].precision, 0.02, 1e-12);
+    assert_int_equal(plan.scenarios[0].budget_ns, 5000 * MS);
+    assert_int_equal(plan.budget_ns, 5000 * MS);
+    plan_free(&plan);
+    plan = make_good(text, (struct plan_options){.budget_ns = 7});
+    assert_float_equal(plan.scenarios[0].precision, 0.01, 1e-12);
+    assert_int_equal(plan.scenarios[0].budget_ns, 0);
+    assert_int_equal(plan.budget_ns, 7);
+    plan_free(&plan);
+    plan = make_good(text, (struct plan_options){.profile = "thorough"}); /* never finer than half of delta */
+    assert_float_equal(plan.scenarios[0].precision, 0.005, 1e-12);
+    assert_int_equal(plan.budget_ns, 0);
+    plan_free(&plan);
+}
+
+static void test_groups_share_the_file(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "vary: {file_bytes: [1MiB, 2MiB], block_bytes: [64, 128]}\n" ARM,
+                                 (struct plan_options){0});
+    assert_int_equal(plan.group_count, 2);
+    assert_int_equal(plan.cells[0].group, plan.cells[1].group);
+    assert_int_equal(plan.cells[2].group, plan.cells[3].group);
+    assert_int_not_equal(plan.cells[0].group, plan.cells[2].group);
+    assert_true(plan.disk_bytes >= 2 * MIB && plan.disk_bytes < 4 * MIB);
+    assert_true(plan.estimate_measure_s > 0 && plan.estimate_prepare_s > 0);
+    plan_free(&plan);
+}
+
+static void test_seed(void **state)
+{
+    (void)state;
+    struct plan a = make_good(HEAD ARM, (struct plan_options){.has_seed = true, .seed = 42});
+    struct plan b = make_good(HEAD ARM, (struct plan_options){0}), c = make_good(HEAD ARM, (struct plan_options){0});
+    assert_int_equal(a.seed, 42);
+    assert_int_not_equal(b.seed, c.seed);
+    assert_true(b.seed < UINT64_C(1) << 53);
+    plan_free(&a);
+    plan_free(&b);
+    plan_free(&c);
+}
+
+/* ---- the user's own file ---- */
+
+static char own_path[FILES_PATH_SIZE];
+
+static struct plan make_with_file(const char *text, size_t bytes, bool allow_evict)
+{
+    char *content = calloc(bytes + 1, 1);
+    assert_non_null(content);
+    snprintf(own_path, sizeof own_path, "%s", files_write("own.bin", content, bytes));
+    free(content);
+    return make_good(text, (struct plan_options){.given_path = own_path, .allow_evict = allow_evict});
+}
+
+static void test_given_file_is_taken_as_found(void **state)
+{
+    (void)state;
+    struct plan plan = make_with_file(HEAD "common: {file_bytes: 64MiB, recipe: write-4KiB, cache: warm}\n" ARM,
+                                      1000000, false);
+    const struct params *params = &plan.cells[0].arms[0].params;
+    assert_string_equal(plan.given_path, own_path);
+    assert_int_equal(params->backing, backing_given);
+    assert_int_equal(params->recipe, recipe_as_found);
+    assert_int_equal(params->file_bytes, 1000000);
+    assert_int_equal(params->working_set_bytes, 1000000 / 4096 * 4096);
+    assert_int_equal(plan.cells[0].params.working_set_bytes, params->working_set_bytes);
+    assert_int_equal(plan.disk_bytes, 0);
+    plan_free(&plan);
+}
+
+static void test_given_file_is_rounded_for_every_arm(void **state)
+{
+    (void)state;
+    struct plan plan = make_with_file(HEAD "common: {per: pass, working_set_bytes: 100000}\n"
+                                           "arms: [{name: a, method: pread, block_bytes: 3000, touches: 4},"
+                                           " {name: b, method: pread, block_bytes: 4000, touches: 3}]\n",
+                                      1000000, false);
+    assert_int_equal(plan.cells[0].params.working_set_bytes, 96000);
+    plan_free(&plan);
+}
+
+static void test_given_file_refuses_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct plan plan = make_with_file(HEAD "vary: {block_bytes: [4KiB, 64KiB], working_set_bytes: [8KiB, 64MiB]}\n"
+                                           "exclude: [{block_bytes: 64KiB, working_set_bytes: 64MiB}]\n" ARM,
+                                      10000, false);
+    assert_int_equal(plan.cell_count, 1);
+    assert_string_equal(plan.cells[0].id, "working_set_bytes=8KiB,block_bytes=4KiB");
+    assert_int_equal(plan.refused_count, 3);
+    assert_string_equal(plan.refused[0].reason, "a block of 65536 bytes does not fit into the 8192 bytes of the file");
+    assert_string_equal(plan.refused[1].reason, "visits 67108864 bytes, the file has 10000");
+    plan_free(&plan);
+}
+
+static void test_given_file_is_not_evicted_unasked(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD "vary: {cache: [warm, cold]}\n" ARM;
+    struct plan plan = make_with_file(text, 100000, false);
+    assert_int_equal(plan.cell_count, 1);
+    assert_string_equal(plan.refused[0].cell, "cache=cold");
+    assert_non_null(strstr(plan.refused[0].reason, "--allow-evict"));
+    plan_free(&plan);
+    plan = make_with_file(text, 100000, true);
+    assert_int_equal(plan.cell_count, 2);
+    assert_true(plan.allow_evict);
+    plan_free(&plan);
+}
+
+static void test_given_file_is_copied_for_recipes(void **state)
+{
+    (void)state;
+    struct plan plan = make_with_file(HEAD "vary: {recipe: [write-4KiB, write-1MiB]}\n" ARM, 100000, false);
+    assert_int_equal(plan.cell_count, 2);
+    assert_int_equal(plan.cells[1].params.backing, backing_file);
+    assert_int_equal(plan.cells[1].params.recipe, recipe_write_1MiB);
+    assert_int_equal(plan.cells[1].params.file_bytes, 100000);
+    assert_true(plan.disk_bytes >= 100000);
+    assert_string_equal(plan.given_path, own_path);
+    plan_free(&plan);
+    plan = make_with_file(HEAD "vary: {file_bytes: [64KiB, 1MiB]}\n" ARM, 100000, false);
+    assert_int_equal(plan.cell_count, 1);
+    assert_int_equal(plan.cells[0].params.backing, backing_file);
+    assert_string_equal(plan.refused[0].reason, "needs 1048576 bytes, the file given with --file has 100000");
+    plan_free(&plan);
+}
+
+static void test_given_file_too_small(void **state)
+{
+    (void)state;
+    struct plan plan;
+    const char *path = files_write("tiny.bin", "x", 1);
+    char expected[2 * FILES_PATH_SIZE];
+    snprintf(expected, sizeof expected, "--file %s: 1 bytes are too few to measure", path);
+    struct plan_options options = {.given_path = strdup(path)};
+    load_text(HEAD ARM);
+    assert_int_equal(make(&plan, options), -EINVAL);
+    assert_int_equal(strncmp(err.text, expected, strlen(expected)), 0);
+    free((char *)(uintptr_t)options.given_path);
+    plan_free(&plan);
+    unload();
+}
+
+static void test_given_file_leaves_nothing(void **state)
+{
+    (void)state;
+    struct plan plan;
+    char *path = strdup(files_write("own.bin", "0123456789", 10));
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_int_equal(ftruncate(fileno(file), 8192), 0);
+    fclose(file);
+    load_text(HEAD "common: {cache: cold}\n" ARM);
+    assert_int_equal(make(&plan, (struct plan_options){.given_path = path}), -EINVAL);
+    assert_non_null(strstr(err.text, "no cell is left to measure; test, cell all: a cold cache needs --allow-evict"));
+    free(path);
+    plan_free(&plan);
+    unload();
+}
+
+/* ---- what is shipped ---- */
+
+static const char *shipped_profile;
+static unsigned access_cells;
+
+static void check_resolved(const struct params *params)
+{
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        assert_false(field_is_auto(&field_table[i], params));
+    assert_true(params->working_set_bytes <= params->file_bytes);
+}
+
+static void check_shipped(const char *path)
+{
+    struct plan plan;
+    unload();
+    load_file(path);
+    if (make(&plan, (struct plan_options){.profile = shipped_profile}))
+        fail_msg("%s", err.text);
+    assert_true(plan.cell_count > 0);
+    for (unsigned i = 0; i < plan.cell_count; i++) {
+        check_resolved(&plan.cells[i].params);
+        for (unsigned j = 0; j < plan.cells[i].arm_count; j++)
+            check_resolved(&plan.cells[i].arms[j].params);
+    }
+    if (strcmp(shipped_profile, "quick") == 0) {
+        assert_true(plan.cell_count <= 12);
+        for (unsigned i = 0; i < plan.cell_count; i++)
+            assert_true(plan.cells[i].params.file_bytes <= 64 * MIB);
+        access_cells += strstr(path, "/access/") ? plan.cell_count : 0;
+    }
+    plan_free(&plan);
+    unload();
+}
+
+static void test_shipped_scenarios_plan(void **state)
+{
+    (void)state;
+    static const char *const profiles[] = {"quick", "standard", "thorough"};
+    for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++) {
+        shipped_profile = profiles[i];
+        assert_true(files_each_shipped(check_shipped) >= 11);
+    }
+    assert_in_range(access_cells, 20, 32);
+}
+
+static void check_shipped_given(const char *path)
+{
+    struct plan plan;
+    unload();
+    load_file(path);
+    if (make(&plan, (struct plan_options){.profile = "quick", .given_path = own_path, .allow_evict = true}))
+        assert_non_null(strstr(err.text, "no cell is left to measure")); /* never an error of the scenario */
+    plan_free(&plan);
+    unload();
+}
+
+/* A file of an odd size takes every scenario: cells fit or are refused with a reason. */
+static void test_shipped_scenarios_take_a_file(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {4096, 4097, 70001, 3000017};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char *content = calloc(sizes[i], 1);
+        assert_non_null(content);
+        snprintf(own_path, sizeof own_path, "%s", files_write("own.bin", content, sizes[i]));
+        free(content);
+        files_each_shipped(check_shipped_given);
+    }
+}
+
+static void test_print(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    size_t size = 0;
+    struct plan plan = make_good(HEAD "vary: {block_bytes: [64, 128]}\nexclude: [{block_bytes: 64}]\n"
+                                      "arms: [{name: a, method: pread}, {name: b, method: mmap, sharing: private}]\n",
+                                 (struct plan_options){.has_seed = true, .seed = 7});
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    plan_print(&plan, out);
+    fclose(out);
+    static const char *const parts[] = {
+        "test: q\n",
+        "one operation: o\n",
+        "trials: 8 to 30",
+        "1 cell\n    block_bytes=128\n",
+        "mmap sharing=private",
+        "the baseline again",
+        "test block_bytes=64: excluded by line 4 of the scenario",
+        "profile standard, seed 7: 1 cells",
+        "in /var/tmp\n",
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strstr(text, parts[i]))
+            fail_msg("'%s' is not in:\n%s", parts[i], text);
+    free(text);
+    plan_free(&plan);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_cells_in_table_order),
+        cmocka_unit_test(test_excluded_cells_are_told),
+        cmocka_unit_test(test_null_arm_is_the_baseline_again),
+        cmocka_unit_test(test_automatic_values),
+        cmocka_unit_test(test_arms_know_only_what_they_use),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_bad_sets),
+        cmocka_unit_test(test_set_of_several_scenarios),
+        cmocka_unit_test(test_same_scenario_twice),
+        cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_cold_needs_a_disk),
+        cmocka_unit_test(test_hash_covers_meaning_only),
+        cmocka_unit_test(test_rungs),
+        cmocka_unit_test(test_precision_and_budget),
+        cmocka_unit_test(test_groups_share_the_file),
+        cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_given_file_is_taken_as_found),
+        cmocka_unit_test(test_given_file_is_rounded_for_every_arm),
+        cmocka_unit_test(test_given_file_refuses_what_does_not_fit),
+        cmocka_unit_test(test_given_file_is_not_evicted_unasked),
+        cmocka_unit_test(test_given_file_is_copied_for_recipes),
+        cmocka_unit_test(test_given_file_too_small),
+        cmocka_unit_test(test_given_file_leaves_nothing),
+        cmocka_unit_test(test_shipped_scenarios_plan),
+        cmocka_unit_test(test_shipped_scenarios_take_a_file),
+        cmocka_unit_test(test_print),
+    };
+    return cmocka_run_group_tests(tests, files_begin, files_end);
+}
