@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,12 @@
 
 bool arm_needs_file(const struct arm *arm)
 {
-    return arm->method->needs & NEEDS_FILE;
+    return method_needs_file(arm->method, &arm->params);
+}
+
+bool arm_visits(const struct arm *arm)
+{
+    return method_visits(arm->method, &arm->params);
 }
 
 bool arm_ok(const struct bench *bench, unsigned a)
@@ -107,12 +113,25 @@ static int evict_all(struct bench *bench, struct err *err)
     return rc;
 }
 
-int batch_cold_begin(struct bench *bench, unsigned a, bool evict)
+/* Without readahead, which would reach beyond the working set and drive out what of it was read first. */
+static int fill_limited(struct bench *bench, struct err *err)
+{
+    const struct target *target = bench->request->target;
+    posix_fadvise(target->fd, 0, 0, POSIX_FADV_RANDOM);
+    int rc = target_warm(target, bench->cell->params.working_set_bytes, err);
+    posix_fadvise(target->fd, 0, 0, POSIX_FADV_NORMAL);
+    return rc;
+}
+
+int batch_arm_begin(struct bench *bench, unsigned a, bool evict)
 {
     struct err err = {0};
-    if (!bench->cold)
+    if (!bench->cold && !bench->limited)
         return 0;
-    int rc = evict && arm_needs_file(&bench->cell->arms[a]) ? evict_all(bench, &err) : 0;
+    bool evicts = evict && arm_needs_file(&bench->cell->arms[a]);
+    int rc = evicts ? evict_all(bench, &err) : 0;
+    if (rc == 0 && evicts && bench->limited)
+        rc = fill_limited(bench, &err);
     if (rc) {
         arm_fail(bench, a, rc, &err);
         return rc;
@@ -120,9 +139,9 @@ int batch_cold_begin(struct bench *bench, unsigned a, bool evict)
     return arm_do_blocks(bench, a, WORK_SETUP, 0);
 }
 
-void batch_cold_end(struct bench *bench, unsigned a)
+void batch_arm_end(struct bench *bench, unsigned a)
 {
-    if (bench->cold)
+    if (bench->cold || bench->limited)
         arm_do_blocks(bench, a, WORK_TEARDOWN, 0);
 }
 
@@ -148,13 +167,20 @@ static void keep_worst_state(struct arm_result *arm, const struct page_state *be
         arm->after.resident = after->resident;
     if (before->dirty > arm->before.dirty && before->dirty != UINT64_MAX)
         arm->before.dirty = before->dirty;
+    if (after->dirty > arm->after.dirty && after->dirty != UINT64_MAX)
+        arm->after.dirty = after->dirty;
 }
 
-/* A cold batch must have fetched at least the bytes it asked for, by either witness that is to be had. */
+/*
+ * A cold batch must have fetched at least the bytes it asked for, by either witness that is to be had. A write asks for
+ * none: it may replace a page without reading it.
+ */
 static const char *fetch_fault(const struct bench *bench, unsigned a, uint64_t blocks, const struct fetched *before,
                                const struct fetched *after)
 {
     const struct params *params = &bench->cell->arms[a].params;
+    if (bench->cell->arms[a].method->needs & (NEEDS_WRITE | MOVES_NOTHING))
+        return NULL;
     uint64_t wanted = blocks * params->block_bytes;
     wanted = wanted < params->working_set_bytes ? wanted : params->working_set_bytes;
     if (!covers(before->by_process, after->by_process, wanted))
@@ -164,19 +190,102 @@ static const char *fetch_fault(const struct bench *bench, unsigned a, uint64_t b
     return NULL;
 }
 
-/* A worker that ran elsewhere than it was bound to. */
-static const char *place_fault(const struct bench *bench)
+/* What went past the page cache leaves a cold file cold. */
+static const char *direct_fault(const struct bench *bench, unsigned a, const struct page_state *after)
 {
+    bool direct = bench->cell->arms[a].params.open_as == open_as_direct;
+    return direct && after->resident ? "O_DIRECT has brought pages into the page cache" : NULL;
+}
+
+/* A worker that ran elsewhere than it was bound to, or whose method says that its batch does not count. */
+static const char *worker_fault(const struct bench *bench)
+{
+    for (unsigned w = 0; w < crew_size(bench->crew); w++)
+        if (crew_answer(bench->crew, w)->fault)
+            return crew_answer(bench->crew, w)->fault;
     for (unsigned w = 0; bench->request->cpus && w < crew_size(bench->crew); w++)
         if (crew_answer(bench->crew, w)->cpu != bench->request->cpus[w])
             return "a worker left the CPU it was bound to";
     return NULL;
 }
 
+static int make_clean(struct bench *bench, struct err *err)
+{
+    return target_settle(bench->request->target, err);
+}
+
+static int make_dirty(struct bench *bench, struct err *err)
+{
+    return target_dirty(bench->request->target, bench->cell->params.working_set_bytes, err);
+}
+
+/* What is to be done about the state that is known: nothing, write back what is dirty, or dirty what is not. */
+static int (*mending(const struct bench *bench))(struct bench *, struct err *)
+{
+    enum cache cache = (enum cache)bench->cell->params.cache;
+    const struct page_state *state = &bench->state;
+    bool dirty = state->dirty != 0 || state->writeback != 0; /* also where that is unknown */
+    if (cache == cache_dirty)
+        return state->dirty != state->pages ? make_dirty : NULL;
+    return dirty && (cache == cache_warm || cache == cache_clean) ? make_clean : NULL;
+}
+
+int batch_restore(struct bench *bench, unsigned a)
+{
+    struct err err = {0};
+    int rc = 0;
+    bool changes = bench->writes || bench->cell->params.cache == cache_dirty;
+    if (!changes || !arm_needs_file(&bench->cell->arms[a]))
+        return 0;
+    if (!bench->state_known)
+        rc = look(bench, &bench->state, &err);
+    bench->state_known = rc == 0;
+    int (*mend)(struct bench *, struct err *) = rc ? NULL : mending(bench);
+    if (mend) {
+        rc = mend(bench, &err);
+        bench->state_known = false;
+    }
+    if (rc)
+        arm_fail(bench, a, rc, &err);
+    return rc;
+}
+
+/* What was wrong before the batch. Pages that the reset was to leave dirty are demanded instead of a clean file. */
+static const char *fault_before(const struct bench *bench, unsigned a, const struct page_state *before)
+{
+    const struct arm *arm = &bench->cell->arms[a];
+    enum cache cache = (enum cache)bench->cell->params.cache;
+    uint64_t dirty = arm->method->dirties ? arm->method->dirties(&arm->params) : 0;
+    if (dirty == 0)
+        return target_state_fault(before, cache);
+    if (before->dirty == UINT64_MAX)
+        return "this machine does not show which pages are dirty";
+    return before->dirty < dirty ? "pages were written back before the batch began"
+                                 : target_residency_fault(before, cache);
+}
+
+static const char *fault_after(const struct bench *bench, const struct page_state *after)
+{
+    enum cache cache = (enum cache)bench->cell->params.cache;
+    return bench->writes ? target_residency_fault(after, cache) : target_state_fault(after, cache);
+}
+
+bool batch_counts(const struct bench *bench)
+{
+    return bench->limited || bench->cell->params.timeline == timeline_yes;
+}
+
+static int run_blocks(struct bench *bench, unsigned a, uint64_t blocks, uint64_t *ns)
+{
+    struct work_order order = {.verb = WORK_RUN, .arm = a, .blocks = blocks, .counts = batch_counts(bench)};
+    int rc = arm_do(bench, a, &order);
+    *ns = crew_elapsed_ns(bench->crew);
+    return rc;
+}
+
 /* The timed part and its proofs. */
 static int run_proven(struct bench *bench, unsigned a, uint64_t blocks, uint64_t *ns, const char **fault)
 {
-    enum cache cache = (enum cache)bench->cell->params.cache;
     struct err err = {0};
     struct fetched fetched = {0}, fetched_after = {0};
     if (!bench->state_known && look(bench, &bench->state, &err)) {
@@ -187,8 +296,7 @@ static int run_proven(struct bench *bench, unsigned a, uint64_t blocks, uint64_t
     bench->state_known = false;
     if (bench->cold)
         fetched = read_fetched(bench);
-    int rc = arm_do_blocks(bench, a, WORK_RUN, blocks);
-    *ns = crew_elapsed_ns(bench->crew);
+    int rc = run_blocks(bench, a, blocks, ns);
     if (bench->cold)
         fetched_after = read_fetched(bench);
     if (rc == 0 && look(bench, &bench->state, &err)) {
@@ -198,10 +306,12 @@ static int run_proven(struct bench *bench, unsigned a, uint64_t blocks, uint64_t
     if (rc)
         return rc;
     bench->state_known = true;
-    *fault = target_state_fault(&before, cache);
+    *fault = fault_before(bench, a, &before);
     if (!*fault)
         *fault = bench->cold ? fetch_fault(bench, a, blocks, &fetched, &fetched_after)
-                             : target_state_fault(&bench->state, cache);
+                             : fault_after(bench, &bench->state);
+    if (!*fault && bench->cold)
+        *fault = direct_fault(bench, a, &bench->state);
     if (!*fault)
         keep_worst_state(&bench->result->arms[a], &before, &bench->state, bench->cold);
     return 0;
@@ -211,18 +321,22 @@ int batch_run(struct bench *bench, unsigned a, uint64_t blocks, uint64_t *ns, co
 {
     const struct arm *arm = &bench->cell->arms[a];
     *fault = NULL;
-    int rc = batch_cold_begin(bench, a, true);
+    int rc = bench->cold ? batch_arm_begin(bench, a, true) : 0;
+    if (rc == 0)
+        rc = batch_restore(bench, a);
     if (rc == 0)
         rc = arm_do_blocks(bench, a, WORK_RESET, work_timed_blocks(arm, blocks));
+    if (arm->method->dirties)
+        bench->state_known = false;
     if (rc == 0 && arm_needs_file(arm)) {
         rc = run_proven(bench, a, blocks, ns, fault);
     } else if (rc == 0) {
-        rc = arm_do_blocks(bench, a, WORK_RUN, blocks);
-        *ns = crew_elapsed_ns(bench->crew);
+        rc = run_blocks(bench, a, blocks, ns);
     }
     if (rc == 0 && !*fault)
-        *fault = place_fault(bench);
-    batch_cold_end(bench, a);
+        *fault = worker_fault(bench);
+    if (bench->cold)
+        batch_arm_end(bench, a);
     return rc;
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "memory_group.h"
 #include "params.h"
 
 enum { STATUS_FD = 3, POLL_MS = 100, READ_BYTES = 1 << 16 };
@@ -40,7 +41,7 @@ static char **padded_environment(uint64_t bytes)
     return list;
 }
 
-static void become_trial(int job_fd, int output, int status_fd, pid_t parent, char **environment)
+static void become_trial(int job_fd, int output, int status_fd, int entry_fd, pid_t parent, char **environment)
 {
     char name[] = "faultline", verb[] = "trial", *argv[] = {name, verb, NULL};
     sigset_t none;
@@ -49,7 +50,8 @@ static void become_trial(int job_fd, int output, int status_fd, pid_t parent, ch
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* Descriptors above the standard ones are close-on-exec; dup3 first away from the numbers they go to. */
     int status_copy = fcntl(status_fd, F_DUPFD, 10);
-    if (getppid() != parent || dup2(job_fd, 0) < 0 || dup2(output, 1) < 0 || dup2(status_copy, STATUS_FD) < 0)
+    if (getppid() != parent || memory_group_enter(entry_fd) || dup2(job_fd, 0) < 0 || dup2(output, 1) < 0 ||
+        dup2(status_copy, STATUS_FD) < 0)
         _exit(126);
     close(status_copy);
     signal(SIGINT, SIG_DFL);
@@ -74,7 +76,7 @@ static int memory_file(const char *name, const char *contents, size_t bytes)
     return fd;
 }
 
-int child_start(struct child *child, json_t *job, uint64_t environment_bytes, struct err *err)
+int child_start(struct child *child, json_t *job, uint64_t environment_bytes, int entry_fd, struct err *err)
 {
     int ends[2] = {-1, -1}, job_fd = -1, rc = 0;
     char **environment = padded_environment(environment_bytes);
@@ -96,7 +98,7 @@ int child_start(struct child *child, json_t *job, uint64_t environment_bytes, st
     pid_t parent = getpid();
     child->process = fork();
     if (child->process == 0)
-        become_trial(job_fd, ends[1], child->status_fd, parent, environment);
+        become_trial(job_fd, ends[1], child->status_fd, entry_fd, parent, environment);
     if (child->process < 0) {
         child->process = 0;
         rc = err_sys(err, "fork a trial process");

@@ -23,9 +23,10 @@ enum child_event { CHILD_LINE, CHILD_QUIET, CHILD_ENDED, CHILD_TIMEOUT, CHILD_IN
 
 /*
  * Starts `faultline trial` (this very program, by exec) in a process group of its own, with the job on its standard
- * input and `environment_bytes` of padding in its environment. It dies with this process. -errno with text.
+ * input and `environment_bytes` of padding in its environment. It dies with this process. `entry_fd`: of the control
+ * group that it enters before exec (memory_group.h), or -1. -errno with text.
  */
-int child_start(struct child *child, json_t *job, uint64_t environment_bytes, struct err *err);
+int child_start(struct child *child, json_t *job, uint64_t environment_bytes, int entry_fd, struct err *err);
 
 /*
  * Waits for the next record line, the end of output, `limit_ns` (of CLOCK_MONOTONIC_RAW, an instant), or until

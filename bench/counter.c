@@ -3,10 +3,15 @@
 #include "counter.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "cgroup.h"
+#include "interrupts.h"
 
 #define COUNTER(name, unit, direction, exactness, source, event, doc)                                                  \
     {#name, unit, doc, #source, #event, COUNTER_##direction, COUNTER_##exactness},
@@ -15,13 +20,22 @@ const struct counter counter_table[COUNTER_COUNT] = {
 };
 #undef COUNTER
 
+_Thread_local uint64_t counter_child_minor_faults;
+
 /* What one look at a source yields; a row of the table picks a member or a key out of it. */
 struct view {
     struct rusage usage;
     char io[512];
     char schedstat[128];
-    uint64_t device;
+    char workingset[1 << 13];
+    struct device_bytes device;
+    uint64_t tlb;
 };
+
+bool counter_is_device(enum counter_id id)
+{
+    return strcmp(counter_table[id].source, "DEVICE") == 0;
+}
 
 static void read_text(int fd, char *text, size_t size)
 {
@@ -33,7 +47,10 @@ static void view_files(const struct counter_sources *sources, struct view *view)
 {
     read_text(sources->io, view->io, sizeof view->io);
     read_text(sources->schedstat, view->schedstat, sizeof view->schedstat);
-    view->device = sources->target ? target_device_read_bytes(sources->target) : UINT64_MAX;
+    read_text(sources->workingset, view->workingset, sizeof view->workingset);
+    view->tlb = interrupts_sum(sources->interrupts, "TLB");
+    view->device = sources->target ? target_device_bytes(sources->target)
+                                   : (struct device_bytes){UINT64_MAX, UINT64_MAX};
 }
 
 /* "key: number" at the start of a line. */
@@ -57,10 +74,60 @@ static uint64_t schedstat_run_delay(const char *text)
     return second ? strtoull(second, NULL, 10) : UINT64_MAX;
 }
 
+/* "key number" at the start of a line. Before Linux 5.9 anonymous pages were not told apart: there was one key. */
+static uint64_t workingset_refault_file(const char *text)
+{
+    static const char *const keys[] = {"workingset_refault_file ", "workingset_refault "};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        for (const char *line = text; line; line = strchr(line, '\n')) {
+            line += *line == '\n';
+            if (strncmp(line, keys[i], strlen(keys[i])) == 0)
+                return strtoull(line + strlen(keys[i]), NULL, 10);
+        }
+    return UINT64_MAX;
+}
+
+static bool tells_refaults(const char *path)
+{
+    char text[sizeof((struct view *)0)->workingset];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    read_text(fd, text, sizeof text);
+    if (fd >= 0)
+        close(fd);
+    return workingset_refault_file(text) != UINT64_MAX;
+}
+
+static char refault_source[sizeof((struct cgroup *)0)->path + 16];
+
+static void find_refault_source(void)
+{
+    struct cgroup cgroup;
+    struct err ignored;
+    static const char *const controllers[] = {"memory", NULL};
+    for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++) {
+        if (cgroup_find("", controllers[i], &cgroup, &ignored))
+            continue;
+        snprintf(refault_source, sizeof refault_source, "%s/memory.stat", cgroup.path);
+        if (tells_refaults(refault_source))
+            return;
+    }
+    snprintf(refault_source, sizeof refault_source, "%s", tells_refaults("/proc/vmstat") ? "/proc/vmstat" : "");
+}
+
+const char *counter_refault_source(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* a process stays in the group that it began in */
+    pthread_once(&once, find_refault_source);
+    return refault_source[0] ? refault_source : NULL;
+}
+
 #define VALUE_RUSAGE(view, event) ((uint64_t)(view)->usage.event)
 #define VALUE_PROC_IO(view, event) io_value((view)->io, #event)
-#define VALUE_DEVICE(view, event) ((view)->device)
+#define VALUE_DEVICE(view, event) ((view)->device.event)
 #define VALUE_SCHEDSTAT(view, event) schedstat_##event((view)->schedstat)
+#define VALUE_INTERRUPTS(view, event) ((view)->event)
+#define VALUE_CHILD(view, event) (counter_child_##event)
+#define VALUE_WORKINGSET(view, event) workingset_##event((view)->workingset)
 
 static void evaluate(const struct view *view, struct counts *counts)
 {
@@ -74,6 +141,10 @@ void counter_open(struct counter_sources *sources, const struct target *target)
 {
     sources->io = open("/proc/thread-self/io", O_RDONLY | O_CLOEXEC);
     sources->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    sources->interrupts = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
+    sources->workingset = -1;
+    if (counter_refault_source())
+        sources->workingset = open(counter_refault_source(), O_RDONLY | O_CLOEXEC);
     sources->target = target;
 }
 
@@ -83,7 +154,11 @@ void counter_close(struct counter_sources *sources)
         close(sources->io);
     if (sources->schedstat >= 0)
         close(sources->schedstat);
-    sources->io = sources->schedstat = -1;
+    if (sources->workingset >= 0)
+        close(sources->workingset);
+    if (sources->interrupts >= 0)
+        close(sources->interrupts);
+    sources->io = sources->schedstat = sources->workingset = sources->interrupts = -1;
 }
 
 void counter_read_before(const struct counter_sources *sources, struct counts *counts)
@@ -115,10 +190,20 @@ void counter_subtract(struct counts *after, const struct counts *before)
             after->values[i] = UINT64_MAX;
 }
 
+/* All workers look at the same one. */
+static bool is_common(const struct counter *counter)
+{
+    static const char *const sources[] = {"DEVICE", "WORKINGSET", "INTERRUPTS"};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+        if (strcmp(counter->source, sources[i]) == 0)
+            return true;
+    return false;
+}
+
 void counter_add(struct counts *into, const struct counts *from)
 {
     for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        if (strcmp(counter_table[i].source, "DEVICE") == 0) /* all workers look at the same one */
+        if (is_common(&counter_table[i]))
             into->values[i] = into->values[i] > from->values[i] ? into->values[i] : from->values[i];
         else if (into->values[i] != UINT64_MAX && from->values[i] != UINT64_MAX)
             into->values[i] += from->values[i];

@@ -26,6 +26,12 @@ struct counter {
 
 extern const struct counter counter_table[COUNTER_COUNT];
 
+/* Whether it counts what a device did, for whomever, and not what the calling thread did. */
+bool counter_is_device(enum counter_id id);
+
+/* Minor faults that children took for the calling thread: the kernel counts them elsewhere, so the method adds them. */
+extern _Thread_local uint64_t counter_child_minor_faults;
+
 /* One reading, or a difference of two. UINT64_MAX: unknown here. */
 struct counts {
     uint64_t values[COUNTER_COUNT];
@@ -34,8 +40,13 @@ struct counts {
 /* Descriptors of the calling thread's own sources, opened before anything is counted. */
 struct counter_sources {
     int io, schedstat;           /* -1 when not to be had */
+    int interrupts;              /* /proc/interrupts; -1 */
+    int workingset;              /* memory.stat of the own control group, or /proc/vmstat; -1 */
     const struct target *target; /* for the device; NULL: none */
 };
+
+/* Where refaults are read, as a path: the first of the places that has them; NULL when none has. Static text. */
+const char *counter_refault_source(void);
 
 /* Opens what there is to open for the calling thread; close with counter_close. Never fails: what is missing is
  * unknown. */

@@ -60,7 +60,7 @@ json_t *covariates_json(const struct covariates *covariates)
 {
     json_t *object = json_object();
     for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        if (i != COUNTER_device_read_bytes)
+        if (!counter_is_device(i))
             set(object, counter_table[i].name, covariates->counts.values[i]);
     set(object, "steal_ms", covariates->steal_ms);
     set(object, "psi_cpu_us", covariates->psi_cpu_us);

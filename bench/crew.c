@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "descriptor.h"
 
 #define BARRIER_LIMIT_NS (2000 * MS) /* a worker that is not there by then is stuck or has no CPU */
 #define CHECK_INTERVAL_NS (100 * MS) /* how often a waiting coordinator looks whether workers are alive */
+#define TURN_LIMIT_NS (30000 * MS)   /* checksum passes of the workers before this one take seconds at most */
 
 /* Shared with worker processes. */
 struct board {
@@ -38,7 +40,7 @@ struct member {
 };
 
 struct crew {
-    const struct work_cell *cell;
+    struct work_cell cell; /* with the crew's own descriptors */
     unsigned count;
     bool processes;
     struct board *board;
@@ -70,16 +72,47 @@ static int barrier(struct board *board, uint32_t target)
     return 0;
 }
 
+/* Waits until the workers before this one have carried out the order. */
+static int take_turn(struct board *board, unsigned index)
+{
+    uint64_t limit = clock_now_ns() + TURN_LIMIT_NS;
+    uint32_t done;
+    while ((done = atomic_load(&board->done)) < index) {
+        if (clock_now_ns() > limit)
+            return -ETIMEDOUT;
+        futex_wait(&board->done, done, MS);
+    }
+    return 0;
+}
+
+static bool shares_description(const struct arm *arm)
+{
+    return arm->params.descriptor_of == descriptor_of_crew;
+}
+
+/* What has to be waited for before the order can be carried out. */
+static int member_wait(struct member *member, uint32_t run_count)
+{
+    struct crew *crew = member->crew;
+    const struct work_order *order = &crew->board->order;
+    if (order->verb == WORK_RUN)
+        return barrier(crew->board, run_count * crew->count);
+    if (order->verb == WORK_SUM && shares_description(&crew->cell.cell->arms[order->arm]))
+        return take_turn(crew->board,
+                         member->index); /* a position that others move too sums what nobody can foretell */
+    return 0;
+}
+
 static void member_answer(struct member *member, struct work *work, uint32_t run_count)
 {
     struct board *board = member->crew->board;
     struct work_answer *answer = &board->answers[member->index];
-    int rc = board->order.verb == WORK_RUN ? barrier(board, run_count * member->crew->count) : 0;
+    int rc = member_wait(member, run_count);
     if (rc == 0) {
         work_do(work, &board->order, answer);
     } else {
         answer->rc = rc;
-        err_set(&answer->err, ETIMEDOUT, "worker %u waited in vain for the others to start", member->index);
+        err_set(&answer->err, ETIMEDOUT, "worker %u waited in vain for the others", member->index);
     }
 }
 
@@ -97,7 +130,7 @@ static void *member_main(void *argument)
     struct work *work = NULL;
     struct work_answer *answer = &board->answers[member->index];
     uint32_t seen = 0, run_count = 0;
-    answer->rc = work_begin(&work, member->crew->cell, member->index, &answer->err);
+    answer->rc = work_begin(&work, &member->crew->cell, member->index, &answer->err);
     bool alive = answer->rc == 0;
     for (member_finish(member->crew); alive; member_finish(member->crew)) {
         while (atomic_load(&board->sequence) == seen)
@@ -172,12 +205,32 @@ static int gather(struct crew *crew, struct err *err)
     return 0;
 }
 
+/* Before the workers start: processes inherit them. Why one could not be had is for the arm's setup to say. */
+static void open_descriptions(struct work_cell *cell)
+{
+    for (unsigned a = 0; a < cell->cell->arm_count; a++) {
+        const struct arm *arm = &cell->cell->arms[a];
+        cell->crew_fds[a] = -EBADF;
+        if (shares_description(arm) && cell->target)
+            cell->crew_fds[a] = descriptor_description(cell->target, &arm->params,
+                                                       method_writes(arm->method, &arm->params));
+    }
+}
+
+static void close_descriptions(const struct work_cell *cell)
+{
+    for (unsigned a = 0; cell->cell && a < cell->cell->arm_count; a++)
+        if (cell->crew_fds[a] >= 0)
+            close(cell->crew_fds[a]);
+}
+
 int crew_start(struct crew **out, const struct work_cell *cell, struct err *err)
 {
     struct crew *crew = *out = calloc(1, sizeof *crew);
     if (!crew)
         return err_set(err, ENOMEM, "no memory for the workers");
-    crew->cell = cell;
+    crew->cell = *cell;
+    open_descriptions(&crew->cell);
     crew->count = cell->worker_count;
     crew->processes = crew->count > 1 && cell->cell->params.worker_kind == worker_kind_process;
     crew->board_bytes = sizeof *crew->board + crew->count * sizeof *crew->board->answers;
@@ -187,7 +240,7 @@ int crew_start(struct crew **out, const struct work_cell *cell, struct err *err)
         return err_sys(err, "no memory for the workers");
     }
     if (crew->count <= 1)
-        return work_begin(&crew->work, cell, 0, err);
+        return work_begin(&crew->work, &crew->cell, 0, err);
     crew->members = calloc(crew->count, sizeof *crew->members);
     if (!crew->members)
         return err_set(err, ENOMEM, "no memory for the workers");
@@ -239,6 +292,7 @@ void crew_stop(struct crew *crew)
             pthread_join(member->thread, NULL);
     }
     work_end(crew->work);
+    close_descriptions(&crew->cell);
     free(crew->members);
     if (crew->board)
         munmap(crew->board, crew->board_bytes);

@@ -110,6 +110,18 @@ static unsigned usable_cpus(const struct place *place)
     return quota < count ? (unsigned)quota : count;
 }
 
+/* --page-bytes: a power of two that some kernel has. 0 when it is not given. */
+static int read_page_bytes(const struct options *options, uint64_t *bytes, struct err *err)
+{
+    const char *text = options->values[OPTION_page_bytes];
+    int rc = text ? text_parse_size(text, bytes, err) : 0;
+    if (rc)
+        return err_prefix(err, "--page-bytes %.60s", text);
+    if (text && (*bytes < 4 * KIB || *bytes > MIB || (*bytes & (*bytes - 1))))
+        return err_set(err, EINVAL, "--page-bytes %.60s: a power of two from 4KiB to 1MiB", text);
+    return 0;
+}
+
 /* The scenarios named on the command line, resolved. */
 static int make_plan(struct plan *plan, const struct options *options, const struct place *place, struct err *err)
 {
@@ -122,6 +134,7 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .directory = options->values[OPTION_directory],
         .given_path = options->values[OPTION_file],
         .allow_evict = options->values[OPTION_allow_evict] != NULL,
+        .make_filesystems = options->values[OPTION_make_filesystems] != NULL,
         .cpu_count = usable_cpus(place),
     };
     if (options->word_count == 0)
@@ -129,6 +142,8 @@ static int make_plan(struct plan *plan, const struct options *options, const str
     int rc = read_time(options, OPTION_budget, &wishes.budget_ns, err);
     if (rc == 0 && wishes.has_seed)
         rc = text_parse_count(options->values[OPTION_seed], &wishes.seed, err);
+    if (rc == 0)
+        rc = read_page_bytes(options, &wishes.page_bytes, err);
     for (unsigned i = 0; i < options->word_count && rc == 0; i++)
         rc = catalog_add(&catalog, options->words[i], err);
     if (rc == 0)
@@ -296,8 +311,8 @@ static int run_resolved(struct plan *plan, const struct place *place, const stru
 
 static int check_run_options(const struct options *options, struct err *err)
 {
-    static const enum option of_plan[] = {OPTION_profile, OPTION_set,    OPTION_file,     OPTION_allow_evict,
-                                          OPTION_seed,    OPTION_budget, OPTION_directory};
+    static const enum option of_plan[] = {OPTION_profile, OPTION_set,    OPTION_file,      OPTION_allow_evict,
+                                          OPTION_seed,    OPTION_budget, OPTION_directory, OPTION_make_filesystems};
     const char *source = options->values[OPTION_resume] ? "--resume" : options->values[OPTION_plan] ? "--plan" : NULL;
     if (options->values[OPTION_resume] &&
         (options->word_count || options->values[OPTION_plan] || options->values[OPTION_out]))
@@ -357,8 +372,10 @@ static int list_fields(bool markdown)
         const struct field *field = &field_table[i];
         field_format(field, &defaults, text, sizeof text);
         list_row(markdown, field->name, field_scope_name(field->scope), text, field->doc);
-        for (const struct field_option *option = field->options; option && option->spelling; option++)
-            list_row(markdown, option->spelling, "", "", option->doc);
+        for (const struct field_option *option = field->options; option && option->spelling; option++) {
+            snprintf(text, sizeof text, "%s%s", markdown ? "" : "  ", option->spelling);
+            list_row(markdown, text, "", "", option->doc);
+        }
     }
     return EXIT_FINE;
 }
@@ -414,8 +431,11 @@ static int list_scenarios(bool markdown)
         rc = scenario_load(catalog.paths[i], &scenario, &err);
         if (rc)
             break;
-        snprintf(arms, sizeof arms, "%u arms", scenario->arm_count);
-        list_row(markdown, scenario->name, arms, scenario->op, scenario->question);
+        snprintf(arms, sizeof arms, "%u arm%s", scenario->arm_count, scenario->arm_count == 1 ? "" : "s");
+        if (markdown)
+            list_row(markdown, scenario->name, arms, scenario->op, scenario->question);
+        else /* operations are of any length: `plan` tells them */
+            printf("%-24s %-8s %s\n", scenario->name, arms, scenario->question);
         scenario_free(scenario);
     }
     if (rc)

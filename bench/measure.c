@@ -7,14 +7,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cgroup.h"
 #include "measure_parts.h"
+#include "memory_group.h"
 #include "rounds.h"
 
 enum {
     SAME_OPS_WITHIN = 4, /* arms this close in cost share their number of operations */
     WARMUP_ROUNDS = 5,
     VOIDED_SHARE = 10, /* when more than one round in 10 is void, the arms that voided them have failed … */
-    VOIDED_FEW = 1,    /* … unless it is a single one, as it can be where rounds are few */
+    VOIDED_FEW = 2,    /* … unless they are only one or two, as they can be where rounds are few */
 };
 #define BATCH_MAX_NS (500 * US) /* longer operations are batches of their own */
 #define PROBE_NS (50 * US)      /* calibration believes a time only from here on */
@@ -82,15 +84,51 @@ static void common_step(const struct bench *bench, uint64_t *granule, uint64_t *
     *limit = *limit ? *limit : *granule;
 }
 
-/* What an earlier trial of the cell has calibrated is kept; an arm that had no figure then gets one now. */
-static void take_calibration(struct bench *bench)
+/*
+ * Blocks that make a batch of about batch_time under a memory limit, where one block is found in the cache and the next
+ * costs a thousand times as much: the mean over some batches' worth of them is what counts, and a batch holds several.
+ */
+static uint64_t calibrate_mean(struct bench *bench, unsigned a, uint64_t granule, uint64_t limit)
+{
+    enum { BATCHES = 3, BLOCKS_LEAST = 4 };
+    uint64_t aim = bench->cell->params.batch_time, blocks = granule, total = 0, spent_ns = 0, ns;
+    const char *fault;
+    for (; spent_ns < BATCHES * aim; blocks = 2 * blocks < limit ? 2 * blocks : limit) {
+        if (batch_run(bench, a, blocks, &ns, &fault))
+            return 0;
+        total += blocks;
+        spent_ns += ns + 1;
+    }
+    uint64_t wanted = (uint64_t)((double)aim * (double)total / (double)spent_ns);
+    wanted = wanted < BLOCKS_LEAST ? BLOCKS_LEAST : wanted < limit ? wanted : limit;
+    return (wanted + granule - 1) / granule * granule;
+}
+
+/* Operations per batch of one arm by itself. */
+static uint64_t calibrate_alone(struct bench *bench, unsigned a)
+{
+    uint64_t granule = arm_granule(bench, a), limit = arm_limit(bench, a), blocks;
+    if (!arm_ok(bench, a) || (bench->limited && batch_arm_begin(bench, a, true)))
+        return 0;
+    blocks = bench->limited ? calibrate_mean(bench, a, granule, limit) : calibrate_arm(bench, a, granule, limit);
+    if (bench->limited)
+        batch_arm_end(bench, a);
+    return blocks / params_blocks_per_op(&bench->cell->arms[a].params);
+}
+
+/*
+ * What an earlier trial of the cell has calibrated is kept; an arm that had no figure then gets one now. Under a memory
+ * limit there is nothing to share: what an operation costs depends on what the arm itself keeps in the cache.
+ */
+static void calibrate_each(struct bench *bench)
 {
     for (unsigned a = 0; a < bench->cell->arm_count; a++) {
         struct arm_result *arm = &bench->result->arms[a];
-        arm->ops = bench->request->ops[a];
-        if (arm->ops == 0 && arm_ok(bench, a))
-            arm->ops = calibrate_arm(bench, a, arm_granule(bench, a), arm_limit(bench, a)) /
-                       params_blocks_per_op(&bench->cell->arms[a].params);
+        arm->ops = bench->request->ops ? bench->request->ops[a] : 0;
+        if (arm->ops == 0 && bench->cell->arms[a].is_null)
+            arm->ops = bench->result->arms[0].ops;
+        if (arm->ops == 0)
+            arm->ops = calibrate_alone(bench, a);
     }
 }
 
@@ -98,8 +136,8 @@ static void take_calibration(struct bench *bench)
 static void calibrate(struct bench *bench)
 {
     uint64_t granule, limit, shared = 0, base_ns = 0;
-    if (bench->request->ops) {
-        take_calibration(bench);
+    if (bench->request->ops || bench->limited) {
+        calibrate_each(bench);
         return;
     }
     common_step(bench, &granule, &limit);
@@ -108,6 +146,11 @@ static void calibrate(struct bench *bench)
         uint64_t per_op = params_blocks_per_op(params), blocks = shared;
         if (!arm_ok(bench, a))
             continue;
+        if (bench->cell->arms[a].is_null &&
+            bench->result->arms[0].ops) { /* a duplicate in this too, whatever a probe says */
+            bench->result->arms[a].ops = bench->result->arms[0].ops;
+            continue;
+        }
         if (shared == 0) {
             blocks = shared = calibrate_arm(bench, a, granule, limit);
             base_ns = shared ? batch_probe(bench, a, shared) : 0;
@@ -126,38 +169,83 @@ static uint64_t arm_blocks(const struct bench *bench, unsigned a)
     return bench->result->arms[a].ops * params_blocks_per_op(&bench->cell->arms[a].params);
 }
 
+/* Under a memory limit there is no counting pass: what it would find is not what the batches have found. */
+static void sum_counts(struct arm_result *arm, const struct counts *counts, uint64_t ops)
+{
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        if (arm->counts.values[i] != UINT64_MAX && counts->values[i] != UINT64_MAX)
+            arm->counts.values[i] += counts->values[i];
+        else
+            arm->counts.values[i] = UINT64_MAX;
+    arm->count_ops += ops;
+    arm->has_counts = true;
+}
+
+static void keep_counts(struct bench *bench, unsigned a, unsigned round, uint64_t ns)
+{
+    struct arm_result *arm = &bench->result->arms[a];
+    struct counts counts = crew_answer(bench->crew, 0)->counts;
+    uint64_t ops = arm->ops * crew_size(bench->crew);
+    for (unsigned w = 1; w < crew_size(bench->crew); w++)
+        counter_add(&counts, &crew_answer(bench->crew, w)->counts);
+    if (bench->limited)
+        sum_counts(arm, &counts, ops);
+    if (!arm->samples)
+        return;
+    arm->samples[round] = (struct batch_sample){
+        .t_ns = crew_answer(bench->crew, 0)->start_ns - bench->begin_ns,
+        .ns = ns,
+        .ops = ops,
+        .read_bytes = counts.values[COUNTER_read_bytes],
+        .major_faults = counts.values[COUNTER_major_faults],
+        .refaults = counts.values[COUNTER_refaults],
+        .stretch = bench->limited && round >= bench->result->rounds / 2,
+    };
+}
+
+/* What one batch showed, beside its time. */
+static void keep_batch(struct bench *bench, unsigned a, unsigned slot, unsigned round, uint64_t ns)
+{
+    struct arm_result *arm = &bench->result->arms[a];
+    arm->batch_ns[round] = ns;
+    arm->order[round] = slot;
+    for (unsigned w = 0; w < crew_size(bench->crew); w++) {
+        const struct work_answer *answer = crew_answer(bench->crew, w);
+        arm->cpus |= UINT64_C(1) << (answer->cpu < 63 ? answer->cpu : 63);
+        if (arm->worker_ns)
+            arm->worker_ns[w * ROUNDS_MAX + round] = answer->finish_ns - answer->start_ns;
+    }
+    if (batch_counts(bench))
+        keep_counts(bench, a, round, ns);
+}
+
+/* An arm's batch of one round; with `round` below 0 it is not kept. Its time, or 0. */
+static uint64_t round_batch(struct bench *bench, unsigned a, unsigned slot, int round)
+{
+    struct cell_result *result = bench->result;
+    uint64_t ns = 0;
+    const char *fault = NULL;
+    if (!arm_ok(bench, a) || batch_run(bench, a, arm_blocks(bench, a), &ns, &fault))
+        return 0;
+    if (fault)
+        batch_mend(bench);
+    if (fault && round >= 0 && !result->voided[round]) {
+        result->voided[round] = fault;
+        result->voided_by[round] = a;
+    }
+    if (round >= 0)
+        keep_batch(bench, a, slot, (unsigned)round, ns);
+    return ns;
+}
+
 /* One round; with `round` below 0 it is not kept. Sum of the batch times. */
 static uint64_t round_run(struct bench *bench, struct rounds *rounds, int round)
 {
-    struct cell_result *result = bench->result;
-    unsigned order[ARMS_MAX], workers = crew_size(bench->crew);
+    unsigned order[ARMS_MAX];
     uint64_t sum = 0;
     rounds_next(rounds, order);
-    for (unsigned slot = 0; slot < bench->cell->arm_count; slot++) {
-        unsigned a = order[slot];
-        struct arm_result *arm = &result->arms[a];
-        uint64_t ns = 0;
-        const char *fault = NULL;
-        if (!arm_ok(bench, a) || batch_run(bench, a, arm_blocks(bench, a), &ns, &fault))
-            continue;
-        sum += ns;
-        if (fault)
-            batch_mend(bench);
-        if (round < 0)
-            continue;
-        if (fault && !result->voided[round]) {
-            result->voided[round] = fault;
-            result->voided_by[round] = a;
-        }
-        arm->batch_ns[round] = ns;
-        arm->order[round] = slot;
-        for (unsigned w = 0; w < workers; w++) {
-            const struct work_answer *answer = crew_answer(bench->crew, w);
-            arm->cpus |= UINT64_C(1) << (answer->cpu < 63 ? answer->cpu : 63);
-            if (arm->worker_ns)
-                arm->worker_ns[w * ROUNDS_MAX + (unsigned)round] = answer->finish_ns - answer->start_ns;
-        }
-    }
+    for (unsigned slot = 0; slot < bench->cell->arm_count; slot++)
+        sum += round_batch(bench, order[slot], slot, round);
     return sum;
 }
 
@@ -194,18 +282,9 @@ static unsigned round_count(const struct bench *bench, uint64_t batch_ns)
     return rounds < count ? count : (unsigned)rounds;
 }
 
-static int timed_rounds(struct bench *bench, struct err *err)
+static int rounds_run(struct bench *bench, struct rounds *rounds, struct err *err)
 {
-    struct rounds rounds;
     struct turn turn = bench->request->turn;
-    struct counter_sources sources;
-    struct covariates before;
-    unsigned count = bench->cell->arm_count;
-    rounds_begin(&rounds, count, random_derive(bench->request->seed, 'r'));
-    bench->result->rounds = round_count(bench, warm_up(bench, &rounds));
-    rounds_begin(&rounds, count, random_derive(bench->request->seed, 'R'));
-    counter_open(&sources, NULL);
-    covariates_read(&sources, &before);
     int rc = 0;
     for (unsigned r = 0; r < bench->result->rounds && rc == 0; r++) {
         rc = turn_take(&turn, err);
@@ -215,10 +294,57 @@ static int timed_rounds(struct bench *bench, struct err *err)
             batch_run(bench, 0, arm_blocks(bench, 0), &ns, &fault);
         }
         if (rc == 0)
-            round_run(bench, &rounds, (int)r);
+            round_run(bench, rounds, (int)r);
         if (rc == 0 && turn_give(&turn, err) && r + 1 < bench->result->rounds)
             rc = -EPIPE;
     }
+    return rc;
+}
+
+/*
+ * Under a memory limit what an operation finds is what all operations before it have left: an arm that reads around its
+ * faults throws out what another would have kept. Each arm therefore has its rounds in two stretches, both from the
+ * same start, the arms in drawn order and then in the opposite one, so that drift falls on all alike.
+ */
+static void stretches_run(struct bench *bench, struct rounds *rounds)
+{
+    unsigned order[ARMS_MAX], count = bench->cell->arm_count, half = bench->result->rounds / 2;
+    rounds_next(rounds, order);
+    for (unsigned i = 0; i < 2 * count; i++) {
+        bool second = i >= count;
+        unsigned a = order[second ? 2 * count - 1 - i : i], slot = i % count;
+        if (!arm_ok(bench, a) || batch_arm_begin(bench, a, true))
+            continue;
+        for (unsigned r = second ? half : 0; r < (second ? bench->result->rounds : half); r++)
+            round_batch(bench, a, slot, (int)r);
+        batch_arm_end(bench, a);
+    }
+}
+
+/* Batches are as long as asked for, or of one operation: there is no shared warm-up to time them by. */
+static unsigned stretch_rounds(const struct bench *bench)
+{
+    unsigned rounds = round_count(bench, bench->cell->params.batch_time);
+    return rounds < 2 ? 2 : rounds;
+}
+
+static int timed_rounds(struct bench *bench, struct err *err)
+{
+    struct rounds rounds;
+    struct counter_sources sources;
+    struct covariates before;
+    unsigned count = bench->cell->arm_count;
+    rounds_begin(&rounds, count, random_derive(bench->request->seed, 'r'));
+    bench->result->rounds = bench->limited ? stretch_rounds(bench) : round_count(bench, warm_up(bench, &rounds));
+    rounds_begin(&rounds, count, random_derive(bench->request->seed, 'R'));
+    counter_open(&sources, NULL);
+    covariates_read(&sources, &before);
+    bench->begin_ns = clock_now_ns();
+    int rc = 0;
+    if (bench->limited)
+        stretches_run(bench, &rounds);
+    else
+        rc = rounds_run(bench, &rounds, err);
     covariates_read(&sources, &bench->result->covariates);
     covariates_subtract(&bench->result->covariates, &before);
     counter_close(&sources);
@@ -274,6 +400,54 @@ static int lists_make(struct bench *bench, struct err *err)
     return 0;
 }
 
+/* 0 where an operation is about no bytes. */
+static uint64_t bytes_per_op(const struct arm *arm)
+{
+    const struct params *params = &arm->params;
+    bool moves = arm->method->needs & NEEDS_FILE && !(arm->method->needs & MOVES_NOTHING);
+    if (arm->method->uses & FIELD_BIT(block_bytes))
+        return moves ? params->block_bytes * params_blocks_per_op(params) : 0;
+    bool ranges = arm->method->uses & FIELD_BIT(range_bytes);
+    return ranges ? params->range_bytes : 0;
+}
+
+/* A limit that was asked for must be that of the group that this process is in. */
+static int prove_limit(struct bench *bench, struct err *err)
+{
+    uint64_t asked = bench->cell->params.memory_limit, page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (asked == 0)
+        return 0;
+    uint64_t found = memory_group_own_limit();
+    if (found == LIMIT_NONE)
+        return err_set(err, EINVAL, "the memory limit did not take: this control group has none");
+    bench->result->memory_limit = found;
+    return found == asked / page_bytes * page_bytes
+               ? 0
+               : err_set(err, EINVAL, "the memory limit did not take: %llu bytes were asked for, the group has %llu",
+                         (unsigned long long)asked, (unsigned long long)found);
+}
+
+static int make_lists_of_results(struct bench *bench, struct arm_result *arm, struct err *err)
+{
+    uint64_t workers = bench->cell->params.workers;
+    bool timeline = bench->cell->params.timeline == timeline_yes;
+    arm->worker_ns = workers > 1 ? calloc((size_t)workers * ROUNDS_MAX, sizeof *arm->worker_ns) : NULL;
+    arm->samples = timeline ? calloc(ROUNDS_MAX, sizeof *arm->samples) : NULL;
+    return (workers > 1 && !arm->worker_ns) || (timeline && !arm->samples)
+               ? err_set(err, ENOMEM, "no memory for the results")
+               : 0;
+}
+
+/* What a cell before this one, in the same process, has stored to the file: a cell that only reads would never write it
+ * back. */
+static int settle_leftovers(const struct bench *bench, struct err *err)
+{
+    const struct target *target = bench->request->target;
+    enum cache cache = (enum cache)bench->cell->params.cache;
+    bool settled = target && target->ours && (cache == cache_warm || cache == cache_clean);
+    return settled ? target_settle(target, err) : 0;
+}
+
 static int bench_begin(struct bench *bench, struct err *err)
 {
     const struct measure_request *request = bench->request;
@@ -283,6 +457,7 @@ static int bench_begin(struct bench *bench, struct err *err)
     if (!bench->result->arms)
         return err_set(err, ENOMEM, "no memory for the results");
     bench->cold = bench->cell->params.cache == cache_cold && request->target;
+    bench->limited = bench->cell->params.memory_limit && request->target && !bench->cold;
     bench->io = bench->cold ? open("/proc/self/io", O_RDONLY | O_CLOEXEC) : -1;
     bench->work.cell = bench->cell;
     bench->work.target = request->target;
@@ -290,19 +465,21 @@ static int bench_begin(struct bench *bench, struct err *err)
     bench->work.cpus = bench->result->cpus = request->cpus;
     bench->result->cpu_count = workers;
     if (request->target)
-        bench->result->witness = request->target->cachestat ? "cachestat" : "mincore";
-    int rc = lists_make(bench, err);
+        bench->result->witness = target_witness(request->target);
+    int rc = prove_limit(bench, err);
+    if (rc == 0)
+        rc = lists_make(bench, err);
     for (unsigned a = 0; a < count && rc == 0; a++) {
         struct arm_result *arm = &bench->result->arms[a];
         const struct params *params = &bench->cell->arms[a].params;
-        arm->bytes_per_op = arm_needs_file(&bench->cell->arms[a]) ? params->block_bytes * params_blocks_per_op(params)
-                                                                  : 0;
-        arm->worker_ns = workers > 1 ? calloc((size_t)workers * ROUNDS_MAX, sizeof *arm->worker_ns) : NULL;
-        if (workers > 1 && !arm->worker_ns)
-            rc = err_set(err, ENOMEM, "no memory for the results");
+        arm->bytes_per_op = bytes_per_op(&bench->cell->arms[a]);
+        bench->writes |= method_writes(bench->cell->arms[a].method, params) || bench->cell->arms[a].method->dirties;
+        rc = make_lists_of_results(bench, arm, err);
     }
     if (rc == 0 && request->target && bench->cell->params.cache == cache_warm)
         rc = target_warm(request->target, bench->cell->params.working_set_bytes, err);
+    if (rc == 0)
+        rc = settle_leftovers(bench, err);
     if (rc == 0)
         rc = pass_signature_before(bench, err);
     return rc ? rc : crew_start(&bench->crew, &bench->work, err);
@@ -324,7 +501,7 @@ int measure_cell(const struct measure_request *request, struct cell_result *resu
     int rc = bench_begin(&bench, err);
     if (rc)
         goto out;
-    for (unsigned a = 0; a < bench.cell->arm_count && !bench.cold; a++)
+    for (unsigned a = 0; a < bench.cell->arm_count && !bench.cold && !bench.limited; a++)
         arm_do_blocks(&bench, a, WORK_SETUP, 0);
     pass_checksum(&bench);
     calibrate(&bench);
@@ -346,6 +523,7 @@ void measure_free(struct cell_result *result)
 {
     for (unsigned a = 0; result->arms && a < result->arm_count; a++) {
         free(result->arms[a].worker_ns);
+        free(result->arms[a].samples);
         free(result->arms[a].latency);
     }
     free(result->arms);

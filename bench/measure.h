@@ -10,15 +10,23 @@
 
 enum { ROUNDS_MAX = 200 };
 
+struct batch_sample { /* what one batch did, with timeline: yes; counts are UINT64_MAX where unknown */
+    uint64_t t_ns;    /* when it began, since the first timed round did */
+    uint64_t ns, ops, read_bytes, major_faults, refaults;
+    uint64_t stretch; /* which uninterrupted run of this arm's batches it belongs to: 0, under a memory limit 0 or 1 */
+};
+
 enum arm_status { ARM_OK, ARM_FAILED, ARM_UNSUPPORTED, ARM_SKIPPED };
 
 struct arm_result {
     enum arm_status status;
     char reason[sizeof((struct err *)0)->text]; /* "" when ok */
-    uint64_t ops, bytes_per_op;
+    uint64_t ops;                               /* per batch, of one worker; the record has the sum over workers */
+    uint64_t bytes_per_op;
     uint64_t batch_ns[ROUNDS_MAX]; /* [rounds] */
     unsigned order[ROUNDS_MAX];    /* [rounds] slot in which the arm ran */
     uint64_t *worker_ns;           /* [workers][rounds], or NULL for a single worker */
+    struct batch_sample *samples;  /* [rounds], or NULL without timeline: yes */
     bool has_sum, has_counts;
     uint64_t sum, count_ops;
     struct counts counts;
@@ -39,7 +47,8 @@ struct cell_result {
     unsigned cpu_count;
     const char *witness; /* "cachestat" or "mincore": who saw the page cache; NULL: no file */
     uint64_t signature_pages, signature_faults, signature_faults_after; /* see target_signature; pages 0: not taken */
-    struct covariates covariates;                                       /* over the timed rounds */
+    uint64_t memory_limit;        /* of the own control group, as the kernel reads it back; 0: none was asked for */
+    struct covariates covariates; /* over the timed rounds */
 };
 
 struct measure_request {

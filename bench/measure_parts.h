@@ -14,13 +14,17 @@ struct bench {
     struct work_cell work;
     struct offsets lists[ARMS_MAX];
     unsigned list_count;
-    bool cold; /* arms are set up around each batch, after evicting */
+    bool cold;    /* arms are set up around each batch, after evicting */
+    bool limited; /* under a memory limit: arms are set up one at a time, each from the same state of the cache */
+    bool writes;  /* some arm changes the target or what of it is dirty */
     bool state_known;
     struct page_state state; /* after the last batch, which is before the next */
     int io;                  /* /proc/self/io, for cold batches */
+    uint64_t begin_ns;       /* when the first timed round began */
 };
 
 bool arm_needs_file(const struct arm *arm);
+bool arm_visits(const struct arm *arm);
 bool arm_ok(const struct bench *bench, unsigned a);
 void arm_fail(struct bench *bench, unsigned a, int rc, const struct err *err);
 
@@ -38,13 +42,27 @@ uint64_t arm_limit(const struct bench *bench, unsigned a);
  */
 int batch_run(struct bench *bench, unsigned a, uint64_t blocks, uint64_t *ns, const char **fault);
 
+/*
+ * Brings the working set back to what the cell demands, dirty or clean, where an arm before may have changed that:
+ * untimed, for every arm alike. An error fails the arm and is returned.
+ */
+int batch_restore(struct bench *bench, unsigned a);
+
+/* Whether batches are counted as well as timed: for a time line, and under a memory limit. */
+bool batch_counts(const struct bench *bench);
+
 /* A warm cell that lost pages gets them back before the next batch; the recipe's signature will tell if that mended it.
  */
 void batch_mend(struct bench *bench);
 
-/* Empties the page cache of the target and sets the arm up, where the cell is cold; else nothing. */
-int batch_cold_begin(struct bench *bench, unsigned a, bool evict);
-void batch_cold_end(struct bench *bench, unsigned a);
+/*
+ * Sets an arm up where arms are set up one at a time, which is where the cell is cold or under a memory limit; else
+ * nothing. `evict`: after emptying the page cache of the target and, under a limit, reading the working set once from
+ * front to back: what is cached then is its end, as far as the limit goes, and what had to leave is known to the
+ * kernel.
+ */
+int batch_arm_begin(struct bench *bench, unsigned a, bool evict);
+void batch_arm_end(struct bench *bench, unsigned a);
 
 /* The passes, for every arm that is ok; what goes wrong is in the arm's result. */
 void pass_checksum(struct bench *bench);

@@ -11,10 +11,36 @@ const struct method *method_find(const char *name)
     return NULL;
 }
 
+static bool uses(const struct method *method, enum field_index field)
+{
+    return (method->uses >> field & 1) != 0;
+}
+
+bool method_needs_file(const struct method *method, const struct params *params)
+{
+    return method->needs & NEEDS_FILE && !(uses(method, FIELD_sharing) && params->sharing == sharing_anonymous);
+}
+
+bool method_visits(const struct method *method, const struct params *params)
+{
+    bool partly = uses(method, FIELD_phase); /* a phase is not the whole work: the sums of two differ */
+    bool moves = !(method->needs & MOVES_NOTHING);
+    return method_needs_file(method, params) && uses(method, FIELD_block_bytes) && moves && !partly;
+}
+
+bool method_writes(const struct method *method, const struct params *params)
+{
+    bool shared = uses(method, FIELD_sharing) && (params->sharing == sharing_shared || params->sharing == sharing_sync);
+    bool stores = (uses(method, FIELD_access) && params->access == access_store) ||
+                  (uses(method, FIELD_populate) && params->populate == populate_populate_write);
+    bool calls = uses(method, FIELD_access) && !uses(method, FIELD_sharing) && params->access == access_store;
+    return method->needs & NEEDS_WRITE || calls || (shared && stores);
+}
+
 uint64_t params_granule(const struct params *params)
 {
     bool whole_passes = params->per == per_pass || params->lifetime == lifetime_per_pass ||
-                        params->descriptor == descriptor_per_pass;
+                        params->descriptor == descriptor_per_pass || params->sync != sync_none;
     return whole_passes ? params->touches : 1;
 }
 

@@ -24,10 +24,14 @@ struct worker {
     uint64_t cursor;     /* next position in offsets; run() advances it */
     uint64_t sum;        /* sink and checksum; run() adds to it */
     unsigned consumer;   /* enum consumer: params->consumer, or sum in the checksum pass */
-    int fd;              /* of the target, open for reading; the method's own when it opens one */
+    bool writes;         /* method_writes: descriptors are opened for writing too */
+    int fd;              /* of the target; the method's own when it opens one */
+    int crew_fd;         /* the open file description that all workers share (descriptor_of: crew), or -errno */
+    uint64_t sharers;    /* workers that advance one file position together; 1 in the checksum pass */
+    const char *fault;   /* run() may say why its batch does not count (static text); NULL: it does */
     unsigned char *base; /* the method's mapping, or NULL */
     size_t base_bytes;
-    unsigned char *buffer; /* destination region, by params->buffer; NULL when the method needs none */
+    unsigned char *buffer; /* destination of reads, source of writes, by params->buffer; NULL: none is needed */
     size_t buffer_bytes;   /* a whole number of steps */
     size_t buffer_step;    /* from one destination to the next: a block, in whole pages where each must be untouched */
     size_t buffer_next;    /* next destination in it */
@@ -35,18 +39,28 @@ struct worker {
 };
 
 enum {
-    NEEDS_FILE = 1,   /* works on a target */
-    NEEDS_BUFFER = 2, /* copies into a destination buffer */
-    NEEDS_NAME = 4,   /* may open the target by name within the timed region */
-    NEEDS_ORDER = 8,  /* can only visit blocks front to back */
+    NEEDS_FILE = 1,     /* works on a target */
+    NEEDS_BUFFER = 2,   /* copies into a destination buffer, or from a source */
+    NEEDS_NAME = 4,     /* may open the target by name within the timed region */
+    NEEDS_ORDER = 8,    /* can only visit blocks front to back */
+    NEEDS_WRITE = 16,   /* always writes to the target; others do when access: store says so (arm_writes) */
+    MOVES_NOTHING = 32, /* visits blocks, but none of their bytes come: there is nothing to sum or to have fetched */
+    BREAKS_COPIES = 64, /* breaks what is copied on write: needs memory that is private and stored to */
+    FORKS = 128,        /* copies what the whole process has: one thread would copy what another works on */
+    PAGES_ONCE = 256,   /* comes by each page once: its steps are whole pages (mapping_check_steps) */
 };
 
 struct method {                  /* one static const object per file under bench/methods, named method_STEM */
     const char *name, *measures; /* stem; one line for `faultline list methods` */
     unsigned version;            /* rises when what is timed changes */
     unsigned needs;              /* checked by the plan, not while running */
-    uint64_t uses;               /* FIELD_BIT of every ARM field that has a meaning for it */
+    uint64_t uses;               /* FIELD_BIT of every ARM and STATE field that has a meaning for it */
     uint64_t (*limit)(const struct params *); /* most blocks that one batch may hold; NULL: any number */
+    /* Pages of the working set that reset leaves dirty, at least (a folio is dirty as a whole); 0 or NULL: none. */
+    uint64_t (*dirties)(const struct params *);
+    /* Rough ns of one block, and of a reset for that many; only for the plan's estimate. NULL: the plan's own guess. */
+    uint64_t (*block_ns)(const struct params *);
+    uint64_t (*reset_ns)(const struct params *, uint64_t blocks);
     /* Untimed, once per trial; may allocate. -EOPNOTSUPP: this machine cannot do it; other errors: it failed. May be
      * NULL. */
     int (*setup)(struct worker *, struct err *);
@@ -61,10 +75,21 @@ struct method {                  /* one static const object per file under bench
 
 extern const struct method *const method_table[]; /* generated from the file names; ends with NULL */
 
+/* Whether it visits blocks of the target: only then is there something to sum, and are blocks the same work. */
+bool method_visits(const struct method *method, const struct params *params);
+
+/* Whether it needs the target: not where the memory is anonymous. */
+bool method_needs_file(const struct method *method, const struct params *params);
+
+/* Whether it changes the target's contents. Stores to a private mapping do not. */
+bool method_writes(const struct method *method, const struct params *params);
+
 /* The method of that name, or NULL. */
 const struct method *method_find(const char *name);
 
-/* Blocks that cannot be separated: `touches` when the mapping or the descriptor lives per pass, else 1. */
+/* Blocks that cannot be separated: `touches` when the mapping or the descriptor lives per pass or a sync ends it,
+ * else 1.
+ */
 uint64_t params_granule(const struct params *params);
 
 /* Blocks of one operation: `touches` with per: pass, else 1. */

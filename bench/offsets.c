@@ -2,9 +2,11 @@
 #include "offsets.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "random.h"
+#include "zipf.h"
 
 static void fill_sequential(struct offsets *offsets, uint64_t block_bytes)
 {
@@ -61,19 +63,38 @@ static void fill_random(struct offsets *offsets, uint64_t block_count, uint64_t 
     shuffle(offsets->items, offsets->count, &random);
 }
 
+static void fill_zipf(struct offsets *offsets, const struct params *params, uint64_t block_count, uint64_t seed)
+{
+    struct random random = {seed};
+    struct zipf zipf = zipf_begin(block_count, params->zipf_theta);
+    struct scatter scatter = scatter_begin(block_count, random_derive(seed, 'z'));
+    for (uint64_t i = 0; i < offsets->count; i++)
+        offsets->items[i] = scatter_place(&scatter, zipf_draw(&zipf, &random)) * params->block_bytes;
+}
+
+static uint64_t list_length(const struct params *params, uint64_t block_count)
+{
+    uint64_t most = OFFSETS_MAX, each = params->pattern == pattern_zipf ? OFFSETS_ZIPF_DRAWS : 1;
+    return block_count < most / each ? block_count * each : most;
+}
+
 int offsets_make(struct offsets *offsets, const struct params *params, uint64_t seed, struct err *err)
 {
     uint64_t block_count = params->working_set_bytes / params->block_bytes;
-    offsets->count = block_count < OFFSETS_MAX ? block_count : OFFSETS_MAX;
+    offsets->count = list_length(params, block_count);
     offsets->items = NULL;
     if (block_count == 0)
         return err_set(err, EINVAL, "a block is larger than the working set");
+    if (params->pattern == pattern_zipf && !(params->zipf_theta >= 0 && isfinite(params->zipf_theta)))
+        return err_set(err, EINVAL, "zipf_theta must be a number from 0");
     offsets->items = malloc(offsets->count * sizeof *offsets->items);
     int rc = offsets->items ? 0 : -ENOMEM;
     if (rc == 0 && params->pattern == pattern_sequential)
         fill_sequential(offsets, params->block_bytes);
     else if (rc == 0 && params->pattern == pattern_stride)
         rc = fill_stride(offsets, params, block_count, seed);
+    else if (rc == 0 && params->pattern == pattern_zipf)
+        fill_zipf(offsets, params, block_count, seed);
     else if (rc == 0)
         fill_random(offsets, block_count, params->block_bytes, seed);
     return rc ? err_set(err, ENOMEM, "no memory for %llu offsets", (unsigned long long)offsets->count) : 0;

@@ -83,7 +83,7 @@ const char *field_kind_name(enum field_kind kind)
 
 const char *field_scope_name(enum field_scope scope)
 {
-    static const char *const names[] = {"target", "cell", "arm"};
+    static const char *const names[] = {"target", "cell", "state", "arm"};
     return names[scope];
 }
 

@@ -64,7 +64,7 @@ enum field_index {
 #define FIELD_BIT(name) (UINT64_C(1) << FIELD_##name)
 
 enum field_kind { FIELD_SIZE, FIELD_TIME, FIELD_NUMBER, FIELD_SHARE, FIELD_CHOICE };
-enum field_scope { SCOPE_TARGET, SCOPE_CELL, SCOPE_ARM };
+enum field_scope { SCOPE_TARGET, SCOPE_CELL, SCOPE_STATE, SCOPE_ARM };
 
 struct field_option {
     const char *spelling, *doc;
@@ -83,7 +83,7 @@ extern const struct field field_table[FIELD_COUNT];
 /* The row of that name, or NULL. */
 const struct field *field_find(const char *name);
 
-/* "size", "time", "count", "share", "choice"; "target", "cell", "arm". */
+/* "size", "time", "count", "share", "choice"; "target", "cell", "state", "arm". */
 const char *field_kind_name(enum field_kind kind);
 const char *field_scope_name(enum field_scope scope);
 

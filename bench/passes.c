@@ -8,6 +8,7 @@
 enum {
     SUM_BLOCKS = 4096, /* of the checksum pass */
     SUM_PASSES = 16,   /* of it where passes cannot be split, when they are that short */
+    SUM_LIMITED = 32,  /* of it under a memory limit, where a block may cost a read-around of megabytes */
 };
 #define SUM_BYTES (16 * MIB) /* large blocks: as many as show that the same bytes are read */
 
@@ -33,14 +34,14 @@ static uint64_t sum_bytes(const struct bench *bench, uint64_t *unit)
     *unit = 1;
     for (unsigned a = 0; a < bench->cell->arm_count; a++) {
         const struct params *params = &bench->cell->arms[a].params;
-        if (!arm_needs_file(&bench->cell->arms[a]))
+        if (!arm_visits(&bench->cell->arms[a]))
             continue;
         *unit = least_common_multiple(*unit, params_granule(params) * params->block_bytes);
         block = params->block_bytes < block ? params->block_bytes : block;
         passes |= params_granule(params) > 1 || params->lifetime == lifetime_per_pass ||
-                  params->descriptor == descriptor_per_pass;
+                  params->descriptor == descriptor_per_pass || params->sync != sync_none;
     }
-    uint64_t wanted = (passes ? SUM_PASSES : SUM_BLOCKS) * block;
+    uint64_t wanted = (passes ? SUM_PASSES : bench->limited ? SUM_LIMITED : SUM_BLOCKS) * block;
     wanted = wanted < SUM_BYTES ? wanted : SUM_BYTES;
     return *unit >= wanted ? *unit : wanted / *unit * *unit;
 }
@@ -53,14 +54,14 @@ void pass_checksum(struct bench *bench)
         const struct params *params = &bench->cell->arms[a].params;
         struct work_order order = {
             .verb = WORK_SUM, .arm = a, .blocks = bytes / params->block_bytes, .unit = unit / params->block_bytes};
-        if (!arm_ok(bench, a) || !arm_needs_file(&bench->cell->arms[a]) || batch_cold_begin(bench, a, false))
+        if (!arm_ok(bench, a) || !arm_visits(&bench->cell->arms[a]) || batch_arm_begin(bench, a, false))
             continue;
-        if (arm_do(bench, a, &order) == 0) {
-            arm->has_sum = true;
-            for (unsigned w = 0; w < crew_size(bench->crew); w++)
-                arm->sum += crew_answer(bench->crew, w)->sum;
+        arm->has_sum = arm_do(bench, a, &order) == 0;
+        for (unsigned w = 0; w < crew_size(bench->crew) && arm->has_sum; w++) {
+            arm->has_sum = crew_answer(bench->crew, w)->has_sum;
+            arm->sum += crew_answer(bench->crew, w)->sum;
         }
-        batch_cold_end(bench, a);
+        batch_arm_end(bench, a);
     }
     bench->state_known = false;
 }
@@ -76,19 +77,20 @@ static uint64_t count_blocks(const struct bench *bench, unsigned a)
 
 void pass_counts(struct bench *bench)
 {
-    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
+    for (unsigned a = 0; a < bench->cell->arm_count && !bench->limited; a++) {
         struct arm_result *arm = &bench->result->arms[a];
         uint64_t blocks = count_blocks(bench, a);
-        if (!arm_ok(bench, a) || batch_cold_begin(bench, a, true))
+        bench->state_known = false;
+        if (!arm_ok(bench, a) || batch_arm_begin(bench, a, true))
             continue;
-        if (arm_do_blocks(bench, a, WORK_COUNT, blocks) == 0) {
+        if (batch_restore(bench, a) == 0 && arm_do_blocks(bench, a, WORK_COUNT, blocks) == 0) {
             arm->has_counts = true;
             arm->count_ops = blocks / params_blocks_per_op(&bench->cell->arms[a].params) * crew_size(bench->crew);
             arm->counts = crew_answer(bench->crew, 0)->counts;
             for (unsigned w = 1; w < crew_size(bench->crew); w++)
                 counter_add(&arm->counts, &crew_answer(bench->crew, w)->counts);
         }
-        batch_cold_end(bench, a);
+        batch_arm_end(bench, a);
     }
     bench->state_known = false;
 }
@@ -108,13 +110,14 @@ static void latency_of(struct bench *bench, unsigned a)
         .interval_ns = params->latency == latency_open ? params->latency_interval : 0,
     };
     for (uint64_t i = 0; i < orders && spent_ns <= params->latency_time; i++) {
-        if (batch_cold_begin(bench, a, true) || arm_do(bench, a, &order))
+        bench->state_known = false;
+        if (batch_arm_begin(bench, a, true) || batch_restore(bench, a) || arm_do(bench, a, &order))
             return;
         for (unsigned w = 0; w < crew_size(bench->crew); w++) {
             work_latency_merge(arm->latency, &crew_answer(bench->crew, w)->latency);
             spent_ns += crew_answer(bench->crew, w)->latency.spent_ns;
         }
-        batch_cold_end(bench, a);
+        batch_arm_end(bench, a);
     }
 }
 

@@ -63,7 +63,7 @@ struct plan {
     char profile[16];      /* quick, standard, thorough */
     char directory[4096];  /* where target files are made */
     char given_path[4096]; /* --file, or "" */
-    bool allow_evict;
+    bool allow_evict, make_filesystems;
     double estimate_prepare_s, estimate_reset_s, estimate_measure_s;
     uint64_t disk_bytes; /* the most that lies in `directory` at any time */
 };
@@ -78,8 +78,9 @@ struct plan_options {
     uint64_t seed;
     const char *directory;  /* NULL: /var/tmp */
     const char *given_path; /* NULL: none */
-    bool allow_evict;
-    unsigned cpu_count; /* allowed CPUs of the machine planned for */
+    bool allow_evict, make_filesystems;
+    uint64_t page_bytes; /* of the machine planned for; 0: this one */
+    unsigned cpu_count;  /* allowed CPUs of the machine planned for */
 };
 
 struct scenario; /* scenario.h */
@@ -94,6 +95,9 @@ int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned sce
 
 /* Numbers the groups: cells whose TARGET fields are all equal get the same number. */
 void plan_group(struct plan *plan);
+
+/* Files of this cell that exist at the same time: one, or one for each worker. */
+uint64_t plan_file_count(const struct params *params);
 
 void plan_free(struct plan *plan);
 

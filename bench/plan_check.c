@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* What cannot mean what it says, or cannot be had here: one small function per reason. */
+#include "filesystem.h"
+#include "hugepage.h"
+#include "mapping.h"
 #include "offsets.h"
 #include "plan_parts.h"
+#include "region.h"
+#include "sync.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BLOCK_BYTES_MAX (4 * MIB)
+#define QUEUE_BYTES_MAX (64 * MIB)
+#define LIMIT_OWN_BYTES (16 * MIB) /* the program itself, its lists and page tables */
 enum {
     TOUCHES_MAX = 1 << 20,
+    PIECES_MAX = 1024, /* UIO_MAXIOV */
+    QUEUE_DEPTH_MAX = 4096,
+    SECTOR_BYTES = 512,  /* the least that any storage reads */
     VMAS_MAX = 60000,    /* vm.max_map_count is 65530 unless somebody raised it */
+    MAPPERS_MAX = 256,   /* each is a process */
     MEMORY_PERCENT = 80, /* of memory that a warm file may fill */
 };
 
@@ -56,6 +68,12 @@ static bool maps(const struct site *site)
     return uses(site, FIELD_sharing);
 }
 
+/* Whether blocks are written: to the file, or to a private mapping of it. */
+static bool stores(const struct site *site)
+{
+    return needs(site, NEEDS_WRITE) || (uses(site, FIELD_access) && site->params->access == access_store);
+}
+
 /* Nothing is mapped, or opened, anew inside the clock: what comes before the first touch comes before the clock. */
 static bool is_prepared(const struct site *site)
 {
@@ -70,13 +88,15 @@ static bool is_own(const struct site *site, enum field_index field)
 static bool has_passes(const struct params *params)
 {
     return params->per == per_pass || params->lifetime == lifetime_per_pass ||
-           params->descriptor == descriptor_per_pass;
+           params->descriptor == descriptor_per_pass || params->sync != sync_none;
 }
 
-static bool is_tmpfs(const struct site *site)
+/* Whether the file is nothing but memory: never evicted, never written back. */
+static bool is_memory(const struct site *site)
 {
     const struct params *params = site->params;
-    return params->backing == backing_tmpfs || (params->backing == backing_file && site->draft->directory_on_tmpfs);
+    return params->backing == backing_tmpfs || params->backing == backing_memfd ||
+           params->backing == backing_hugetlbfs || (params->backing == backing_file && site->draft->directory_on_tmpfs);
 }
 
 /* The text form of a size, in one of a few buffers, so that one message can hold several. */
@@ -122,19 +142,22 @@ static int check_times(struct site *site)
 static int check_workers(struct site *site)
 {
     unsigned cpus = site->draft->options->cpu_count ? site->draft->options->cpu_count : 1;
-    if (site->params->workers <= cpus)
+    uint64_t busy = site->params->workers + site->params->siblings;
+    if (busy <= cpus)
         return 0;
-    return refuse(site, FIELD_workers, "%" PRIu64 " spinning workers need %" PRIu64 " CPUs, this machine has %u",
-                  site->params->workers, site->params->workers, cpus);
+    return refuse(site, site->params->workers > cpus ? FIELD_workers : FIELD_siblings,
+                  "%" PRIu64 " spinning workers need %" PRIu64 " CPUs, this machine has %u", busy, busy, cpus);
 }
 
 static int check_cache(struct site *site)
 {
     const struct params *params = site->params;
-    const char *where = params->backing == backing_tmpfs ? "on tmpfs" : "in this directory, which lies on tmpfs";
-    if (!is_tmpfs(site))
+    const char *where = params->backing == backing_file    ? "in this directory, which lies on tmpfs"
+                        : params->backing == backing_tmpfs ? "on tmpfs"
+                                                           : "in memory";
+    if (!is_memory(site))
         return 0;
-    if (params->cache == cache_cold || params->cache == cache_clean)
+    if (params->cache == cache_cold || params->cache == cache_clean || params->cache == cache_dirty)
         return refuse(site, FIELD_cache, "no file can be %s %s: its pages are never evicted or written back",
                       size_text(params, FIELD_cache), where);
     if (params->recipe == recipe_refill_read || params->recipe == recipe_refill_map ||
@@ -149,6 +172,75 @@ static int check_recipe(struct site *site)
     if (site->params->recipe == recipe_as_found && site->params->backing != backing_given)
         return refuse(site, FIELD_recipe,
                       "as-found is for a file of your own (--file PATH): a file made here has a recipe");
+    return 0;
+}
+
+/* A hole stays one only where it is made anew after each batch that stored to it. */
+static int check_hole(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->recipe != recipe_hole || !needs(site, NEEDS_FILE))
+        return 0;
+    if (is_memory(site) && params->cache == cache_warm)
+        return refuse(site, FIELD_cache,
+                      "no page of a hole in memory is resident before it is stored to: write "
+                      "cache: as-found");
+    if (!method_writes(site->arm->method, params))
+        return 0;
+    if (!uses(site, FIELD_recipe))
+        return refuse(site, FIELD_recipe, "%s fills the hole for good: only its first batch would meet one",
+                      site->arm->method->name);
+    if (params->workers > 1)
+        return refuse(site, FIELD_workers, "one worker would empty the file under the other: a hole is for one");
+    return 0;
+}
+
+/* What has been done to a page is done before the clock: to a cold file that would read it. */
+static int check_prior(struct site *site)
+{
+    const struct params *params = site->params;
+    bool on_file = method_needs_file(site->arm->method, params);
+    if (uses(site, FIELD_prior) && params->prior != prior_never && params->cache == cache_cold && on_file)
+        return refuse(site, FIELD_prior, "pages %s before the clock starts are not cold",
+                      size_text(params, FIELD_prior));
+    return 0;
+}
+
+/* Reserved huge pages are mapped, and unmapped, whole; they have one size, whatever the recipe. */
+static int check_hugetlbfs(struct site *site)
+{
+    static const enum field_index sizes[] = {FIELD_file_bytes, FIELD_working_set_bytes, FIELD_range_bytes,
+                                             FIELD_window_bytes};
+    const struct params *params = site->params;
+    uint64_t page_bytes = hugetlb_page_bytes();
+    if (params->backing != backing_hugetlbfs || !needs(site, NEEDS_FILE))
+        return 0;
+    if (needs(site, NEEDS_WRITE) && needs(site, NEEDS_BUFFER))
+        return refuse(site, FIELD_backing, "hugetlbfs has no write(): it is stored to through mappings alone");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const struct field *field = &field_table[sizes[i]];
+        uint64_t bytes;
+        memcpy(&bytes, (const char *)params + field->offset, sizeof bytes);
+        if ((field->scope == SCOPE_TARGET || field->scope == SCOPE_CELL || uses(site, sizes[i])) && bytes % page_bytes)
+            return refuse(site, FIELD_backing, "on hugetlbfs %s has to be whole huge pages of %" PRIu64 " MiB: not %s",
+                          field->name, page_bytes / MIB, size_text(params, sizes[i]));
+    }
+    return 0;
+}
+
+/* What such files have no meaning for. */
+static int check_nameless(struct site *site)
+{
+    const struct params *params = site->params;
+    bool huge = params->backing == backing_hugetlbfs;
+    if ((params->backing != backing_memfd && !huge) || !needs(site, NEEDS_FILE))
+        return 0;
+    if (uses(site, FIELD_descriptor) && params->descriptor == descriptor_per_pass)
+        return refuse(site, FIELD_descriptor, "a file of memfd_create has no name by which it could be opened anew");
+    if (huge && site->draft->varied[FIELD_recipe])
+        return refuse(site, FIELD_recipe, "recipe is varied, but on hugetlbfs every page is huge: exclude it");
+    if (huge && maps(site) && params->vma == vma_page)
+        return refuse(site, FIELD_vma, "one VMA a page needs small pages: hugetlbfs has none");
     return 0;
 }
 
@@ -213,6 +305,11 @@ static int check_touches(struct site *site)
                       "%s cannot cross the end of the file",
                       params->touches, size_text(params, FIELD_block_bytes), size_text(params, FIELD_working_set_bytes),
                       site->arm->method->name);
+    uint64_t most = site->arm->method->limit ? site->arm->method->limit(params) : UINT64_MAX;
+    if (most < params_granule(params))
+        return refuse(site, FIELD_touches,
+                      "a pass of %" PRIu64 " blocks is more than the %" PRIu64 " that %s can visit once",
+                      params->touches, most, site->arm->method->name);
     if (larger && params->cache == cache_cold)
         return refuse(site, FIELD_touches,
                       "a cold pass of %" PRIu64 " blocks of %s is larger than the working set of %s: "
@@ -239,6 +336,9 @@ static int check_read_before_clock(struct site *site)
     if (maps(site) && params->populate != populate_none)
         return refuse(site, FIELD_populate, "%s would read the cold file before the clock starts",
                       size_text(params, FIELD_populate));
+    if (uses(site, FIELD_locked) && params->locked != locked_no)
+        return refuse(site, FIELD_locked, "%s would read the cold file before the clock starts",
+                      size_text(params, FIELD_locked));
     if (uses(site, FIELD_advice) && params->advice == advice_willneed)
         return refuse(site, FIELD_advice, "willneed would read the cold file before the clock starts");
     return 0;
@@ -256,7 +356,7 @@ static int check_descriptor(struct site *site)
 static int check_consume(struct site *site)
 {
     const struct params *params = site->params;
-    if (!uses(site, FIELD_consume) || params->consume != consume_in_place)
+    if (!uses(site, FIELD_consume) || params->consume != consume_in_place || params->access == access_store)
         return 0;
     if (params->consumer == consumer_none)
         return refuse(site, is_own(site, FIELD_consume) ? FIELD_consume : FIELD_consumer,
@@ -269,28 +369,112 @@ static int check_consume(struct site *site)
 static int check_advice(struct site *site)
 {
     uint64_t advice = site->params->advice;
-    if ((advice == advice_hugepage || advice == advice_nohugepage) && uses(site, FIELD_advice) && !maps(site))
+    bool mappings_only = advice == advice_hugepage || advice == advice_nohugepage || advice == advice_cold ||
+                         advice == advice_pageout || advice == advice_collapse;
+    if (mappings_only && uses(site, FIELD_advice) && !maps(site))
         return refuse(site, FIELD_advice, "%s is advice for mappings, and %s makes none",
                       size_text(site->params, FIELD_advice), site->arm->method->name);
     return 0;
 }
 
-/* MAP_POPULATE fills the page tables within mmap, before any advice could be given. */
+/* MAP_POPULATE and MAP_LOCKED fill the page tables within mmap, before any advice could be given. */
 static int check_populate(struct site *site)
 {
     const struct params *params = site->params;
-    if (maps(site) && params->populate == populate_map_populate && params->advice != advice_normal)
+    bool on_file = params->sharing == sharing_shared || params->sharing == sharing_sync;
+    if (!maps(site))
+        return 0;
+    if (params->populate == populate_map_populate && params->advice != advice_normal)
         return refuse(site, FIELD_populate,
                       "map_populate reads the file before advice can be given: write populate: populate_read");
+    if (params->populate == populate_populate_write && on_file && !stores(site))
+        return refuse(site, FIELD_populate, "populate_write would dirty a file that is only read: write populate_read");
+    if (!uses(site, FIELD_locked) || params->locked == locked_no)
+        return 0;
+    if (params->advice != advice_normal)
+        return refuse(site, FIELD_locked, "map_locked reads the file before advice can be given, and keeps its pages");
+    if (params->populate == populate_map_populate || params->populate == populate_populate_read)
+        return refuse(site, FIELD_populate, "map_locked has filled the page tables already");
     return 0;
 }
 
-/* The list of blocks is bounded, and only a random one can stand for a longer one. */
+/* Advice about pages that are mapped, or that changes the file for every arm. */
+static int check_advised_pages(struct site *site)
+{
+    const struct params *params = site->params;
+    bool drops = params->advice == advice_pageout || params->advice == advice_dontneed;
+    bool huge = params->recipe == recipe_write_2MiB || params->recipe == recipe_refill_hugepage ||
+                params->recipe == recipe_as_found;
+    const char *advice = size_text(params, FIELD_advice);
+    if (!uses(site, FIELD_advice) || !method_needs_file(site->arm->method, params))
+        return 0;
+    if (params->advice == advice_collapse && !huge)
+        return refuse(site, FIELD_advice,
+                      "collapse would make huge pages of the file for every arm, whatever the "
+                      "recipe %s says",
+                      size_text(params, FIELD_recipe));
+    if (drops && (params->advice == advice_pageout || !maps(site)) &&
+        (params->cache == cache_warm || params->cache == cache_dirty))
+        return refuse(site, FIELD_advice, "%s drops the pages that cache: %s wants resident", advice,
+                      size_text(params, FIELD_cache));
+    if (!maps(site) || !(drops || params->advice == advice_cold))
+        return 0;
+    if (uses(site, FIELD_lifetime) && params->lifetime == lifetime_kept)
+        return refuse(site, FIELD_advice,
+                      "%s before the clock starts does nothing to what is touched again: write "
+                      "lifetime: per_pass",
+                      advice);
+    if (params->populate == populate_none)
+        return refuse(site, FIELD_advice, "%s is about pages that are mapped, and none is yet: fill them by populate",
+                      advice);
+    return 0;
+}
+
+static int check_own_files(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->worker_file == worker_file_own && params->backing == backing_given)
+        return refuse(site, FIELD_worker_file, "there is one file of yours: workers cannot each have their own");
+    return 0;
+}
+
+/* How the work of several workers relates. */
+static int check_worker_file(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->worker_file == worker_file_same_page && params->cache == cache_cold)
+        return refuse(site, FIELD_worker_file, "only the first worker would find a block of same_page cold");
+    return 0;
+}
+
+/* The phases that a use has, of which one is timed. */
+static int check_phase(struct site *site)
+{
+    const struct params *params = site->params;
+    bool writes = params->phase == phase_write || params->phase == phase_sync;
+    bool maps_only = params->phase == phase_map || params->phase == phase_unmap;
+    if (!uses(site, FIELD_phase))
+        return 0;
+    if (params->per != per_pass)
+        return refuse(site, FIELD_per, "%s times the use of a whole file: write per: pass", site->arm->method->name);
+    if (params->cache != cache_warm)
+        return refuse(site, FIELD_cache, "%s needs a warm file: its phases before the timed one would warm it",
+                      site->arm->method->name);
+    if (writes && params->access == access_load)
+        return refuse(site, FIELD_phase, "there is no phase %s with access: load", size_text(params, FIELD_phase));
+    if (maps_only && !maps(site))
+        return refuse(site, FIELD_phase, "%s maps nothing: it has no phase %s", site->arm->method->name,
+                      size_text(params, FIELD_phase));
+    return 0;
+}
+
+/* The list of blocks is bounded, and only one that is drawn can stand for a longer one. */
 static int check_list(struct site *site)
 {
     const struct params *params = site->params;
     uint64_t blocks = params->working_set_bytes / params->block_bytes;
-    bool sampled = params->pattern == pattern_random || params->pattern == pattern_chain;
+    bool sampled = params->pattern == pattern_random || params->pattern == pattern_chain ||
+                   params->pattern == pattern_zipf;
     if (needs(site, NEEDS_FILE) && !sampled && blocks > OFFSETS_MAX)
         return refuse(site, FIELD_block_bytes,
                       "%" PRIu64 " blocks of %s in order are more than the %d that are visited", blocks,
@@ -308,12 +492,202 @@ static int check_open_latency(struct site *site)
     return 0;
 }
 
+static int check_range(struct site *site)
+{
+    const struct params *params = site->params;
+    if (uses(site, FIELD_range_bytes) && needs(site, NEEDS_FILE) && params->range_bytes > params->working_set_bytes)
+        return refuse(site, FIELD_range_bytes, "a range of %s is larger than the working set of %s: exclude it",
+                      size_text(params, FIELD_range_bytes), size_text(params, FIELD_working_set_bytes));
+    if (uses(site, FIELD_range_bytes) && params->range_bytes == 0)
+        return refuse(site, FIELD_range_bytes, "range_bytes must be above 0");
+    return 0;
+}
+
+/* What a sync finds: pages stored to before. */
+static int check_dirty(struct site *site)
+{
+    const struct params *params = site->params;
+    bool stores = uses(site, FIELD_sync) && site->arm->method->dirties;
+    if (stores && uses(site, FIELD_access) && params->access != access_store)
+        return refuse(site, FIELD_access, "%s stores before it syncs: write access: store", site->arm->method->name);
+    if (!uses(site, FIELD_dirty_share))
+        return 0;
+    if (params->sync == sync_none)
+        return refuse(site, FIELD_sync, "%s times a call: say by sync which one", site->arm->method->name);
+    if (params->dirty_share > 1)
+        return refuse(site, FIELD_dirty_share, "a dirty_share of %s is more than every page of the range",
+                      size_text(params, FIELD_dirty_share));
+    if (params->range_bytes % site->draft->page_bytes)
+        return refuse(site, FIELD_range_bytes, "a range of %s is not a whole number of pages",
+                      size_text(params, FIELD_range_bytes));
+    return 0;
+}
+
+/*
+ * Under a memory limit pages come and go as the kernel sees fit: no state can be demanded of them, and what could not
+ * be reclaimed would end the process.
+ */
+static int check_memory_limit(struct site *site)
+{
+    const struct params *params = site->params;
+    bool touches_region = needs(site, NEEDS_BUFFER) && params->buffer != buffer_reused;
+    uint64_t least = LIMIT_OWN_BYTES + (touches_region ? REGION_BYTES : params->block_bytes);
+    if (params->memory_limit == 0)
+        return 0;
+    if (params->memory_limit < least)
+        return refuse(site, FIELD_memory_limit,
+                      "a memory limit of %s leaves nothing for the file: the program itself needs %" PRIu64 " MiB",
+                      size_text(params, FIELD_memory_limit), (least + MIB - 1) / MIB);
+    if (params->cache != cache_as_found)
+        return refuse(site, FIELD_cache, "no file can be kept %s under a memory limit: write cache: as-found",
+                      size_text(params, FIELD_cache));
+    if (is_memory(site))
+        return refuse(site, FIELD_memory_limit,
+                      "pages of a file in memory are never reclaimed: they would hit the limit");
+    return 0;
+}
+
+/* Somebody else's pages are not charged to the group that has the limit. */
+static int check_limit_of_given(struct site *site)
+{
+    if (site->params->memory_limit && site->params->backing == backing_given)
+        return refuse(site, FIELD_memory_limit,
+                      "a memory limit does not hold the pages of a file that others have read");
+    return 0;
+}
+
+/* Company is one worker's: of several workers each would bring its own. */
+static int check_company(struct site *site)
+{
+    const struct params *params = site->params;
+    bool siblings = uses(site, FIELD_siblings) && params->siblings > 0;
+    bool mappers = uses(site, FIELD_mappers) && params->mappers > 0;
+    if (params->workers > 1 && (siblings || mappers))
+        return refuse(site, siblings ? FIELD_siblings : FIELD_mappers,
+                      "%s are company for one worker, not for %" PRIu64, siblings ? "siblings" : "mappers",
+                      params->workers);
+    if (uses(site, FIELD_storm) && params->storm != storm_none && params->siblings == 0)
+        return refuse(site, FIELD_storm, "a storm needs siblings to make it: write siblings: 1");
+    if (mappers && params->mappers > MAPPERS_MAX)
+        return refuse(site, FIELD_mappers, "%" PRIu64 " processes that map the file: at most %d", params->mappers,
+                      MAPPERS_MAX);
+    if (mappers && params->cache == cache_cold)
+        return refuse(site, FIELD_mappers, "a file that processes map is not cold");
+    if (mappers && uses(site, FIELD_sharing) && params->sharing == sharing_anonymous)
+        return refuse(site, FIELD_mappers, "no other process maps anonymous memory");
+    if (uses(site, FIELD_vmas) && params->vmas > VMAS_MAX)
+        return refuse(site, FIELD_vmas, "%" PRIu64 " VMAs: a process may have about %d", params->vmas, VMAS_MAX);
+    return 0;
+}
+
+/* Stores do not read what an address could be made to depend on. */
+static int check_stores(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!stores(site) || !uses(site, FIELD_block_bytes))
+        return 0;
+    if (params->pattern == pattern_chain)
+        return refuse(site, FIELD_pattern, "stores read nothing that the next address could depend on");
+    if (uses(site, FIELD_consume) && is_own(site, FIELD_consume))
+        return refuse(site, FIELD_consume, "consume means nothing to an arm that stores");
+    bool reads_before = uses(site, FIELD_phase);
+    if (needs(site, NEEDS_BUFFER) && params->buffer == buffer_fresh && !reads_before)
+        return refuse(site, FIELD_buffer, "a fresh buffer is a destination: as a source it holds nothing but zeros");
+    if (uses(site, FIELD_open_as) && params->open_as == open_as_direct &&
+        (params->cache == cache_warm || params->cache == cache_dirty))
+        return refuse(site, FIELD_open_as, "writes with O_DIRECT drop the pages that cache: %s wants resident",
+                      size_text(params, FIELD_cache));
+    return 0;
+}
+
+/* What follows each pass of writes. Where it is the operation itself, or comes before it, is check_dirty's matter. */
+static int check_sync(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_sync) || uses(site, FIELD_dirty_share) || params->sync == sync_none)
+        return 0;
+    if (sync_needs_mapping((enum sync)params->sync) && !maps(site))
+        return refuse(site, FIELD_sync, "%s syncs a mapping, and %s makes none: write fdatasync or fsync",
+                      size_text(params, FIELD_sync), site->arm->method->name);
+    if (maps(site) && params->sharing == sharing_private)
+        return refuse(site, FIELD_sync,
+                      "what is stored to a private mapping never reaches the file: there is nothing "
+                      "to sync");
+    if (!stores(site) && !site->arm->method->dirties)
+        return refuse(site, FIELD_sync, "%s would follow each pass of writes, and this arm writes nothing",
+                      size_text(params, FIELD_sync));
+    return 0;
+}
+
+/* A window that slides over the working set, instead of a mapping that covers it. */
+static int check_window(struct site *site)
+{
+    const struct params *params = site->params;
+    const char *window = size_text(params, FIELD_window_bytes);
+    if (!uses(site, FIELD_window_bytes) || params->window_bytes == params->working_set_bytes)
+        return 0;
+    if (params->window_bytes > params->working_set_bytes)
+        return refuse(site, FIELD_window_bytes, "a window of %s is larger than the working set of %s", window,
+                      size_text(params, FIELD_working_set_bytes));
+    uint64_t page_bytes = params->backing == backing_hugetlbfs ? hugetlb_page_bytes() : site->draft->page_bytes;
+    if (params->window_bytes == 0 || params->window_bytes % page_bytes)
+        return refuse(site, FIELD_window_bytes, "a window of %s is not a whole number of pages", window);
+    if (params->window_bytes % params->block_bytes)
+        return refuse(site, FIELD_window_bytes,
+                      "a window of %s is not a whole number of blocks of %s: one would lie "
+                      "across its end",
+                      window, size_text(params, FIELD_block_bytes));
+    if (params->lifetime != lifetime_per_pass)
+        return refuse(site, FIELD_window_bytes, "a mapping that is kept is no window: write lifetime: per_pass");
+    if (params->pattern != pattern_sequential && params->pattern != pattern_stride)
+        return refuse(site, FIELD_window_bytes, "a window slides along with accesses in order, not with the pattern %s",
+                      size_text(params, FIELD_pattern));
+    if (params->vma == vma_page)
+        return refuse(site, FIELD_vma, "one VMA a page and a window are two ways to cut a mapping");
+    if (uses(site, FIELD_sync) && sync_needs_mapping((enum sync)params->sync))
+        return refuse(site, FIELD_sync, "%s reaches only what is mapped, and the window has moved on: write fsync",
+                      size_text(params, FIELD_sync));
+    return 0;
+}
+
+static int check_sharing(struct site *site)
+{
+    const struct params *params = site->params;
+    if (uses(site, FIELD_sharing) && params->sharing == sharing_anonymous && !uses(site, FIELD_pages))
+        return refuse(site, FIELD_sharing, "%s maps the file: it cannot do without one", site->arm->method->name);
+    if (is_own(site, FIELD_pages) && params->sharing != sharing_anonymous)
+        return refuse(site, FIELD_pages,
+                      "pages is about anonymous memory: a file's folios have the sizes of its recipe");
+    return 0;
+}
+
+static int check_zipf(struct site *site)
+{
+    const struct draft *draft = site->draft;
+    const struct params *params = site->params;
+    if (params->pattern != pattern_zipf && draft->varied[FIELD_zipf_theta])
+        return refuse(site, FIELD_zipf_theta, "zipf_theta is varied but the pattern is %s: exclude it",
+                      size_text(params, FIELD_pattern));
+    if (params->pattern != pattern_zipf || !needs(site, NEEDS_FILE) || needs(site, NEEDS_ORDER))
+        return 0;
+    if (params->cache == cache_cold)
+        return refuse(site, FIELD_pattern,
+                      "zipf comes by its popular blocks again: a cold batch would meet pages that "
+                      "it has warmed itself");
+    if (site->arm->method->limit)
+        return refuse(site, FIELD_pattern, "zipf comes by its popular blocks again, and %s can visit each only once",
+                      site->arm->method->name);
+    return 0;
+}
+
 static int check_vma(struct site *site)
 {
     const struct params *params = site->params;
     uint64_t pages = params->working_set_bytes / site->draft->page_bytes;
     if (!maps(site) || params->vma != vma_page)
         return 0;
+    if (params->sharing == sharing_anonymous)
+        return refuse(site, FIELD_vma, "one VMA a page is about files: a fault of anonymous memory has no neighbours");
     if (site->draft->page_bytes % params->block_bytes)
         return refuse(site, FIELD_vma, "one VMA a page needs blocks that lie within a page, not of %s",
                       size_text(params, FIELD_block_bytes));
@@ -323,6 +697,153 @@ static int check_vma(struct site *site)
     if (pages > VMAS_MAX)
         return refuse(site, FIELD_vma, "one VMA a page makes %" PRIu64 " of them, and a process may have about %d",
                       pages, VMAS_MAX);
+    return 0;
+}
+
+/* What is a page on some machines is less than one on others: such cells are left out there. */
+static int check_page_steps(struct site *site)
+{
+    const struct params *params = site->params;
+    enum field_index field = params->pattern == pattern_stride ? FIELD_stride_bytes : FIELD_block_bytes;
+    uint64_t step = mapping_step_bytes(params), page_bytes = site->draft->page_bytes;
+    if (!needs(site, PAGES_ONCE) || step % page_bytes == 0 || step < 4 * KIB || !site->draft->varied[field])
+        return 0;
+    return refuse(site, field, "%s comes by each page once, and pages have %" PRIu64 " KiB: no step of %s",
+                  site->arm->method->name, page_bytes / KIB, size_text(params, field));
+}
+
+/* Only what is private is copied on write, and only a store makes it so. */
+static int check_break(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!needs(site, BREAKS_COPIES))
+        return 0;
+    if (params->sharing == sharing_shared || params->sharing == sharing_sync)
+        return refuse(site, FIELD_sharing,
+                      "%s breaks private pages, and what is mapped shared stays common: write "
+                      "sharing: private%s",
+                      site->arm->method->name, uses(site, FIELD_pages) ? " or anonymous" : "");
+    if (params->access != access_store)
+        return refuse(site, FIELD_access, "%s breaks pages by storing to them: write access: store",
+                      site->arm->method->name);
+    if (uses(site, FIELD_prior) && params->prior == prior_stored)
+        return refuse(site, FIELD_prior, "a page that has been stored to is broken already");
+    return 0;
+}
+
+/* What a child stores goes with it: of a private mapping of the file nothing could be compared. */
+static int check_breaker(struct site *site)
+{
+    const struct params *params = site->params;
+    bool child = params->breaker == breaker_child_first || params->breaker == breaker_child_second;
+    if (!uses(site, FIELD_breaker) || !child || params->sharing != sharing_private)
+        return 0;
+    return refuse(site, FIELD_breaker,
+                  "what a child stores to its private mapping of the file cannot be read back: "
+                  "write sharing: anonymous, where the kernel does the same");
+}
+
+/* A fork is not to write to the file that it is measured with, nor to copy other workers' memory. */
+static int check_fork(struct site *site)
+{
+    const struct params *params = site->params;
+    bool shared = params->sharing == sharing_shared || params->sharing == sharing_sync;
+    bool stores = uses(site, FIELD_access) || needs(site, BREAKS_COPIES);
+    if (needs(site, FORKS) && params->workers > 1 && params->worker_kind == worker_kind_thread)
+        return refuse(site, FIELD_workers,
+                      "a fork of one thread copies what the others work on: write worker_kind: "
+                      "process");
+    if (!uses(site, FIELD_prior) || stores || params->prior != prior_stored || !shared)
+        return 0;
+    return refuse(site, FIELD_prior, "%s does not write to the file, and prior: stored would", site->arm->method->name);
+}
+
+/* A snapshot is of the whole working set. */
+static int check_snapshot(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_written_share) || !uses(site, FIELD_touches))
+        return 0;
+    if (params->per != per_pass)
+        return refuse(site, FIELD_per, "%s times whole snapshots: write per: pass", site->arm->method->name);
+    if (params->touches * params->block_bytes != params->working_set_bytes)
+        return refuse(site, FIELD_touches, "a snapshot is of the whole working set: leave touches as it is");
+    if (uses(site, FIELD_buffer) && params->buffer == buffer_touched)
+        return refuse(site, FIELD_buffer, "the memory of a snapshot is reused, fresh or huge");
+    return 0;
+}
+
+/* ---- system calls ---- */
+
+static int check_pieces(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_pieces))
+        return 0;
+    if (params->pieces == 0 || params->pieces > PIECES_MAX)
+        return refuse(site, FIELD_pieces, "%" PRIu64 " pieces: one call takes 1 to %d", params->pieces, PIECES_MAX);
+    if (params->block_bytes % params->pieces)
+        return refuse(site, FIELD_pieces, "a block of %s cannot be cut into %" PRIu64 " equal pieces",
+                      size_text(params, FIELD_block_bytes), params->pieces);
+    return 0;
+}
+
+/* Several requests under way at once: how many, in how much memory, and what that leaves no meaning to. */
+static int check_queue_depth(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_queue_depth))
+        return 0;
+    if (params->queue_depth == 0 || params->queue_depth > QUEUE_DEPTH_MAX)
+        return refuse(site, FIELD_queue_depth, "a queue depth of %" PRIu64 ": it is 1 to %d", params->queue_depth,
+                      QUEUE_DEPTH_MAX);
+    if (params->queue_depth * params->block_bytes > QUEUE_BYTES_MAX)
+        return refuse(site, FIELD_queue_depth, "%" PRIu64 " blocks of %s under way together are more than 64MiB",
+                      params->queue_depth, size_text(params, FIELD_block_bytes));
+    if (params->pattern == pattern_chain)
+        return refuse(site, FIELD_pattern, "%s asks for blocks before it has read what the next address depends on",
+                      site->arm->method->name);
+    if (params->queue_depth > 1 && params->latency != latency_none)
+        return refuse(site, FIELD_latency,
+                      "the latency pass times one operation at a time, not %" PRIu64 " under way together: write "
+                      "latency: none",
+                      params->queue_depth);
+    return 0;
+}
+
+static int check_direct(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->open_as != open_as_direct)
+        return 0;
+    if (params->block_bytes % SECTOR_BYTES)
+        return refuse(site, FIELD_block_bytes, "O_DIRECT reads whole sectors: %s is no multiple of %d bytes",
+                      size_text(params, FIELD_block_bytes), SECTOR_BYTES);
+    if (params->cache == cache_dirty)
+        return refuse(site, FIELD_open_as,
+                      "an O_DIRECT read writes dirty pages back first: the file would not stay "
+                      "dirty");
+    return 0;
+}
+
+static int check_descriptor_of(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->descriptor_of != descriptor_of_crew)
+        return 0;
+    if (params->descriptor == descriptor_per_pass)
+        return refuse(site, FIELD_descriptor_of,
+                      "a descriptor that lives per pass is its worker's own, not the crew's");
+    if (params->worker_file == worker_file_own)
+        return refuse(site, FIELD_descriptor_of, "workers with a file each cannot share one open file description");
+    return 0;
+}
+
+static int check_miss(struct site *site)
+{
+    if (needs(site, MOVES_NOTHING) && site->params->cache != cache_cold)
+        return refuse(site, FIELD_cache, "%s is about blocks that are not in memory: write cache: cold",
+                      site->arm->method->name);
     return 0;
 }
 
@@ -336,7 +857,8 @@ static uint64_t op_bytes(const struct params *params)
 static const struct arm *first_with_file(const struct cell *cell)
 {
     for (unsigned i = 0; i < cell->arm_count; i++)
-        if (cell->arms[i].method->needs & NEEDS_FILE)
+        if (method_uses(cell->arms[i].method, &field_table[FIELD_block_bytes]) &&
+            cell->arms[i].method->needs & NEEDS_FILE)
             return &cell->arms[i];
     return NULL;
 }
@@ -344,7 +866,8 @@ static const struct arm *first_with_file(const struct cell *cell)
 static int check_same_work(struct site *site)
 {
     const struct arm *first = first_with_file(site->cell);
-    if (!first || !needs(site, NEEDS_FILE) || op_bytes(&first->params) == op_bytes(site->params))
+    if (!first || !needs(site, NEEDS_FILE) || !uses(site, FIELD_block_bytes) ||
+        op_bytes(&first->params) == op_bytes(site->params))
         return 0;
     enum field_index blame = is_own(site, FIELD_touches) && site->params->per == per_pass ? FIELD_touches
                                                                                           : FIELD_block_bytes;
@@ -364,15 +887,61 @@ static int check_touches_heeded(struct site *site)
     return refuse(site, FIELD_touches, "touches is varied, but no arm has anything that lives per pass");
 }
 
+/* What a check is about, beside the scenario itself: what it refuses is then left out with its reason, no error. */
+enum about { ABOUT_SCENARIO, ABOUT_FILE /* sizes, which with --file are not the scenario's */, ABOUT_MACHINE };
+
 static const struct check {
     int (*check)(struct site *site);
-    bool by_size; /* a matter of sizes, which with --file are not the scenario's */
+    enum about about;
 } checks[] = {
-    {check_above_zero, false}, {check_times, false},          {check_workers, false}, {check_recipe, false},
-    {check_cache, false},      {check_working_set, true},     {check_block, true},    {check_stride, true},
-    {check_order, false},      {check_touches_heeded, false}, {check_touches, true},  {check_read_before_clock, false},
-    {check_descriptor, false}, {check_consume, false},        {check_advice, false},  {check_vma, true},
-    {check_same_work, true},   {check_populate, false},       {check_list, true},     {check_open_latency, false},
+    {check_above_zero, ABOUT_SCENARIO},
+    {check_times, ABOUT_SCENARIO},
+    {check_recipe, ABOUT_SCENARIO},
+    {check_hole, ABOUT_SCENARIO},
+    {check_prior, ABOUT_SCENARIO},
+    {check_cache, ABOUT_SCENARIO},
+    {check_hugetlbfs, ABOUT_MACHINE},
+    {check_nameless, ABOUT_SCENARIO},
+    {check_working_set, ABOUT_FILE},
+    {check_block, ABOUT_FILE},
+    {check_stride, ABOUT_FILE},
+    {check_zipf, ABOUT_SCENARIO},
+    {check_order, ABOUT_SCENARIO},
+    {check_touches_heeded, ABOUT_SCENARIO},
+    {check_touches, ABOUT_FILE},
+    {check_range, ABOUT_FILE},
+    {check_company, ABOUT_SCENARIO},
+    {check_limit_of_given, ABOUT_FILE},
+    {check_memory_limit, ABOUT_SCENARIO},
+    {check_read_before_clock, ABOUT_SCENARIO},
+    {check_descriptor, ABOUT_SCENARIO},
+    {check_dirty, ABOUT_FILE},
+    {check_stores, ABOUT_SCENARIO},
+    {check_sync, ABOUT_SCENARIO},
+    {check_window, ABOUT_FILE},
+    {check_sharing, ABOUT_SCENARIO},
+    {check_consume, ABOUT_SCENARIO},
+    {check_advice, ABOUT_SCENARIO},
+    {check_vma, ABOUT_FILE},
+    {check_same_work, ABOUT_FILE},
+    {check_populate, ABOUT_SCENARIO},
+    {check_advised_pages, ABOUT_SCENARIO},
+    {check_phase, ABOUT_SCENARIO},
+    {check_own_files, ABOUT_FILE},
+    {check_worker_file, ABOUT_SCENARIO},
+    {check_page_steps, ABOUT_MACHINE},
+    {check_break, ABOUT_SCENARIO},
+    {check_breaker, ABOUT_SCENARIO},
+    {check_fork, ABOUT_SCENARIO},
+    {check_snapshot, ABOUT_SCENARIO},
+    {check_list, ABOUT_FILE},
+    {check_open_latency, ABOUT_SCENARIO},
+    {check_pieces, ABOUT_FILE},
+    {check_queue_depth, ABOUT_FILE},
+    {check_direct, ABOUT_FILE},
+    {check_descriptor_of, ABOUT_SCENARIO},
+    {check_miss, ABOUT_SCENARIO},
+    {check_workers, ABOUT_MACHINE},
 };
 
 /* Turns the refusal into a message at the place that set the blamed field, or else at the arm. */
@@ -398,23 +967,50 @@ static int check_arm(const struct draft *draft, const struct cell *cell, unsigne
         };
         if (checks[i].check(&site) == 0)
             continue;
-        if (!checks[i].by_size || !draft->given.present)
+        bool of_machine = checks[i].about == ABOUT_MACHINE && draft->varied[site.blame];
+        bool of_file = checks[i].about == ABOUT_FILE && draft->given.present;
+        if (!of_machine && !of_file)
             return blame(&site);
-        snprintf(reason, size, "--file: %s (arm '%s')", site.text, site.arm->name);
+        snprintf(reason, size, "%s%s (arm '%s')", of_file ? "--file: " : "", site.text, site.arm->name);
         return 1;
     }
     return 0;
+}
+
+int plan_check_filesystem(const struct draft *draft, const struct params *params, char *reason, size_t size)
+{
+    enum backing backing = (enum backing)params->backing;
+    const char *name = field_table[FIELD_backing].options[backing].spelling;
+    if (filesystem_is_made(backing) && !draft->options->make_filesystems)
+        snprintf(reason, size, "needs --make-filesystems: %s is made and mounted for the run", name);
+    else if (filesystem_is_made(backing) && geteuid() != 0)
+        snprintf(reason, size, "needs root: %s is made and mounted for the run", name);
+    else if (backing == backing_fuse && params->cache == cache_cold)
+        snprintf(reason, size, "what fuse has read stays in the page cache of the filesystem below: it is never cold");
+    else if (params->read_ahead != read_ahead_as_found && !filesystem_has_read_ahead(backing))
+        snprintf(reason, size, "read_ahead is set only on devices made for the run (--make-filesystems), not under %s",
+                 name);
+    else
+        return 0;
+    return 1;
 }
 
 static int check_memory(const struct draft *draft, const struct cell *cell, char *reason, size_t size)
 {
     uint64_t most = draft->memory_bytes / 100 * MEMORY_PERCENT;
     const struct params *params = &cell->params;
-    bool resident = params->cache == cache_warm || params->backing == backing_tmpfs;
-    if (!resident || params->working_set_bytes <= most)
+    bool resident = params->cache == cache_warm || params->cache == cache_dirty || params->backing == backing_tmpfs ||
+                    params->backing == backing_memfd || params->backing == backing_hugetlbfs;
+    if (params->memory_limit > draft->memory_bytes) {
+        snprintf(reason, size, "a memory limit of %" PRIu64 " MiB is none where this process may use %" PRIu64 " MiB",
+                 params->memory_limit / MIB, draft->memory_bytes / MIB);
+        return 1;
+    }
+    uint64_t bytes = params->working_set_bytes * plan_file_count(params);
+    if (!resident || bytes <= most)
         return 0;
     snprintf(reason, size, "%" PRIu64 " MiB would have to stay in memory, this process may use %" PRIu64 " MiB",
-             params->working_set_bytes / MIB, draft->memory_bytes / MIB);
+             bytes / MIB, draft->memory_bytes / MIB);
     return 1;
 }
 

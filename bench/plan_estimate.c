@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "filesystem.h"
 #include "plan_parts.h"
 
 /* Rough rates of a present-day machine; a wrong one costs a wrong guess, never a wrong figure. */
 static const double write_rate = 800e6, read_rate = 1e9, memory_rate = 5e9; /* bytes a second */
 static const double call_s = 300e-9, open_call_s = 3e-6, map_s = 5e-6, populate_page_s = 20e-9;
 static const double cold_block_s = 60e-6, process_s = 5e-3;
+static const double run_s = 0.3; /* looking at the machine, before the first trial */
 static const double evict_s = 300e-6, look_s = 1e-6, look_page_s = 1e-9;
 enum {
     ROUNDS_MAX = 200,
@@ -94,14 +96,22 @@ void plan_hash(struct plan *plan, unsigned scenario_index)
 
 /* ---- time ---- */
 
+uint64_t plan_file_count(const struct params *params)
+{
+    return params->worker_file == worker_file_own ? params->workers : 1;
+}
+
 /* One block, without its share of what lives per pass. */
 static double block_seconds(const struct arm *arm)
 {
     const struct params *params = &arm->params;
     double bytes = (double)params->block_bytes;
+    if (arm->method->block_ns)
+        return (double)arm->method->block_ns(params) * 1e-9;
     if (!(arm->method->needs & NEEDS_FILE))
         return call_s;
-    if (params->cache != cache_cold)
+    bool misses = params->memory_limit && params->working_set_bytes > params->memory_limit;
+    if (params->cache != cache_cold && !misses)
         return call_s + bytes / memory_rate;
     return params->pattern == pattern_sequential ? bytes / read_rate : cold_block_s + bytes / read_rate;
 }
@@ -154,6 +164,8 @@ static double round_count(const struct cell *cell)
     double arms = cell->arm_count, round = round_seconds(cell);
     double timed = floor((double)cell->params.arm_time * 1e-9 / round + 0.5) * arms;
     timed = timed < arms ? arms : timed > ROUNDS_MAX ? ROUNDS_MAX : timed;
+    if (cell->params.memory_limit)
+        return timed; /* reading the working set before each stretch is the warm-up */
     if (round / arms > long_batch_s)
         return timed + arms;
     return timed + (round * WARMUP_ROUNDS > warmup_s ? WARMUP_ROUNDS : ceil(warmup_s / round));
@@ -180,11 +192,32 @@ static double cell_seconds(const struct cell *cell)
     return sum;
 }
 
+/* What a method does before each batch. */
+static double method_reset_seconds(const struct arm *arm)
+{
+    double block = block_seconds(arm), wanted = (double)arm->params.batch_time * 1e-9;
+    uint64_t most = arm->method->limit ? arm->method->limit(&arm->params) : UINT64_MAX;
+    double blocks = block > 0 && wanted > block ? wanted / block : 1;
+    blocks = blocks < (double)most ? blocks : (double)most;
+    return arm->method->reset_ns ? (double)arm->method->reset_ns(&arm->params, (uint64_t)blocks) * 1e-9 : 0;
+}
+
+/* Under a memory limit the working set is read anew before each of an arm's two stretches. */
+static double refill_seconds(const struct cell *cell)
+{
+    enum { REFILLS = 2 };
+    double bytes = (double)cell->params.working_set_bytes;
+    return cell->params.memory_limit ? REFILLS * cell->arm_count * (evict_s + bytes / read_rate) : 0;
+}
+
 /* Proofs after every batch, and for cold cells the eviction before it. */
 static double reset_seconds(const struct cell *cell)
 {
-    double batches = round_count(cell) * cell->arm_count, pages = (double)cell->params.working_set_bytes / 4096;
-    return batches * (cell->params.cache == cache_cold ? evict_s : look_s + pages * look_page_s);
+    double rounds = round_count(cell), pages = (double)cell->params.working_set_bytes / 4096;
+    double sum = rounds * cell->arm_count * (cell->params.cache == cache_cold ? evict_s : look_s + pages * look_page_s);
+    for (unsigned i = 0; i < cell->arm_count; i++)
+        sum += rounds * method_reset_seconds(&cell->arms[i]);
+    return sum + refill_seconds(cell);
 }
 
 static double file_seconds(const struct params *params)
@@ -194,7 +227,7 @@ static double file_seconds(const struct params *params)
                   params->recipe == recipe_refill_hugepage;
     if (params->backing == backing_given)
         return process_s + bytes / memory_rate;
-    if (params->backing == backing_tmpfs)
+    if (params->backing == backing_tmpfs || params->backing == backing_memfd || params->backing == backing_hugetlbfs)
         return process_s + bytes / (memory_rate / 2);
     return process_s + bytes / write_rate * (refill ? 2 : 1);
 }
@@ -217,15 +250,21 @@ static unsigned group_trials(const struct plan *plan, unsigned index)
 void plan_estimate(struct plan *plan)
 {
     const uint64_t margin = MIB; /* for the file's own metadata */
-    plan->estimate_prepare_s = plan->estimate_reset_s = plan->estimate_measure_s = 0;
+    struct filesystem_wishes wishes = {0};
+    plan->estimate_prepare_s = run_s;
+    plan->estimate_reset_s = plan->estimate_measure_s = 0;
     plan->disk_bytes = 0;
     for (unsigned i = 0; i < plan->cell_count; i++) {
         const struct cell *cell = &plan->cells[i];
         double trials = plan->scenarios[cell->scenario].rungs[0];
         plan->estimate_measure_s += trials * cell_seconds(cell);
         plan->estimate_reset_s += trials * reset_seconds(cell);
-        plan->estimate_prepare_s += group_trials(plan, i) * file_seconds(&cell->params);
-        if (cell->params.backing == backing_file && cell->params.file_bytes + margin > plan->disk_bytes)
-            plan->disk_bytes = cell->params.file_bytes + margin;
+        uint64_t files = plan_file_count(&cell->params), bytes = (cell->params.file_bytes + margin) * files;
+        plan->estimate_prepare_s += group_trials(plan, i) * (double)files * file_seconds(&cell->params);
+        if (cell->params.backing == backing_file && bytes > plan->disk_bytes)
+            plan->disk_bytes = bytes;
+        filesystem_want(&wishes, &cell->params);
     }
+    plan->disk_bytes += filesystem_disk_bytes(&wishes);
+    plan->estimate_prepare_s += filesystem_seconds(&wishes);
 }

@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -62,9 +63,37 @@ static bool is_asked_for(const struct draft *draft, enum field_index field)
     return draft->varied[field] || set;
 }
 
+/* Whether any cell or arm has this option of a field: set, varied, or its own. */
+static bool any_has(const struct draft *draft, enum field_index field, uint64_t option)
+{
+    const char *spelling = field_table[field].options[option].spelling;
+    const struct variation *varied = draft->varied[field];
+    char common[TEXT_SIZE];
+    field_format(&field_table[field], &draft->common, common, sizeof common);
+    bool has = strcmp(common, spelling) == 0;
+    for (unsigned i = 0; varied && i < varied->text_count; i++)
+        has = has || strcmp(varied->texts[i], spelling) == 0;
+    for (unsigned i = 0; i < draft->scenario->arm_count; i++) {
+        const struct setting *own = settings_find(&draft->scenario->arms[i].settings, &field_table[field]);
+        has = has || (own && strcmp(own->text, spelling) == 0);
+    }
+    return has;
+}
+
+/* Whether any arm might write, to the file or to a mapping of it: the user's file is never written to. */
+static bool any_writes(const struct draft *draft)
+{
+    bool writes = any_has(draft, FIELD_access, access_store) || any_has(draft, FIELD_cache, cache_dirty) ||
+                  any_has(draft, FIELD_populate, populate_populate_write) || any_has(draft, FIELD_prior, prior_stored);
+    for (unsigned i = 0; i < draft->scenario->arm_count; i++)
+        writes = writes || draft->scenario->arms[i].method->needs & NEEDS_WRITE;
+    return writes;
+}
+
 bool given_is_copied(const struct draft *draft)
 {
-    return draft->given.present && (is_asked_for(draft, FIELD_recipe) || is_asked_for(draft, FIELD_file_bytes));
+    return draft->given.present &&
+           (is_asked_for(draft, FIELD_recipe) || is_asked_for(draft, FIELD_file_bytes) || any_writes(draft));
 }
 
 static int refuse_copy(const struct draft *draft, struct params *params, char *reason, size_t size)
@@ -84,6 +113,11 @@ int given_apply(const struct draft *draft, struct params *params, char *reason, 
 {
     if (!draft->given.present)
         return 0;
+    if (params->backing != backing_file) {
+        snprintf(reason, size, "the file given with --file lies where it lies, not on %s",
+                 field_table[FIELD_backing].options[params->backing].spelling);
+        return 1;
+    }
     if (given_is_copied(draft))
         return refuse_copy(draft, params, reason, size);
     params->backing = backing_given;
@@ -108,8 +142,15 @@ static uint64_t divisor(uint64_t a, uint64_t b)
     return a;
 }
 
-/* The least number of bytes that is whole blocks for every arm; above `most` when there is none up to it. */
-static uint64_t common_block(const struct cell *cell, uint64_t most)
+/* The least common multiple; above `most` when there is none up to it. */
+static uint64_t multiple(uint64_t a, uint64_t b, uint64_t most)
+{
+    uint64_t common;
+    return __builtin_mul_overflow(a, b / divisor(a, b), &common) ? most + 1 : common;
+}
+
+/* The least number of bytes that is whole blocks for every arm, and whole pages where each page is a VMA. */
+static uint64_t common_block(const struct cell *cell, uint64_t page_bytes, uint64_t most)
 {
     uint64_t common = 1;
     for (unsigned i = 0; i < cell->arm_count && common <= most; i++) {
@@ -117,8 +158,9 @@ static uint64_t common_block(const struct cell *cell, uint64_t most)
         uint64_t block = arm->params.block_bytes;
         if (!(arm->method->needs & NEEDS_FILE) || block == 0 || block == FIELD_AUTO)
             continue;
-        if (__builtin_mul_overflow(common, block / divisor(common, block), &common))
-            return most + 1;
+        common = multiple(common, block, most);
+        if (common <= most && method_uses(arm->method, &field_table[FIELD_vma]) && arm->params.vma == vma_page)
+            common = multiple(common, page_bytes, most);
     }
     return common;
 }
@@ -151,7 +193,7 @@ int given_fit(const struct draft *draft, struct cell *cell, char *reason, size_t
         if (*block == FIELD_AUTO)
             *block = bytes < 128 * KIB ? bytes : 128 * KIB;
     }
-    uint64_t whole = common_block(cell, bytes);
+    uint64_t whole = common_block(cell, draft->page_bytes, bytes);
     if (whole > bytes) {
         snprintf(reason, size, "a block of %" PRIu64 " bytes does not fit into the %" PRIu64 " bytes of the file",
                  whole, bytes);

@@ -14,7 +14,8 @@
 #include "plan_parts.h"
 
 #define SEED_LIMIT (UINT64_C(1) << 53) /* every smaller whole number survives any reader of JSON */
-#define BLOCK_BYTES_AUTO (128 * KIB)   /* what cp and cat read at once */
+#define S (1000 * MS)
+#define BLOCK_BYTES_AUTO (128 * KIB) /* what cp and cat read at once */
 
 const char *const profile_names[PROFILE_COUNT] = {"quick", "standard", "thorough"};
 
@@ -93,7 +94,7 @@ static int check_set(struct draft *draft, struct set_option *set)
     const struct scenario *scenario = draft->scenario;
     if (draft->varied[set->field - field_table])
         return err_set(draft->err, EINVAL, "--set %.100s: %s varies %s", set->text, scenario->name, set->field->name);
-    set->used = set->used || set->field->scope != SCOPE_ARM;
+    set->used = set->used || set->field->scope == SCOPE_TARGET || set->field->scope == SCOPE_CELL;
     for (unsigned i = 0; i < scenario->arm_count; i++) {
         const struct arm_description *arm = &scenario->arms[i];
         if (settings_find(&arm->settings, set->field))
@@ -236,7 +237,8 @@ static void make_arm(struct draft *draft, const struct cell *cell, unsigned inde
     *origins = (struct origins){0};
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         const struct field *field = &field_table[i];
-        if (field->scope == SCOPE_ARM && !method_uses(arm->method, field))
+        bool own = field->scope == SCOPE_ARM || field->scope == SCOPE_STATE;
+        if (own && !method_uses(arm->method, field))
             continue;
         field_copy(field, &cell->params, &arm->params);
         origins->at[i] = draft->cell_origins.at[i];
@@ -251,8 +253,13 @@ static void resolve_auto(const struct draft *draft, struct params *params)
     if (params->block_bytes == FIELD_AUTO)
         params->block_bytes = params->working_set_bytes < BLOCK_BYTES_AUTO ? params->working_set_bytes
                                                                            : BLOCK_BYTES_AUTO;
+    if (params->range_bytes == FIELD_AUTO)
+        params->range_bytes = params->working_set_bytes;
+    if (params->window_bytes == FIELD_AUTO)
+        params->window_bytes = params->working_set_bytes;
     if (params->touches == FIELD_AUTO) { /* blocks of 0 and too large ones are refused by name, not by this */
-        uint64_t blocks = params->block_bytes ? params->working_set_bytes / params->block_bytes : 1;
+        uint64_t step = params->pattern == pattern_stride ? params->stride_bytes : params->block_bytes;
+        uint64_t blocks = step ? params->working_set_bytes / step : 1;
         params->touches = blocks ? blocks : 1;
     }
 }
@@ -286,14 +293,20 @@ static int resolve_cell(struct draft *draft, struct cell *cell, char *reason, si
     }
     int rc = given_apply(draft, &cell->params, reason, size);
     if (!rc)
+        rc = plan_check_filesystem(draft, &cell->params, reason, size);
+    if (!rc)
         rc = make_arms(draft, cell);
     if (!rc)
         rc = given_fit(draft, cell, reason, size);
     if (rc)
         return rc;
     resolve_auto(draft, &cell->params);
-    for (unsigned i = 0; i < cell->arm_count; i++)
-        resolve_auto(draft, &cell->arms[i].params);
+    for (unsigned i = 0; i < cell->arm_count; i++) {
+        struct arm *arm = &cell->arms[i];
+        if (!method_uses(arm->method, &field_table[FIELD_touches]))
+            arm->params.touches = 1; /* its operations are single ones, whatever else of it is auto */
+        resolve_auto(draft, &arm->params);
+    }
     rc = plan_check_cell(draft, cell, reason, size);
     if (!rc && draft->scenario->null_arm)
         add_null_arm(cell);
@@ -487,21 +500,26 @@ static int look_at_machine(struct draft *draft)
     int rc = cgroup_limits("", &limits, draft->err);
     if (rc)
         return rc;
-    draft->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    draft->page_bytes = draft->options->page_bytes ? draft->options->page_bytes : (uint64_t)sysconf(_SC_PAGESIZE);
     draft->memory_bytes = cgroup_memory_bytes(&limits);
     draft->available_bytes = available_memory(draft->memory_bytes);
     return 0;
 }
 
-/* What the command line gives, else the sum of the scenarios' budgets; one without a budget has no end to add up. */
-static uint64_t whole_budget(const struct plan *plan, uint64_t given_ns)
+/* Of what the scenarios allow themselves, a run takes no more than this, however noisy the machine is. 0: no limit. */
+static const uint64_t budget_most_ns[PROFILE_COUNT] = {270 * S, 1420 * S, 0};
+
+/* What the command line gives, else the sum of the scenarios' budgets, where all have one; never more than the profile
+ * allows. */
+static uint64_t whole_budget(const struct plan *plan, unsigned profile, uint64_t given_ns)
 {
-    uint64_t sum = 0;
+    uint64_t sum = 0, most = budget_most_ns[profile];
     for (unsigned i = 0; i < plan->scenario_count; i++) {
         if (plan->scenarios[i].budget_ns == 0)
-            return given_ns;
+            return given_ns ? given_ns : most;
         sum += plan->scenarios[i].budget_ns;
     }
+    sum = most && sum > most ? most : sum;
     return given_ns ? given_ns : sum;
 }
 
@@ -533,7 +551,7 @@ static int prepare(struct draft *draft)
 int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned scenario_count,
               const struct plan_options *options, struct err *err)
 {
-    *plan = (struct plan){.allow_evict = options->allow_evict};
+    *plan = (struct plan){.allow_evict = options->allow_evict, .make_filesystems = options->make_filesystems};
     struct draft draft = {.plan = plan, .options = options, .err = err};
     int rc = prepare(&draft);
     if (!rc)
@@ -547,7 +565,7 @@ int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned sce
     free(draft.sets);
     if (rc)
         return rc;
-    plan->budget_ns = whole_budget(plan, options->budget_ns);
+    plan->budget_ns = whole_budget(plan, draft.profile, options->budget_ns);
     plan_group(plan);
     plan_estimate(plan);
     return 0;

@@ -71,6 +71,9 @@ bool given_is_copied(const struct draft *draft);
  */
 int plan_check_cell(const struct draft *draft, const struct cell *cell, char *reason, size_t reason_size);
 
+/* 0; 1 when the conditions ask for a filesystem, or a read-ahead of one, that is not made: `reason` says why. */
+int plan_check_filesystem(const struct draft *draft, const struct params *params, char *reason, size_t reason_size);
+
 /* Fills `rungs` for a scenario of `pairs` comparisons; `trials` is the most that may be asked for, 0: no limit. */
 void plan_rungs(unsigned pairs, unsigned trials, unsigned rungs[RUNGS_MAX]);
 

@@ -112,8 +112,8 @@ void plan_print(const struct plan *plan, FILE *out)
     for (unsigned i = 0; i < plan->scenario_count; i++)
         print_scenario(plan, i, out);
     print_refused(plan, out);
-    fprintf(out, "profile %s, seed %" PRIu64 ": %u cells with %u kinds of file, about ", plan->profile, plan->seed,
-            plan->cell_count, plan->group_count);
+    fprintf(out, "profile %s, seed %" PRIu64 ": %u cell%s with %u kind%s of file, about ", plan->profile, plan->seed,
+            plan->cell_count, plan->cell_count == 1 ? "" : "s", plan->group_count, plan->group_count == 1 ? "" : "s");
     print_seconds(out, seconds);
     fputs(" (preparing ", out);
     print_seconds(out, plan->estimate_prepare_s);

@@ -102,12 +102,17 @@ static json_t *proof_json(const struct cell_result *result, const struct arm_res
         json_object_set_new(proof, "resident_before", known(arm->before.resident));
         json_object_set_new(proof, "resident_after", known(arm->after.resident));
         json_object_set_new(proof, "dirty_before", known(arm->before.dirty));
+        json_object_set_new(proof, "dirty_after", known(arm->after.dirty));
     }
     if (result->signature_pages) {
         json_object_set_new(proof, "recipe_pages", known(result->signature_pages));
         json_object_set_new(proof, "recipe_faults", known(result->signature_faults));
         json_object_set_new(proof, "recipe_faults_after", known(result->signature_faults_after));
     }
+    if (result->memory_limit)
+        json_object_set_new(proof, "memory_limit", json_integer((json_int_t)result->memory_limit));
+    if (arm->samples)
+        json_object_set_new(proof, "refault_source", text_or_null(counter_refault_source()));
     return proof;
 }
 
@@ -123,6 +128,24 @@ static json_t *workers_json(const struct cell_result *result, const struct arm_r
         json_array_append_new(lists, list);
     }
     return lists;
+}
+
+/* [rounds that count]: what each batch did, in the order of the rounds. */
+static json_t *samples_json(const struct cell_result *result, const struct arm_result *arm)
+{
+    if (!arm->samples || arm->status != ARM_OK)
+        return json_null();
+    json_t *list = json_array();
+    for (unsigned r = 0; r < result->rounds; r++) {
+        const struct batch_sample *sample = &arm->samples[r];
+        if (!result->voided[r])
+            json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:I}", "t_ns",
+                                                  (json_int_t)sample->t_ns, "ns", (json_int_t)sample->ns, "ops",
+                                                  (json_int_t)sample->ops, "read_bytes", known(sample->read_bytes),
+                                                  "major_faults", known(sample->major_faults), "refaults",
+                                                  known(sample->refaults), "stretch", (json_int_t)sample->stretch));
+    }
+    return list;
 }
 
 static json_t *arm_head(const struct arm *arm)
@@ -157,11 +180,11 @@ static json_t *arm_json(const struct cell *cell, const struct cell_result *resul
     snprintf(sum, sizeof sum, "%016" PRIx64, arm->sum);
     json_object_set_new(json, "status", json_string(status_name(arm->status)));
     json_object_set_new(json, "reason", text_or_null(arm->reason));
-    json_object_set_new(json, "ops_per_batch", json_integer((json_int_t)arm->ops));
+    json_object_set_new(json, "ops_per_batch", json_integer((json_int_t)(arm->ops * cell->params.workers)));
     json_object_set_new(json, "bytes_per_op", json_integer((json_int_t)arm->bytes_per_op));
     set_rounds(json, result, a, cell);
     json_object_set_new(json, "workers", workers_json(result, arm, cell->params.workers));
-    json_object_set_new(json, "samples", json_null());
+    json_object_set_new(json, "samples", samples_json(result, arm));
     json_object_set_new(json, "warmup_rounds", json_integer(result->warmup_rounds));
     json_object_set_new(json, "checksum", text_or_null(arm->has_sum ? sum : NULL));
     json_object_set_new(json, "latency", latency_json(&cell->arms[a].params, arm->latency));
@@ -207,11 +230,21 @@ static json_t *record_of(const struct record_context *context, json_t *arms, jso
         "boot_id", context->boot_id, "instance", text_or_null(context->instance), "started", context->started);
 }
 
+/* A filesystem that was made for the run is no part of the machine, so that each record has to say what it was. */
+static void add_filesystem(json_t *arm, const json_t *filesystem)
+{
+    if (json_is_object(filesystem))
+        json_object_set_new(json_object_get(arm, "proof"), "filesystem", json_deep_copy(filesystem));
+}
+
 json_t *record_make(const struct record_context *context, const struct cell_result *result)
 {
     json_t *arms = json_array();
-    for (unsigned a = 0; a < context->cell->arm_count; a++)
-        json_array_append_new(arms, arm_json(context->cell, result, a));
+    for (unsigned a = 0; a < context->cell->arm_count; a++) {
+        json_t *arm = arm_json(context->cell, result, a);
+        add_filesystem(arm, context->filesystem);
+        json_array_append_new(arms, arm);
+    }
     return record_of(context, arms, covariates_json(&result->covariates));
 }
 

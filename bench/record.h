@@ -21,6 +21,7 @@ struct record_context {
     struct clock_quality clock;
     uint64_t empty_batch_ns;
     uint64_t environment_bytes, mapping_pages; /* random padding of this process */
+    const json_t *filesystem;                  /* made for the cell, as filesystem_describe tells; NULL or null: none */
 };
 
 /* The record of a measured cell. New reference. */

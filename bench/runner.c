@@ -17,11 +17,14 @@
 #include "cgroup.h"
 #include "child.h"
 #include "clock.h"
+#include "filesystem.h"
 #include "fnv.h"
 #include "machine.h"
+#include "memory_group.h"
 #include "progress.h"
 #include "random.h"
 #include "record.h"
+#include "region.h"
 #include "store.h"
 #include "wire.h"
 #include "workdir.h"
@@ -33,7 +36,7 @@ enum {
     TRIALS_MAX = PRECISION_TRIALS_MAX,
     ARM_MISSING = -1,
 };
-#define POOL_EXTRA (192 * MIB) /* destination buffers beside the file */
+#define POOL_EXTRA (32 * MIB) /* the program itself, lists of offsets, page tables */
 
 struct cell_state {
     uint64_t have; /* bit t: trial t is recorded */
@@ -51,6 +54,9 @@ struct runner {
     struct run_outcome *outcome;
     struct store store;
     struct workdir workdir, memory_workdir; /* for files in plan->directory, and on the tmpfs of /dev/shm */
+    struct workdir mount_workdir;           /* what the made filesystems are mounted on */
+    struct filesystems filesystems;
+    struct memory_group group; /* of the trial process at hand, where it has a memory limit */
     struct progress progress;
     json_t *machine, *manifest;
     struct cell_state *cells;
@@ -155,7 +161,8 @@ static void learn(struct runner *runner, unsigned c, const json_t *record)
     state->done++;
     for (unsigned a = 0; a < arm_count && a < ARMS_MAX; a++) {
         const json_t *arm = json_array_get(arms, a);
-        json_int_t ops = json_integer_value(json_object_get(arm, "ops_per_batch"));
+        json_int_t ops = json_integer_value(json_object_get(arm, "ops_per_batch")); /* of all workers */
+        ops /= (json_int_t)runner->plan->cells[c].params.workers;
         double ratio;
         if (ops > 0 && arm_is(arm, "ok") && state->ops[a] == 0)
             state->ops[a] = (uint64_t)ops;
@@ -284,10 +291,25 @@ static const char *machine_text(const struct runner *runner, const char *key)
 }
 
 /* All cells of a job have the same target. */
+static const struct params *job_target(const struct runner *runner, const struct job *job)
+{
+    return &runner->plan->cells[job->cells[0]].params;
+}
+
 static const char *job_directory(const struct runner *runner, const struct job *job)
 {
-    bool in_memory = runner->plan->cells[job->cells[0]].params.backing == backing_tmpfs;
-    return in_memory ? runner->memory_workdir.path : runner->workdir.path;
+    enum backing backing = (enum backing)job_target(runner, job)->backing;
+    if (filesystem_is_made(backing))
+        return runner->filesystems.each[backing].path;
+    return backing == backing_tmpfs ? runner->memory_workdir.path : runner->workdir.path;
+}
+
+/* Tells of the filesystem made for the job, where there is one: what the trial cannot see for itself. */
+static void add_filesystem(const struct runner *runner, const struct job *job, json_t *json)
+{
+    enum backing backing = (enum backing)job_target(runner, job)->backing;
+    json_object_set_new(json, "filesystem", filesystem_describe(&runner->filesystems, backing));
+    json_object_set_new(json, "device", json_integer((json_int_t)runner->filesystems.each[backing].device));
 }
 
 static json_t *job_json(struct runner *runner, const struct job *job, uint64_t padding)
@@ -371,8 +393,8 @@ static void death_reason(char *text, size_t size, enum child_event event, int st
         snprintf(text, size, "the trial process ended with status %d before it was done", WEXITSTATUS(status));
 }
 
-static int record_death(struct runner *runner, struct job *job, unsigned index, int arm, const char *reason,
-                        struct err *err)
+static int record_unborn(struct runner *runner, struct job *job, unsigned index, int arm, enum arm_status status,
+                         const char *reason, struct err *err)
 {
     unsigned c = job->cells[index];
     struct record_context context = {
@@ -386,14 +408,34 @@ static int record_death(struct runner *runner, struct job *job, unsigned index, 
         .instance = runner->options->instance,
     };
     record_time(context.started);
-    json_t *record = record_unmeasured(&context, arm, ARM_FAILED, reason);
+    json_t *record = record_unmeasured(&context, arm, status, reason);
     char *line = record_line(record);
     int rc = line ? keep(runner, c, record, line, strlen(line), err) : err_set(err, ENOMEM, "no memory for a record");
     job->recorded[index] = true;
-    if (++runner->cells[c].crashes >= CRASHES_MAX)
-        runner->cells[c].finished = true;
     free(line);
     json_decref(record);
+    return rc;
+}
+
+static int record_death(struct runner *runner, struct job *job, unsigned index, int arm, const char *reason,
+                        struct err *err)
+{
+    unsigned c = job->cells[index];
+    int rc = record_unborn(runner, job, index, arm, ARM_FAILED, reason, err);
+    if (++runner->cells[c].crashes >= CRASHES_MAX)
+        runner->cells[c].finished = true;
+    progress_note(&runner->progress, reason);
+    return rc;
+}
+
+/* A job that cannot be had here: each of its cells says so once, and is not tried again. */
+static int record_unsupported(struct runner *runner, struct job *job, const char *reason, struct err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i < job->count && rc == 0; i++) {
+        rc = record_unborn(runner, job, i, ARM_MISSING, ARM_UNSUPPORTED, reason, err);
+        runner->cells[job->cells[i]].finished = true;
+    }
     progress_note(&runner->progress, reason);
     return rc;
 }
@@ -411,16 +453,17 @@ static int bury(struct runner *runner, struct job *job, const struct trial_statu
     return rc;
 }
 
-static int run_job(struct runner *runner, struct job *job, struct err *err)
+/* Carries out a job whose process can be started. */
+static int run_process(struct runner *runner, struct job *job, struct err *err)
 {
     struct child child;
     uint64_t padding = random_below(&runner->random, PADDING_MAX), begin = clock_now_ns(), kills = oom_kills();
     uint64_t deadline = runner->options->deadline_ns * (1 + job->count / 4);
     const char *line = NULL;
     size_t length = 0;
-    job->process = runner->process_count++;
     json_t *json = job_json(runner, job, padding);
-    int rc = child_start(&child, json, padding, err);
+    add_filesystem(runner, job, json);
+    int rc = child_start(&child, json, padding, runner->group.entry_fd, err);
     json_decref(json);
     enum child_event event = CHILD_ENDED;
     while (rc == 0 && (event = child_next(&child, begin + deadline, &interrupted, &line, &length)) <= CHILD_QUIET)
@@ -440,6 +483,35 @@ static int run_job(struct runner *runner, struct job *job, struct err *err)
     }
     runner->spent_ns += clock_now_ns() - begin;
     runner->spent_trials += job->count;
+    return rc;
+}
+
+/* What a job needs beside its process. -EOPNOTSUPP with text when it cannot be had here. */
+static int prepare_job(struct runner *runner, const struct params *target, struct err *err)
+{
+    const char *fault = filesystem_fault(&runner->filesystems, target);
+    if (fault)
+        return err_set(err, EOPNOTSUPP, "%s", fault);
+    int rc = filesystem_set_read_ahead(&runner->filesystems, (enum backing)target->backing,
+                                       (enum read_ahead)target->read_ahead, err);
+    if (rc == 0 && target->memory_limit)
+        rc = memory_group_make(&runner->group, target->memory_limit, err);
+    return rc;
+}
+
+static int run_job(struct runner *runner, struct job *job, struct err *err)
+{
+    struct err why = {0};
+    job->process = runner->process_count++;
+    int rc = prepare_job(runner, job_target(runner, job), &why);
+    if (rc == -EOPNOTSUPP)
+        rc = record_unsupported(runner, job, why.text, err);
+    else if (rc)
+        *err = why;
+    else
+        rc = run_process(runner, job, err);
+    if (memory_group_remove(&runner->group))
+        progress_note(&runner->progress, "a control group could not be removed; the next run removes it");
     return rc;
 }
 
@@ -525,6 +597,30 @@ static int run_all(struct runner *runner, struct err *err)
     return rc;
 }
 
+/* Destinations that are more than one block; of fresh memory no more is touched than a batch holds. */
+static uint64_t destination_footprint(const struct arm *arm)
+{
+    const struct params *params = &arm->params;
+    if (!(arm->method->needs & NEEDS_BUFFER) || params->buffer == buffer_reused)
+        return 0;
+    bool few = params->buffer == buffer_fresh && arm->method->limit &&
+               arm->method->limit(params) < REGION_BYTES / params->block_bytes;
+    return few ? arm->method->limit(params) * params->block_bytes : REGION_BYTES;
+}
+
+/* Memory that a cell fills: its files, the destinations that are more than a block, memory without a file. */
+static uint64_t cell_footprint(const struct cell *cell)
+{
+    const struct params *params = &cell->params;
+    uint64_t bytes = params->backing == backing_given ? 0 : params->file_bytes * plan_file_count(params);
+    for (unsigned a = 0; a < cell->arm_count; a++) {
+        const struct arm *arm = &cell->arms[a];
+        bytes += destination_footprint(arm);
+        bytes += method_needs_file(arm->method, &arm->params) ? 0 : arm->params.working_set_bytes;
+    }
+    return bytes;
+}
+
 /* Touches and releases as much memory as the run will use: what a hypervisor has taken back is slow on its first touch.
  */
 static void touch_pool(const struct runner *runner)
@@ -535,9 +631,8 @@ static void touch_pool(const struct runner *runner)
     if (cgroup_limits("", &limits, &ignored) == 0 && cgroup_memory_bytes(&limits) / 4 < room)
         room = cgroup_memory_bytes(&limits) / 4;
     for (unsigned c = 0; c < runner->plan->cell_count; c++) {
-        const struct params *params = &runner->plan->cells[c].params;
-        if (params->backing != backing_given && params->file_bytes > largest)
-            largest = params->file_bytes;
+        uint64_t bytes = cell_footprint(&runner->plan->cells[c]);
+        largest = bytes > largest ? bytes : largest;
     }
     uint64_t bytes = largest + POOL_EXTRA < room ? largest + POOL_EXTRA : room;
     pid_t parent = getpid(), child = fork();
@@ -739,11 +834,28 @@ static bool uses_tmpfs(const struct plan *plan)
     return false;
 }
 
+/* The filesystems that cells lie on, where the plan asked for them to be made. What cannot be made has a reason. */
+static int make_filesystems(struct runner *runner, struct err *err)
+{
+    struct filesystem_wishes wishes = {0};
+    for (unsigned c = 0; c < runner->plan->cell_count && runner->plan->make_filesystems; c++)
+        filesystem_want(&wishes, &runner->plan->cells[c].params);
+    if (filesystem_disk_bytes(&wishes) == 0)
+        return 0;
+    int rc = workdir_make(&runner->mount_workdir, runner->plan->directory, err);
+    if (rc == 0)
+        filesystem_make(&runner->filesystems, &wishes, runner->workdir.path, runner->mount_workdir.path);
+    return rc;
+}
+
 static int measure(struct runner *runner, struct err *err)
 {
+    memory_group_sweep();
     int rc = workdir_make(&runner->workdir, runner->plan->directory, err);
     if (rc == 0 && uses_tmpfs(runner->plan))
         rc = workdir_make(&runner->memory_workdir, "/dev/shm", err);
+    if (rc == 0)
+        rc = make_filesystems(runner, err);
     if (rc)
         return rc;
     runner->begin_ns = clock_now_ns();
@@ -786,7 +898,9 @@ int run_plan(struct plan *plan, const struct place *place, const struct run_opti
                             .outcome = outcome,
                             .store.records_fd = -1,
                             .workdir.lock_fd = -1,
-                            .memory_workdir.lock_fd = -1};
+                            .memory_workdir.lock_fd = -1,
+                            .mount_workdir.lock_fd = -1,
+                            .group = MEMORY_GROUP_NONE};
     struct sigaction action = {.sa_handler = on_signal};
     *outcome = (struct run_outcome){0};
     interrupted = 0;
@@ -803,6 +917,8 @@ int run_plan(struct plan *plan, const struct place *place, const struct run_opti
             rc = -late.code;
         }
     }
+    filesystem_remove(&runner.filesystems);
+    workdir_remove(&runner.mount_workdir);
     workdir_remove(&runner.workdir);
     workdir_remove(&runner.memory_workdir);
     progress_end(&runner.progress);

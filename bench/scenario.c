@@ -91,7 +91,8 @@ static int refuse_unknown(struct reading *reading, const char *what, const struc
         snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", *known);
     }
     if (strlen(list) + 1 >= sizeof list)
-        snprintf(list, sizeof list, "`faultline list fields` shows all");
+        snprintf(list, sizeof list, "`faultline list %s` shows all",
+                 strcmp(what, "method") == 0 ? "methods" : "fields");
     return refuse(reading, word->at, "unknown %s '%.60s'; known: %s", what, word->text, list);
 }
 
@@ -528,7 +529,8 @@ static bool any_arm_uses(const struct scenario *scenario, const struct field *fi
 
 static int check_used(struct reading *reading, const struct field *field, struct place_in_file at)
 {
-    if (field->scope == SCOPE_ARM && !any_arm_uses(reading->scenario, field))
+    bool own = field->scope == SCOPE_ARM || field->scope == SCOPE_STATE;
+    if (own && !any_arm_uses(reading->scenario, field))
         return refuse(reading, at, "'%s' means nothing to any of the arms", field->name);
     return 0;
 }

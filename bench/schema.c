@@ -96,7 +96,10 @@ static json_t *counts_schema(void)
 static json_t *arm_schema(void)
 {
     json_t *voided = object_of(json_pack("{s:o, s:o}", "round", type_of("integer", 0), "reason", type_of("string", 0)));
-    json_t *sample = object_of(json_pack("{s:o, s:o}", "t_ns", type_of("integer", 0), "ns", type_of("integer", 0)));
+    json_t *sample = object_of(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "t_ns", type_of("integer", 0), "ns",
+                                         type_of("integer", 0), "ops", type_of("integer", 0), "read_bytes",
+                                         type_of("integer", 1), "major_faults", type_of("integer", 1), "refaults",
+                                         type_of("integer", 1), "stretch", type_of("integer", 0)));
     json_t *head = json_pack("{s:o, s:o, s:o, s:o, s:o, s:{s:[s, s, s, s]}, s:o}", "name", type_of("string", 0),
                              "method", type_of("string", 0), "method_version", type_of("integer", 0), "null",
                              type_of("boolean", 0), "params", params_schema(0), "status", "enum", "ok", "failed",
@@ -119,7 +122,7 @@ static json_t *covariates_schema(void)
     static const char *const others[] = {"steal_ms", "psi_cpu_us", "psi_memory_us", "psi_io_us"};
     json_t *members = json_object();
     for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        if (i != COUNTER_device_read_bytes)
+        if (!counter_is_device(i))
             json_object_set_new(members, counter_table[i].name, type_of("integer", 1));
     for (unsigned i = 0; i < sizeof others / sizeof *others; i++)
         json_object_set_new(members, others[i], type_of("integer", 1));
@@ -203,7 +206,7 @@ static json_t *arm_in_file(void)
 
 static json_t *profile_in_file(void)
 {
-    enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_ARM };
+    enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_STATE | 1U << SCOPE_ARM };
     json_t *members = fields_in_file(ALL, 0);
     json_object_set_new(members, "vary", closed_object(fields_in_file(ALL, 1)));
     json_object_set_new(members, "trials", json_pack("{s:s, s:i}", "type", "integer", "minimum", 1));
@@ -215,7 +218,7 @@ static json_t *profile_in_file(void)
 
 json_t *schema_scenario(void)
 {
-    enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_ARM };
+    enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_STATE | 1U << SCOPE_ARM };
     json_t *profiles = closed_object(json_pack("{s:o, s:o, s:o}", "quick", profile_in_file(), "standard",
                                                profile_in_file(), "thorough", profile_in_file()));
     json_t *claim = json_pack("{s:s, s:[s, s]}", "type", "object", "required", "id", "statement");

@@ -19,12 +19,13 @@
 
 #include "hugepage.h"
 #include "random.h"
+#include "sysfile.h"
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451 /* the same on every architecture */
 #endif
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB 4U
 #endif
 
 enum {
@@ -168,6 +169,17 @@ static int evict_proven(const struct target *target, struct err *err)
     return rc;
 }
 
+int target_hollow(const struct target *target, struct err *err)
+{
+    struct stat status;
+    if (ftruncate(target->fd, 0) || ftruncate(target->fd, (off_t)target->file_bytes) || fstat(target->fd, &status))
+        return err_sys(err, "set the size of %s", target->path);
+    if (status.st_blocks)
+        return err_set(err, EOPNOTSUPP, "%s cannot be a hole: the filesystem gives it %jd KiB at once", target->path,
+                       (intmax_t)status.st_blocks / 2);
+    return target->params->cache == cache_warm ? read_through(target, target->file_bytes, MIB, err) : 0;
+}
+
 /* After the contents are written: evict and read back the way the recipe says. */
 static int apply_refill(const struct target *target, struct err *err)
 {
@@ -182,10 +194,51 @@ static int apply_refill(const struct target *target, struct err *err)
     return map_through(target, recipe == recipe_refill_hugepage, err);
 }
 
-static int make_file(struct target *target, const struct target_request *request, struct err *err)
+/* Huge pages that nobody has reserved, of the default size. */
+static uint64_t free_huge_pages(void)
 {
-    int source = -1, rc = 0;
-    target->ours = true;
+    struct err ignored;
+    int64_t count = 0, reserved = 0;
+    unsigned long kib = (unsigned long)(hugetlb_page_bytes() / KIB);
+    sysfile_number(&count, &ignored, "/sys/kernel/mm/hugepages/hugepages-%lukB/free_hugepages", kib);
+    sysfile_number(&reserved, &ignored, "/sys/kernel/mm/hugepages/hugepages-%lukB/resv_hugepages", kib);
+    return count > reserved ? (uint64_t)(count - reserved) : 0;
+}
+
+/* hugetlbfs has no write(): its pages are filled where they are mapped, which reserves them. */
+static int fill_mapped(const struct target *target, int source, uint64_t seed, struct err *err)
+{
+    struct random random = {seed};
+    int rc = 0;
+    unsigned char *base = mmap(NULL, target->file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, target->fd, 0);
+    if (base == MAP_FAILED && errno == ENOMEM)
+        return err_set(err, EOPNOTSUPP,
+                       "hugetlbfs: %" PRIu64 " free huge pages of %" PRIu64 " MiB are needed, there are %" PRIu64
+                       " (vm.nr_hugepages)",
+                       target->file_bytes / hugetlb_page_bytes(), hugetlb_page_bytes() / MIB, free_huge_pages());
+    if (base == MAP_FAILED)
+        return err_sys(err, "mmap %s", target->path);
+    for (uint64_t offset = 0; offset < target->file_bytes && rc == 0; offset += MIB) {
+        uint64_t rest = target->file_bytes - offset;
+        rc = fill_chunk(base + offset, rest < MIB ? rest : MIB, source, offset, &random);
+    }
+    munmap(base, target->file_bytes);
+    return rc ? err_set(err, -rc, "fill %s: %s", target->path, strerror(-rc)) : 0;
+}
+
+static int make_memory_file(struct target *target, bool huge, struct err *err)
+{
+    snprintf(target->path, sizeof target->path, huge ? "hugetlbfs (memfd)" : "memfd");
+    target->fd = memfd_create("faultline-target", huge ? MFD_CLOEXEC | MFD_HUGETLB : MFD_CLOEXEC);
+    if (target->fd < 0 && (errno == ENOSYS || errno == EINVAL || errno == ENODEV || errno == ENOENT))
+        return err_set(err, EOPNOTSUPP, "%s: this kernel has none: %s", target->path, strerror(errno));
+    if (target->fd < 0 || ftruncate(target->fd, (off_t)target->params->file_bytes))
+        return err_sys(err, "make %s", target->path);
+    return 0;
+}
+
+static int make_named_file(struct target *target, const struct target_request *request, struct err *err)
+{
     snprintf(target->directory, sizeof target->directory, "%s", request->directory);
     int length = snprintf(target->path, sizeof target->path, "%s/%s", request->directory, request->name);
     if (length < 0 || (size_t)length >= sizeof target->path)
@@ -199,15 +252,32 @@ static int make_file(struct target *target, const struct target_request *request
             return err_sys(err, "unlink %s", target->path);
         target->named = false;
     }
+    return check_space(target, request->params->file_bytes, err);
+}
+
+static int fill(struct target *target, int source, uint64_t seed, struct err *err)
+{
+    if (target->params->recipe == recipe_hole)
+        return target_hollow(target, err);
+    return target->params->backing == backing_hugetlbfs ? fill_mapped(target, source, seed, err)
+                                                        : write_contents(target, source, seed, err);
+}
+
+static int make_file(struct target *target, const struct target_request *request, struct err *err)
+{
+    bool huge = request->params->backing == backing_hugetlbfs;
+    bool in_memory = huge || request->params->backing == backing_memfd;
+    int source = -1;
+    target->ours = true;
+    int rc = in_memory ? make_memory_file(target, huge, err) : make_named_file(target, request, err);
     target->file_bytes = request->params->file_bytes;
-    rc = check_space(target, target->file_bytes, err);
     if (rc == 0 && request->given_path[0]) {
         source = open(request->given_path, O_RDONLY | O_CLOEXEC);
         if (source < 0)
             rc = err_sys(err, "open %s", request->given_path);
     }
     if (rc == 0)
-        rc = write_contents(target, source, request->seed, err);
+        rc = fill(target, source, request->seed, err);
     if (source >= 0)
         close(source);
     return rc ? rc : apply_refill(target, err);
@@ -227,12 +297,6 @@ static int open_given(struct target *target, const struct target_request *reques
     if (target->file_bytes < request->params->file_bytes)
         return err_set(err, EIO, "%s has shrunk to %" PRIu64 " bytes", target->path, target->file_bytes);
     return 0;
-}
-
-/* Lets the kernel write back what somebody has just written to the user's file; that changes nothing of it. */
-static int settle_given(const struct target *target, struct err *err)
-{
-    return fsync(target->fd) ? err_sys(err, "fsync %s", target->path) : 0;
 }
 
 /* struct cachestat_range and struct cachestat of linux/mman.h, absent from older headers. */
@@ -264,9 +328,11 @@ static int reach_state(const struct target *target, struct err *err)
     case cache_cold:
         return evict_proven(target, err);
     case cache_warm: /* of the user's own file no more is read than a cell visits: the cell asks for it */
-        return target->ours ? target_warm(target, target->file_bytes, err) : settle_given(target, err);
-    case cache_clean:
-        return target->ours ? 0 : settle_given(target, err);
+    case cache_dirty:
+        return target->ours ? target_warm(target, target->file_bytes, err) : target_settle(target, err);
+    case cache_clean: /* what somebody has just written to the user's file is written back; that changes nothing of it
+                       */
+        return target->ours ? 0 : target_settle(target, err);
     default:
         return 0;
     }
@@ -290,7 +356,7 @@ int target_open(struct target *target, const struct target_request *request, str
     if (rc == 0 && fstat(target->fd, &status))
         rc = err_sys(err, "stat %s", target->path);
     if (rc == 0)
-        target->device = status.st_dev;
+        target->device = request->device ? request->device : status.st_dev;
     return rc;
 }
 
@@ -304,10 +370,76 @@ void target_close(struct target *target)
     target->fd = -1;
 }
 
-int target_reopen(const struct target *target)
+int target_reopen(const struct target *target, int flags)
 {
-    int fd = open(target->reopen_path, O_RDONLY | O_CLOEXEC);
+    int fd = open(target->reopen_path, flags | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
+}
+
+int target_settle(const struct target *target, struct err *err)
+{
+    for (unsigned i = 0; i <= target->other_count; i++)
+        if (fsync(target_of_worker(target, i)->fd))
+            return err_sys(err, "fsync %s", target->path);
+    return 0;
+}
+
+static int dirty_one(const struct target *target, uint64_t bytes, struct err *err)
+{
+    unsigned char byte;
+    for (uint64_t offset = 0; offset < bytes; offset += target->page_bytes)
+        if (pread(target->fd, &byte, 1, (off_t)offset) != 1 || pwrite(target->fd, &byte, 1, (off_t)offset) != 1)
+            return err_sys(err, "dirty %s", target->path);
+    return 0;
+}
+
+int target_dirty(const struct target *target, uint64_t bytes, struct err *err)
+{
+    int rc = 0;
+    for (unsigned i = 0; i <= target->other_count && rc == 0; i++)
+        rc = dirty_one(target_of_worker(target, i), bytes, err);
+    return rc;
+}
+
+/* A page of hugetlbfs is resident from when it is allocated until the file is gone; nothing is ever written back, and
+ * of dirt nothing is known. (mincore looks at the page table of the mapping it is asked about, which may be empty.) */
+static int state_by_allocation(const struct target *target, struct page_state *state, struct err *err)
+{
+    struct stat status;
+    if (fstat(target->fd, &status))
+        return err_sys(err, "stat %s", target->path);
+    uint64_t allocated = (uint64_t)status.st_blocks * 512 / target->page_bytes;
+    state->resident = allocated < state->pages ? allocated : state->pages;
+    state->dirty = state->writeback = UINT64_MAX;
+    return 0;
+}
+
+const char *target_witness(const struct target *target)
+{
+    if (target->params->backing == backing_hugetlbfs)
+        return "allocation";
+    return target->cachestat ? "cachestat" : "mincore";
+}
+
+static int zero_mapped(const struct target *target, uint64_t offset, uint64_t bytes)
+{
+    uint64_t page = hugetlb_page_bytes(), start = offset / page * page;
+    uint64_t span = (offset + bytes - start + page - 1) / page * page;
+    unsigned char *base = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_SHARED, target->fd, (off_t)start);
+    if (base == MAP_FAILED)
+        return -errno;
+    memset(base + (offset - start), 0, bytes);
+    return munmap(base, span) ? -errno : 0;
+}
+
+int target_zero(const struct target *target, uint64_t offset, uint64_t bytes)
+{
+    if (target->params->backing == backing_hugetlbfs)
+        return zero_mapped(target, offset, bytes);
+    unsigned char *zeros = calloc(1, bytes);
+    int rc = zeros ? write_all(target->fd, zeros, bytes, offset) : -ENOMEM;
+    free(zeros);
+    return rc;
 }
 
 /* mincore shows only the owner of a file, or who may write it, what is resident (mm/mincore.c can_do_mincore). */
@@ -336,16 +468,38 @@ static int state_by_mincore(const struct target *target, uint64_t bytes, struct 
     return rc;
 }
 
-int target_state(const struct target *target, uint64_t bytes, struct page_state *state, struct err *err)
+static int state_of_one(const struct target *target, uint64_t bytes, struct page_state *state, struct err *err)
 {
     struct cache_found found;
     *state = (struct page_state){.pages = (bytes + target->page_bytes - 1) / target->page_bytes};
+    if (target->params->backing == backing_hugetlbfs)
+        return state_by_allocation(target, state, err);
     if (!target->cachestat || !look_by_cachestat(target->fd, bytes, &found))
         return state_by_mincore(target, bytes, state, err);
     state->resident = found.cache;
     state->dirty = found.dirty;
     state->writeback = found.writeback;
     return 0;
+}
+
+/* Sum of two counts; unknown where either is. */
+static uint64_t known_sum(uint64_t a, uint64_t b)
+{
+    return a == UINT64_MAX || b == UINT64_MAX ? UINT64_MAX : a + b;
+}
+
+int target_state(const struct target *target, uint64_t bytes, struct page_state *state, struct err *err)
+{
+    int rc = state_of_one(target, bytes, state, err);
+    for (unsigned i = 1; i <= target->other_count && rc == 0; i++) {
+        struct page_state one;
+        rc = state_of_one(target_of_worker(target, i), bytes, &one, err);
+        state->pages += one.pages;
+        state->resident = known_sum(state->resident, one.resident);
+        state->dirty = known_sum(state->dirty, one.dirty);
+        state->writeback = known_sum(state->writeback, one.writeback);
+    }
+    return rc;
 }
 
 static bool is_known(const struct page_state *state)
@@ -369,18 +523,31 @@ const char *target_state_fault(const struct page_state *state, enum cache cache)
         if (!is_known(state))
             return "this machine does not show which pages are dirty";
         return settled ? NULL : "not clean: pages are dirty or under writeback";
+    case cache_dirty:
+        if (!is_known(state))
+            return "this machine does not show which pages are dirty";
+        return state->dirty == state->pages ? NULL : "not dirty: pages have been written back or are missing";
     default:
         return NULL;
     }
+}
+
+const char *target_residency_fault(const struct page_state *state, enum cache cache)
+{
+    if (cache != cache_warm && cache != cache_dirty)
+        return NULL;
+    return state->resident < state->pages ? "pages went missing" : NULL;
 }
 
 int target_evict(const struct target *target, struct err *err)
 {
     if (!target->may_evict)
         return err_set(err, EPERM, "%s is yours: --allow-evict lets its page cache be emptied", target->path);
-    if (target->ours && fsync(target->fd))
-        return err_sys(err, "fsync %s", target->path);
-    int code = posix_fadvise(target->fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (target->ours && target_settle(target, err))
+        return -err->code;
+    int code = 0;
+    for (unsigned i = 0; i <= target->other_count && code == 0; i++)
+        code = posix_fadvise(target_of_worker(target, i)->fd, 0, 0, POSIX_FADV_DONTNEED);
     return code ? err_set(err, code, "evict %s: %s", target->path, strerror(code)) : 0;
 }
 
@@ -390,7 +557,16 @@ int target_warm(const struct target *target, uint64_t bytes, struct err *err)
     int rc = target_state(target, bytes, &state, err);
     if (rc || state.resident == state.pages)
         return rc;
-    return read_through(target, bytes, MIB, err);
+    for (unsigned i = 0; i <= target->other_count && rc == 0; i++)
+        rc = read_through(target_of_worker(target, i), bytes, MIB, err);
+    return rc;
+}
+
+/* Where a mapping of any kind of file may begin. */
+static uint64_t signature_alignment(void)
+{
+    uint64_t transparent = huge_page_bytes(), reserved = hugetlb_page_bytes();
+    return transparent > reserved ? transparent : reserved;
 }
 
 /*
@@ -400,7 +576,7 @@ int target_warm(const struct target *target, uint64_t bytes, struct err *err)
  */
 static unsigned char *map_aligned(const struct target *target, uint64_t bytes, unsigned char **reservation)
 {
-    uint64_t alignment = huge_page_bytes();
+    uint64_t alignment = signature_alignment();
     *reservation = mmap(NULL, bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (*reservation == MAP_FAILED)
         return MAP_FAILED;
@@ -423,7 +599,7 @@ static int count_touch_faults(const struct target *target, uint64_t bytes, uint6
         *faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
     }
     if (reservation != MAP_FAILED)
-        munmap(reservation, bytes + huge_page_bytes());
+        munmap(reservation, bytes + signature_alignment());
     return rc;
 }
 
@@ -433,6 +609,8 @@ int target_signature(const struct target *target, uint64_t bytes, uint64_t *page
     uint64_t previous = UINT64_MAX;
     bytes = bytes < target->file_bytes ? bytes : target->file_bytes;
     bytes = bytes < SIGNATURE_BYTES ? bytes : SIGNATURE_BYTES;
+    if (target->params->backing == backing_hugetlbfs) /* mapped by whole huge pages, of which the file consists */
+        bytes = (bytes + hugetlb_page_bytes() - 1) / hugetlb_page_bytes() * hugetlb_page_bytes();
     *pages = (bytes + target->page_bytes - 1) / target->page_bytes;
     int rc = count_touch_faults(target, bytes, faults, err);
     /* Fault-around passes over a folio that is marked for readahead; its own fault then maps it whole, and clears the
@@ -469,19 +647,25 @@ static bool descend(char *path, size_t size)
     return entry != NULL;
 }
 
-uint64_t target_device_read_bytes(const struct target *target)
+struct device_bytes target_device_bytes(const struct target *target)
 {
+    const uint64_t sector_bytes = 512; /* the block layer's, whatever the disk's are */
     char path[512], stat_path[600];
-    uint64_t sectors = 0;
+    uint64_t read = 0, written = 0;
     snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(target->device), minor(target->device));
     while (descend(path, sizeof path))
         ;
     snprintf(stat_path, sizeof stat_path, "%s/stat", path);
     FILE *file = fopen(stat_path, "re");
-    if (!file)
-        return UINT64_MAX;
-    int found = fscanf(file, "%*u %*u %" SCNu64, &sectors);
-    fclose(file);
-    return found == 1 ? sectors * 512
-                      : UINT64_MAX; /* the block layer's sectors are 512 bytes, whatever the disk's are */
+    int found = file ? fscanf(file, "%*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64, &read, &written) : 0;
+    if (file)
+        fclose(file);
+    if (found != 2)
+        return (struct device_bytes){UINT64_MAX, UINT64_MAX};
+    return (struct device_bytes){read * sector_bytes, written * sector_bytes};
+}
+
+uint64_t target_device_read_bytes(const struct target *target)
+{
+    return target_device_bytes(target).read;
 }

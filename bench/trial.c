@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +23,8 @@ struct trial {
     struct plan plan;
     struct target target;
     bool has_target;
+    struct target *others; /* [other_count] files of further workers, for cells with worker_file: own */
+    unsigned other_count;
     struct record_context record;
     struct turn turn;
     unsigned *cpus;
@@ -123,6 +126,7 @@ static int read_job(struct trial *trial, struct err *err)
         .boot_id = json_string_value(json_object_get(trial->job, "boot_id")),
         .instance = json_string_value(json_object_get(trial->job, "instance")),
         .environment_bytes = (uint64_t)json_integer_value(json_object_get(trial->job, "environment_bytes")),
+        .filesystem = json_object_get(trial->job, "filesystem"),
     };
     if (!trial->record.machine || !trial->record.boot_id)
         return err_set(err, EINVAL, "job: machine or boot_id is missing");
@@ -145,6 +149,33 @@ static bool cell_opens_by_name(const struct cell *cell)
     return false;
 }
 
+static bool has_own_files(const struct cell *cell)
+{
+    return cell->params.worker_file == worker_file_own && cell->params.workers > 1 && cell_needs(cell, NEEDS_FILE);
+}
+
+/* The files of further workers, as many as the cell with most of them needs: made like the first, of other contents. */
+static int open_others(struct trial *trial, const struct target_request *request, struct err *err)
+{
+    unsigned count = 0;
+    int rc = 0;
+    for (unsigned c = 0; c < trial->plan.cell_count; c++)
+        if (has_own_files(&trial->plan.cells[c]) && trial->plan.cells[c].params.workers - 1 > count)
+            count = (unsigned)trial->plan.cells[c].params.workers - 1;
+    trial->others = calloc(count + 1, sizeof *trial->others);
+    if (!trial->others)
+        return err_set(err, ENOMEM, "no memory for the files of %u workers", count + 1);
+    for (; trial->other_count < count && rc == 0; trial->other_count++) {
+        struct target_request other = *request;
+        char name[64];
+        snprintf(name, sizeof name, "%s-%u", request->name, trial->other_count + 1);
+        other.name = name;
+        other.seed = random_derive(request->seed, trial->other_count + 1);
+        rc = target_open(&trial->others[trial->other_count], &other, err);
+    }
+    return rc;
+}
+
 static int open_target(struct trial *trial, struct err *err)
 {
     bool needed = false, named = false;
@@ -162,11 +193,13 @@ static int open_target(struct trial *trial, struct err *err)
         .seed = random_derive(trial->record.seed, 'c'),
         .keep_name = named || access("/proc/self/fd", X_OK) != 0, /* the other way to open it again */
         .allow_evict = trial->plan.allow_evict,
+        .device = (dev_t)json_integer_value(json_object_get(trial->job, "device")),
     };
     if (!request.directory || !request.name)
         return err_set(err, EINVAL, "job: directory or name is missing");
     trial->has_target = true;
-    return target_open(&trial->target, &request, err);
+    int rc = target_open(&trial->target, &request, err);
+    return rc ? rc : open_others(trial, &request, err);
 }
 
 /* One write: a line is whole or absent. */
@@ -228,6 +261,9 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
     record_time(trial->record.started);
     trial->status->arm = 0;
     trial->status->cell = c;
+    bool own = has_own_files(cell);
+    trial->target.others = own ? trial->others : NULL;
+    trial->target.other_count = own ? (unsigned)cell->params.workers - 1 : 0;
     uint64_t *ops = read_ops(json_object_get(job, "ops"), cell->arm_count);
     struct measure_request request = {
         .plan = &trial->plan,
@@ -285,6 +321,9 @@ int trial_run(const json_t *job, int out_fd, struct err *err)
         for (unsigned c = 0; c < trial.plan.cell_count && rc == 0; c++)
             rc = run_cell(&trial, c, out_fd, err);
 out:
+    for (unsigned i = 0; i < trial.other_count; i++)
+        target_close(&trial.others[i]);
+    free(trial.others);
     if (trial.has_target)
         target_close(&trial.target);
     plan_free(&trial.plan);

@@ -143,13 +143,13 @@ json_t *wire_plan_of(const struct plan *plan, const unsigned *chosen, unsigned c
         trials += plan->scenarios[cell->scenario].rungs[0];
     }
     double total = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
-    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:[], s:o, s:I, s:s, s:s, s:b}",
+    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:[], s:o, s:I, s:s, s:s, s:b, s:b}",
                      "schema", "faultline.plan/1", "seed", (json_int_t)plan->seed, "profile", plan->profile,
                      "scenarios", scenarios, "cells", cells, "trials", trials, "estimate_s", "prepare",
                      plan->estimate_prepare_s, "reset", plan->estimate_reset_s, "measure", plan->estimate_measure_s,
                      "total", total, "disk_bytes", (json_int_t)plan->disk_bytes, "pairs", "refused", wire_refused(plan),
                      "budget_ns", (json_int_t)plan->budget_ns, "directory", plan->directory, "given_path",
-                     plan->given_path, "allow_evict", plan->allow_evict);
+                     plan->given_path, "allow_evict", plan->allow_evict, "make_filesystems", plan->make_filesystems);
 }
 
 /* Reads a whole number; -EINVAL when it is absent or something else. */
@@ -287,6 +287,7 @@ static int read_members(const json_t *json, struct plan *plan, struct err *err)
         return rc;
     const json_t *estimate = json_object_get(json, "estimate_s");
     plan->allow_evict = json_is_true(json_object_get(json, "allow_evict"));
+    plan->make_filesystems = json_is_true(json_object_get(json, "make_filesystems"));
     plan->estimate_prepare_s = json_number_value(json_object_get(estimate, "prepare"));
     plan->estimate_reset_s = json_number_value(json_object_get(estimate, "reset"));
     plan->estimate_measure_s = json_number_value(json_object_get(estimate, "measure"));

@@ -6,10 +6,14 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
+#include "mapping.h"
 #include "place.h"
+#include "random.h"
 #include "region.h"
+#include "walk.h"
 
 struct work {
     const struct work_cell *cell;
@@ -72,15 +76,24 @@ void work_end(struct work *work)
 
 static bool needs_buffer(const struct arm *arm)
 {
-    bool may_skip = arm->method->uses & FIELD_BIT(consume);
-    return arm->method->needs & NEEDS_BUFFER && !(may_skip && arm->params.consume == consume_in_place);
+    bool in_place = arm->method->uses & FIELD_BIT(consume) && arm->params.consume == consume_in_place;
+    return arm->method->needs & NEEDS_BUFFER && !(in_place && arm->params.access == access_load);
+}
+
+/* Whether the workers read on from where any of them has stopped. */
+static bool shares_position(const struct arm *arm)
+{
+    return arm->params.descriptor_of == descriptor_of_crew && arm->method->needs & NEEDS_ORDER;
 }
 
 /* Where in the list an arm of this worker begins. */
 static uint64_t first_place(const struct work *work, unsigned a)
 {
     const struct offsets *offsets = work->cell->offsets[a];
-    uint64_t spread = offsets->count / work->cell->worker_count * work->index;
+    bool together = shares_position(&work->cell->cell->arms[a]) ||
+                    work->cell->cell->params.worker_file == worker_file_same_page;
+    uint64_t apart = together ? 0 : offsets->count / work->cell->worker_count;
+    uint64_t spread = apart * work->index;
     uint64_t place = (work->cell->starts[a] + spread) % offsets->count;
     return place - place % params_granule(&work->cell->cell->arms[a].params);
 }
@@ -94,12 +107,15 @@ static int setup(struct work *work, unsigned a, struct err *err)
     uint64_t cursor = worker->offsets ? worker->cursor : first_place(work, a);
     *worker = (struct worker){
         .params = &arm->params,
-        .target = work->cell->target,
+        .target = target_of_worker(work->cell->target, work->index),
         .offsets = offsets->items,
         .offset_count = offsets->count,
         .cursor = cursor,
         .consumer = (unsigned)arm->params.consumer,
+        .writes = method_writes(arm->method, &arm->params),
         .fd = -1,
+        .crew_fd = work->cell->crew_fds[a],
+        .sharers = shares_position(arm) ? work->cell->worker_count : 1,
     };
     work->is_set_up[a] = true;
     int rc = needs_buffer(arm) ? region_make(worker, err) : 0;
@@ -115,16 +131,25 @@ static int reset(struct work *work, unsigned arm, uint64_t blocks, struct err *e
 }
 
 /* One batch between its two clock readings. */
-static int timed_run(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
+static int timed_run(struct work *work, const struct work_order *order, struct work_answer *answer)
 {
+    unsigned a = order->arm;
     const struct arm *arm = &work->cell->cell->arms[a];
     struct worker *worker = &work->workers[a];
     int (*run)(struct worker *, uint64_t) = arm->method->run;
-    uint64_t timed = work_timed_blocks(arm, blocks);
+    uint64_t timed = work_timed_blocks(arm, order->blocks);
+    struct counts before;
+    if (order->counts)
+        counter_read_before(&work->sources, &before);
     answer->start_ns = clock_now_ns();
     int rc = run(worker, timed);
     answer->finish_ns = clock_now_ns();
     answer->cpu = (unsigned)sched_getcpu();
+    answer->fault = worker->fault;
+    if (order->counts) {
+        counter_read_after(&work->sources, &answer->counts);
+        counter_subtract(&answer->counts, &before);
+    }
     return rc;
 }
 
@@ -153,31 +178,110 @@ static int sum_unit(struct work *work, unsigned a, uint64_t blocks, uint64_t res
     return rc;
 }
 
+/* Whether the arm's work is to write blocks, rather than to consume them. */
+static bool stores(const struct arm *arm)
+{
+    return arm->method->needs & NEEDS_WRITE || arm->params.access == access_store;
+}
+
+/* Whether what it writes can be read back: a private mapping that is gone leaves nothing. */
+static bool leaves_traces(const struct arm *arm, const struct worker *worker)
+{
+    return stores(arm) && (worker->writes || (arm->params.lifetime == lifetime_kept && worker->base));
+}
+
+static int read_all(int fd, unsigned char *bytes, uint64_t count, uint64_t offset)
+{
+    for (uint64_t done = 0; done < count;) {
+        ssize_t now = pread(fd, bytes + done, count - done, (off_t)(offset + done));
+        if (now <= 0 && !(now < 0 && errno == EINTR))
+            return now < 0 ? -errno : -ENODATA;
+        done += now > 0 ? (uint64_t)now : 0;
+    }
+    return 0;
+}
+
 /*
- * The untimed pass over the head of the list, summed whatever the consumer is otherwise. Units are mixed in order (a
- * Fibonacci hash step), so that the right blocks in a wrong order do not pass.
+ * Blocks [from, from + count) of the list. Before a pass that writes to the file they are zeroed in it, so that what is
+ * read back after it can only be what it has written: by a descriptor, whatever the arm wrote through.
+ */
+static int zero_blocks(const struct worker *worker, uint64_t from, uint64_t count)
+{
+    uint64_t bytes = worker->params->block_bytes;
+    int rc = 0;
+    for (uint64_t i = 0; i < count && rc == 0; i++)
+        rc = target_zero(worker->target, worker->offsets[(from + i) % worker->offset_count], bytes);
+    return rc;
+}
+
+/* Adds up what an arm has left: in the file, or in its private mapping. */
+static int read_back(const struct worker *worker, uint64_t from, uint64_t count, uint64_t *sum)
+{
+    uint64_t bytes = worker->params->block_bytes;
+    unsigned char *block = malloc(bytes);
+    int rc = block ? 0 : -ENOMEM;
+    for (uint64_t i = 0; i < count && rc == 0; i++) {
+        uint64_t offset = worker->offsets[(from + i) % worker->offset_count];
+        if (worker->writes)
+            rc = read_all(worker->target->fd, block, bytes, offset);
+        else
+            memcpy(block, mapping_at(worker, offset), bytes);
+        *sum += rc ? 0 : walk_sum(block, bytes);
+    }
+    free(block);
+    return rc;
+}
+
+/* Sums `unit` blocks from place `from`, of an arm that writes what it leaves. */
+static int sum_one(struct work *work, const struct work_order *order, uint64_t from, uint64_t *ready,
+                   struct work_answer *answer)
+{
+    const struct arm *arm = &work->cell->cell->arms[order->arm];
+    struct worker *worker = &work->workers[order->arm];
+    int rc = stores(arm) && worker->writes ? zero_blocks(worker, from, order->unit) : 0;
+    if (rc == 0)
+        rc = sum_unit(work, order->arm, order->unit, order->blocks - from, ready, answer);
+    return rc == 0 && leaves_traces(arm, worker) ? read_back(worker, from, order->unit, &worker->sum) : rc;
+}
+
+/*
+ * The untimed pass over the head of the list, summed whatever the consumer is otherwise. Units are mixed in order,
+ * so that the right blocks in a wrong order do not pass, nor errors that cancel each other in a sum. Of several workers
+ * that write, the first does it alone: the others would zero and write the same blocks meanwhile.
  */
 static int sum_run(struct work *work, const struct work_order *order, struct work_answer *answer)
 {
+    const struct arm *arm = &work->cell->cell->arms[order->arm];
     struct worker *worker = &work->workers[order->arm];
     uint64_t cursor = worker->cursor, sum = worker->sum, mixed = 0, ready = 0;
+    bool is_idle = stores(arm) && work->index > 0;
     int rc = 0;
+    uint64_t sharers = worker->sharers;
     worker->consumer = consumer_sum;
     worker->cursor = 0;
-    for (uint64_t done = 0; done < order->blocks && rc == 0; done += order->unit) {
+    worker->sharers = 1; /* those that share a position sum one after the other */
+    for (uint64_t done = 0; done < order->blocks && rc == 0 && !is_idle; done += order->unit) {
         worker->sum = 0;
-        rc = sum_unit(work, order->arm, order->unit, order->blocks - done, &ready, answer);
-        mixed = mixed * UINT64_C(0x9e3779b97f4a7c15) + worker->sum;
+        rc = sum_one(work, order, done, &ready, answer);
+        mixed = random_derive(mixed, worker->sum);
     }
     answer->sum = mixed;
+    answer->has_sum = leaves_traces(arm, worker) || !stores(arm);
     worker->cursor = cursor;
+    worker->sharers = sharers;
     worker->sum = sum;
     worker->consumer = (unsigned)worker->params->consumer;
     return rc;
 }
 
+/* Outside batches, which are void one by one, what does not count fails the arm. */
+static int refuse_fault(const struct worker *worker, struct err *err)
+{
+    return worker->fault ? err_set(err, EBUSY, "%s", worker->fault) : 0;
+}
+
 /* From the arm's first place: how far it came since depends on time, and the counts are to repeat exactly. */
-static int counted_run(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
+static int counted_once(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
 {
     struct worker *worker = &work->workers[a];
     struct counts before;
@@ -191,6 +295,16 @@ static int counted_run(struct work *work, unsigned a, uint64_t blocks, struct wo
     counter_read_after(&work->sources, &answer->counts);
     counter_subtract(&answer->counts, &before);
     worker->cursor = cursor;
+    return rc ? rc : refuse_fault(worker, &answer->err);
+}
+
+/* Of batches some may be void; the one that is counted is done again where it does not count. */
+static int counted_run(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
+{
+    enum { TRIES = 3 };
+    int rc = counted_once(work, a, blocks, answer);
+    for (unsigned i = 1; i < TRIES && rc && work->workers[a].fault; i++)
+        rc = counted_once(work, a, blocks, answer);
     return rc;
 }
 
@@ -233,6 +347,7 @@ static int latency_run(struct work *work, const struct work_order *order, struct
             start = clock_now_ns();
         rc = run(worker, order->blocks);
         uint64_t end = clock_now_ns();
+        rc = rc ? rc : refuse_fault(worker, &answer->err);
         if (rc)
             return rc;
         histogram_add(&latency->service, end - start);
@@ -254,7 +369,7 @@ static int carry_out(struct work *work, const struct work_order *order, struct w
     case WORK_RESET:
         return reset(work, order->arm, order->blocks, &answer->err);
     case WORK_RUN:
-        return timed_run(work, order->arm, order->blocks, answer);
+        return timed_run(work, order, answer);
     case WORK_SUM:
         return sum_run(work, order, answer);
     case WORK_COUNT:

@@ -15,6 +15,7 @@ struct work_cell {
     const struct target *target;             /* NULL when no arm needs one */
     const struct offsets *offsets[ARMS_MAX]; /* by arm; arms with equal blocks share a list */
     uint64_t starts[ARMS_MAX];               /* first position of each arm in its list: arms begin at disjoint places */
+    int crew_fds[ARMS_MAX];                  /* by arm: where it has descriptor_of: crew a descriptor, or -errno */
     unsigned worker_count;
     const unsigned *cpus; /* [worker_count] OS indices; NULL: not bound */
 };
@@ -29,6 +30,7 @@ struct work_order {
     uint64_t operations;  /* LATENCY: at most so many */
     uint64_t limit_ns;    /* LATENCY: and at most about so long */
     uint64_t interval_ns; /* LATENCY: 0 closed; else operations are due this far apart */
+    bool counts;          /* RUN: what it did is counted too, outside its clock readings */
 };
 
 enum { WORST_COUNT = 8 };
@@ -55,8 +57,10 @@ struct work_answer {
     struct err err;
     uint64_t start_ns, finish_ns; /* RUN */
     uint64_t sum;                 /* SUM */
-    struct counts counts;         /* COUNT */
+    bool has_sum;                 /* SUM: false where nothing is left of what was written */
+    struct counts counts;         /* COUNT; RUN where asked for */
     unsigned cpu;                 /* RUN: where it ended */
+    const char *fault;            /* RUN: why the method says that it does not count (static text), or NULL */
     struct work_latency latency;  /* LATENCY */
 };
 

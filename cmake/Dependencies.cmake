@@ -34,6 +34,7 @@ endif()
 pkg_check_modules(LIBURING QUIET IMPORTED_TARGET liburing)
 if(LIBURING_FOUND)
     set(HAVE_LIBURING 1)
+    target_link_libraries(faultline_libraries INTERFACE PkgConfig::LIBURING)
 endif()
 
 foreach(name LIBPFM LIBURING)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Sources by their file names, the table of methods, and build.h.
 
-file(GLOB core_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c)
+# bench/parts holds what methods share among themselves.
+file(GLOB core_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c ${CMAKE_SOURCE_DIR}/bench/parts/*.c)
 list(REMOVE_ITEM core_sources ${CMAKE_SOURCE_DIR}/bench/main.c)
 if(FAULTLINE_MINIMAL)
     list(REMOVE_ITEM core_sources ${CMAKE_SOURCE_DIR}/bench/scenario.c ${CMAKE_SOURCE_DIR}/bench/yaml.c)

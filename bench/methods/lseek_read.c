@@ -6,38 +6,21 @@
  * Source:           fs/read_write.c ksys_lseek, ksys_read (fdget_pos).
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <unistd.h>
 
 #include "descriptor.h"
-#include "walk.h"
+#include "transfer.h"
 
-WALK_SPECIALISED int pass_blocks(struct worker *worker, uint64_t blocks, bool chained)
+static inline ssize_t call(const struct transfer *transfer, unsigned char *to, uint64_t bytes, uint64_t offset)
 {
-    struct walk walk = walk_begin(worker);
-    int fd = worker->fd, rc = 0;
-    for (uint64_t i = 0; i < blocks; i++) {
-        uint64_t offset = walk_next(&walk, chained);
-        unsigned char *to = walk_destination(&walk);
-        if (__builtin_expect(lseek(fd, (off_t)offset, SEEK_SET) < 0, 0)) {
-            rc = -errno;
-            break;
-        }
-        ssize_t done = read(fd, to, walk.block_bytes);
-        if (__builtin_expect(done != (ssize_t)walk.block_bytes, 0)) {
-            rc = done < 0 ? -errno : -ENODATA;
-            break;
-        }
-        walk_consume(&walk, to);
-    }
-    walk_end(worker, &walk);
-    return rc;
+    if (__builtin_expect(lseek(transfer->fd, (off_t)offset, SEEK_SET) < 0, 0))
+        return -1;
+    return read(transfer->fd, to, bytes);
 }
 
 static int pass(struct worker *worker, uint64_t blocks)
 {
-    return worker->params->pattern == pattern_chain ? pass_blocks(worker, blocks, true)
-                                                    : pass_blocks(worker, blocks, false);
+    return transfer_blocks(worker, blocks, (struct transfer){.fd = worker->fd}, call);
 }
 
 static int run(struct worker *worker, uint64_t blocks)
@@ -50,7 +33,7 @@ const struct method method_lseek_read = {
     .measures = "lseek to an offset and read of one block",
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_BUFFER | NEEDS_NAME,
-    .uses = USES_WORK | FIELD_BIT(buffer) | FIELD_BIT(descriptor) | FIELD_BIT(advice),
+    .uses = USES_WORK | FIELD_BIT(buffer) | FIELD_BIT(descriptor) | FIELD_BIT(advice) | FIELD_BIT(open_as),
     .setup = descriptor_setup,
     .run = run,
     .teardown = descriptor_teardown,

@@ -3,38 +3,24 @@
  * Measures:         pread of a block at an offset into the destination buffer, and what the consumer does with it
  *                   there; with descriptor: per_pass also open and close of each pass.
  * Does not measure: finding the offset (computed before), making the buffer (except buffer: fresh).
- * Expect:           0.5-1 us for 4 KiB warm; a fresh destination 3-5 times a reused one.
- * Source:           fs/read_write.c ksys_pread64, mm/filemap.c filemap_read.
+ * Expect:           0.5-1 us for 4 KiB warm; a fresh destination 3-5 times a reused one; by O_DIRECT what the storage
+ *                   takes, however warm the file is.
+ * Source:           fs/read_write.c ksys_pread64, mm/filemap.c filemap_read; fs/iomap/direct-io.c iomap_dio_rw.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <unistd.h>
 
 #include "descriptor.h"
-#include "walk.h"
+#include "transfer.h"
 
-WALK_SPECIALISED int pass_blocks(struct worker *worker, uint64_t blocks, bool chained)
+static inline ssize_t call(const struct transfer *transfer, unsigned char *to, uint64_t bytes, uint64_t offset)
 {
-    struct walk walk = walk_begin(worker);
-    int fd = worker->fd, rc = 0;
-    for (uint64_t i = 0; i < blocks; i++) {
-        uint64_t offset = walk_next(&walk, chained);
-        unsigned char *to = walk_destination(&walk);
-        ssize_t done = pread(fd, to, walk.block_bytes, (off_t)offset);
-        if (__builtin_expect(done != (ssize_t)walk.block_bytes, 0)) {
-            rc = done < 0 ? -errno : -ENODATA;
-            break;
-        }
-        walk_consume(&walk, to);
-    }
-    walk_end(worker, &walk);
-    return rc;
+    return pread(transfer->fd, to, bytes, (off_t)offset);
 }
 
 static int pass(struct worker *worker, uint64_t blocks)
 {
-    return worker->params->pattern == pattern_chain ? pass_blocks(worker, blocks, true)
-                                                    : pass_blocks(worker, blocks, false);
+    return transfer_blocks(worker, blocks, (struct transfer){.fd = worker->fd}, call);
 }
 
 static int run(struct worker *worker, uint64_t blocks)
@@ -47,7 +33,8 @@ const struct method method_pread = {
     .measures = "pread of one block at an offset",
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_BUFFER | NEEDS_NAME,
-    .uses = USES_WORK | FIELD_BIT(buffer) | FIELD_BIT(descriptor) | FIELD_BIT(advice),
+    .uses = USES_WORK | FIELD_BIT(buffer) | FIELD_BIT(descriptor) | FIELD_BIT(advice) | FIELD_BIT(open_as) |
+            FIELD_BIT(descriptor_of),
     .setup = descriptor_setup,
     .run = run,
     .teardown = descriptor_teardown,

@@ -7,10 +7,10 @@ import math
 from itertools import groupby
 from typing import Sequence
 
-from faultline import crossing
+from faultline import crossing, phases, scaling
 from faultline.crossing import Series
 from faultline.text import field, percent, ratio, safe, size_near, time
-from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, ArmResult, CellResult, Results
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult, Results
 
 WORDS = {FASTER: "faster than", SLOWER: "slower than", SAME: "as fast as"}
 LISTED = 3  # cells named in a sentence; more are counted
@@ -104,30 +104,30 @@ def turn(series: Series) -> str:
 
 
 def cells_named(pairs: Sequence[tuple[CellResult, ArmResult]], total: int) -> str:
-    """ "in all 9 cells", "in 2 of 9 cells (block_bytes=64; …)"."""
+    """ " in both cells", " in all 9 cells", " in 2 of 9 cells (block_bytes=64; …)"; "" for the only cell."""
     if len(pairs) == total:
-        return "in its only cell" if total == 1 else f"in all {total} cells"
+        return "" if total == 1 else " in both cells" if total == 2 else f" in all {total} cells"
     names = "; ".join(safe(cell.plan.cell) for cell, _ in pairs) if len(pairs) <= LISTED else ""
-    return f"in {len(pairs)} of {total} cells" + (f" ({names})" if names else "")
+    return f" in {len(pairs)} of {total} cells" + (f" ({names})" if names else "")
 
 
 def arm_sentence(pairs: Sequence[tuple[CellResult, ArmResult]], baseline: str) -> str:
     """An arm over cells that no axis orders: its verdicts counted, each with the range of its ratios."""
     name, total = safe(pairs[0][1].name), len(pairs)
-    parts = []
-    for verdict in (FASTER, SLOWER, SAME):
-        some = [pair for pair in pairs if pair[1].verdict == verdict]
-        if some:
-            parts.append(f"{WORDS[verdict]} {baseline} {cells_named(some, total)}: {span(some)}")
-    for verdict, words in ((CANNOT_TELL, "cannot tell"), (INVALID, "invalid")):
-        some = [pair for pair in pairs if pair[1].verdict == verdict]
-        if some:
-            parts.append(f"{words} {cells_named(some, total)}")
-    return (
-        f"{name} is {'; '.join(parts)}."
-        if parts[0].split()[0] in ("faster", "slower", "as")
-        else f"{name}: {'; '.join(parts)}."
-    )
+    some = {verdict: [pair for pair in pairs if pair[1].verdict == verdict] for verdict in VERDICTS}
+    told = [
+        f"{WORDS[verdict]} {baseline}{cells_named(some[verdict], total)}: {span(some[verdict])}"
+        for verdict in (FASTER, SLOWER, SAME)
+        if some[verdict]
+    ]
+    if some[CANNOT_TELL]:
+        few = any(arm.ratio is not None and arm.ratio.detectable is None for _, arm in some[CANNOT_TELL])
+        why = ", too few trials" if few else ""
+        told.append(f"cannot tell{cells_named(some[CANNOT_TELL], total)}{why}: {span(some[CANNOT_TELL])}")
+    if some[INVALID]:
+        told.append(f"invalid{cells_named(some[INVALID], total)}")
+    decided = any(some[verdict] for verdict in WORDS)
+    return f"{name} is {'; '.join(told)}." if decided else f"{name} against {baseline}: {'; '.join(told)}."
 
 
 def missing_sentence(cells: Sequence[CellResult]) -> str | None:
@@ -141,12 +141,21 @@ def missing_sentence(cells: Sequence[CellResult]) -> str | None:
     return f"{len(lost)} of {total} comparisons have no ratio: {'; '.join(reasons[:LISTED])}{end}"
 
 
+def alone_sentence(cells: Sequence[CellResult]) -> list[str]:
+    """What an operation takes where nothing competes: one sentence, over all cells that were measured."""
+    times = sorted(cell.arms[0].ns_per_op.estimate for cell in cells if cell.arms[0].ns_per_op is not None)
+    if not times:
+        return []
+    span_text = time(times[0]) + (f" to {time(times[-1])}" if len(times) > 1 else "")
+    return [f"{safe(cells[0].arms[0].name)}: {span_text} an operation; the scenario has no other arm."]
+
+
 def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
     """The conclusion of one scenario, an arm a sentence; along its axis where the cells have one."""
     baseline = safe(cells[0].arms[0].name)
     names = list(dict.fromkeys(arm.name for cell in cells for arm in cell.arms if arm.competes))
     along = crossing.series_of(cells)
-    out: list[str] = []
+    out = phases.sentences(cells) if names or any(arm.is_phase for arm in cells[0].arms) else alone_sentence(cells)
     for name in names:
         pairs = [(cell, arm) for cell in cells for arm in cell.arms if arm.name == name and arm.verdict is not None]
         sentences = [series_sentence(s, baseline) for s in along if s.arm == name] if len(along) else []
@@ -155,7 +164,7 @@ def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
         elif pairs:
             out.append(arm_sentence(pairs, baseline))
     missing = missing_sentence(cells)
-    return out + ([missing] if missing else [])
+    return out + scaling.sentences(cells) + ([missing] if missing else [])
 
 
 def noise_sentence(results: Results) -> str:

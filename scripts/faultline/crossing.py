@@ -10,7 +10,8 @@ from typing import Any, Mapping, Sequence
 from faultline.verdict import FASTER, INVALID, SLOWER, ArmResult, CellResult
 
 POINTS_LEAST = 3  # values from which a varied parameter is an axis
-AXES = ("file_bytes", "working_set_bytes", "touches", "block_bytes", "stride_bytes", "workers")
+# `touches` late: unless a scenario sets it, it only follows from the block, the stride and the working set.
+AXES = ("file_bytes", "working_set_bytes", "block_bytes", "stride_bytes", "touches", "workers")
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Iterable, Mapping
+from typing import Any, Iterable, Mapping
 
 import numpy as np
 
 from faultline import latency, stats
 from faultline.records import Arm, Histogram, Run, Trial
+
+SYNCED_BEFORE = frozenset(("resync",))  # methods whose sync comes before the operation
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,42 @@ def counts_per_op(arm: Arm) -> dict[str, float]:
     return {name: value / ops for name, value in arm.counts.items() if name != "ops" and value is not None}
 
 
-def pages_per_fault(arm: Arm, page_bytes: int | None) -> float | None:
-    """Pages that one minor fault brought in, in the counting pass; None without faults or for blocks below a page."""
-    faults = counts_per_op(arm).get("minor_faults")
-    if not faults or page_bytes is None or arm.bytes_per_op is None or arm.bytes_per_op < page_bytes:
+def pages_per_op(params: Mapping[str, Any], bytes_per_op: int | None, page_bytes: int | None) -> float | None:
+    """Pages that an operation visits: one a block where small blocks lie a page or more apart (pattern: stride), else
+    those that its bytes fill. None for less than a page, where the page's size is unknown, and for a sync of a range of
+    which only a share was stored to."""
+    if not bytes_per_op or not page_bytes or params.get("dirty_share", 1.0) < 1:
         return None
-    return arm.bytes_per_op / page_bytes / faults
+    block, stride = params.get("block_bytes"), params.get("stride_bytes")
+    if params.get("pattern") == "stride" and block and stride and block < page_bytes <= stride:
+        return bytes_per_op / block
+    return bytes_per_op / page_bytes if bytes_per_op >= page_bytes else None
+
+
+def pages_per_fault(arm: Arm, page_bytes: int | None) -> float | None:
+    """Pages visited for each minor fault of the counting pass; None without faults or for blocks below a page."""
+    faults, pages = counts_per_op(arm).get("minor_faults"), pages_per_op(arm.params, arm.bytes_per_op, page_bytes)
+    return pages / faults if faults and pages is not None else None
+
+
+def dirtied_bytes(method: str, params: Mapping[str, Any], bytes_per_op: int | None, page: int | None) -> float | None:
+    """Bytes stored to that the sync within an operation finds. Where the call is itself the operation: whole pages, a
+    share of the range, rounded, at least one unless the share is 0 (bench/parts/dirty.c dirty_pages); where stores and sync
+    are both in it: its bytes. None where no sync is in it, or the page's size is unknown."""
+    if params.get("sync", "none") == "none" or method in SYNCED_BEFORE:
+        return None
+    if method == "sync":
+        share, pages = params["dirty_share"], -(-params["range_bytes"] // page) if page else None
+        if page is None or pages is None:
+            return None
+        return float(page * min(pages, max(1, math.floor(share * pages + 0.5)))) if share > 0 else 0.0
+    writes = method == "pwrite" or params.get("access") == "store"
+    return float(bytes_per_op) if bytes_per_op and writes else None
+
+
+def amplification(moved: float | None, meant: float | None) -> float | None:
+    """Bytes that storage moved ÷ bytes asked for or stored to; None where either is unknown or nothing was."""
+    return None if moved is None or not meant else moved / meant
 
 
 def recipe_pages_per_fault(trial: Trial) -> float | None:

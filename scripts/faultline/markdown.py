@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""summary.md: the results for a job's page, cut at 60 KiB so that no service refuses it."""
+"""summary.md: the results for a job's page, at most 60 KiB so that no service refuses it."""
 
 from __future__ import annotations
 
 import re
-from typing import Iterator
+from itertools import accumulate
+from typing import Iterator, Sequence
 
 from faultline import conclusion, page, table
 from faultline.text import safe
 from faultline.verdict import CellResult, Results, scenarios_of
 
 BYTES_MOST = 60 * 1024
-CUT_NOTE = "\n*Cut here to stay below 60 KiB; everything is in summary.json and cells.csv.*\n"
+NAMES_MOST = 12  # scenarios named as left out; more are counted
 
 
 def escape(value: object) -> str:
@@ -25,43 +26,85 @@ def code(value: str) -> str:
     return "`" + safe(value).replace("`", "'").replace("|", "¦") + "`"
 
 
-def cell_lines(cell: CellResult) -> Iterator[str]:
-    """The rows of a cell, its conditions in the first column of its first row."""
+def cell_lines(cell: CellResult, shown: Sequence[int]) -> Iterator[str]:
+    """The rows of a cell in these columns; what is the same for all of them stands in the first."""
     for number, arm in enumerate(cell.arms):
         values = table.row(cell, arm)
         title = code(cell.plan.cell) if number == 0 else ""
-        yield "| " + " | ".join([title, escape(values[0]), *map(escape, values[1:])]) + " |"
+        fields = ["" if number and i == table.RECIPE else escape(values[i]) for i in shown]
+        yield "| " + " | ".join([title, *fields]) + " |"
 
 
-def blocks(results: Results) -> Iterator[str]:
-    """The document in parts that make sense by themselves: conclusions first, tables after them."""
+def head(results: Results) -> str:
+    """What the whole run says."""
     counts = " · ".join(f"{n} {verdict}" for verdict, n in results.verdict_counts().items())
-    noise = escape(conclusion.noise_sentence(results))
-    yield f"# faultline: {escape(results.run.manifest.run)}\n\n{counts}\n\n{noise}\n"
-    harness = conclusion.harness_sentence(results)
-    yield f"\n{escape(harness)}\n" if harness else ""
-    for warning in page.warnings(results):
-        yield f"\n> {escape(warning)}\n"
-    for scenario, cells in scenarios_of(results):
-        sentences = "\n".join(f"- {escape(s)}" for s in conclusion.scenario_sentences(cells))
-        terms = f"{escape(scenario.name)} · {escape(table.terms(cells))}"
-        yield f"\n## {escape(scenario.question)}\n\n{terms}\n\n{sentences}\n"
-    for scenario, cells in scenarios_of(results):
-        yield (
-            f"\n### {escape(scenario.name)}\n\n| cell | {' | '.join(table.HEADER)} |\n"
-            f"| --- | --- | ---: | ---: | --- | ---: | --- |\n"
-        )
-        for cell in cells:
-            yield "\n".join(cell_lines(cell)) + "\n"
+    noise, harness = conclusion.noise_sentence(results), conclusion.harness_sentence(results)
+    said = [one for one in (counts, *table.undecided(results), noise, harness) if one]
+    out = f"# faultline: {escape(results.run.manifest.run)}\n" + "".join(f"\n{escape(one)}\n" for one in said)
+    return out + "".join(f"\n> {escape(one)}\n" for one in [*page.warnings(results), *table.refused(results)])
+
+
+def conclusions(cells: Sequence[CellResult]) -> str:
+    """What a scenario says."""
+    sentences = "\n".join(f"- {escape(s)}" for s in conclusion.scenario_sentences(cells))
+    terms = f"{escape(cells[0].scenario.name)} · {escape(table.terms(cells))}"
+    return f"\n## {escape(cells[0].scenario.question)}\n\n{terms}\n\n{sentences}\n"
+
+
+def table_blocks(cells: Sequence[CellResult]) -> list[str]:
+    """The table of a scenario: its head, then a block a cell."""
+    shown = table.columns_of([table.row(cell, arm) for cell in cells for arm in cell.arms])
+    titles = " | ".join(table.HEADER[i] for i in shown)
+    rules = " | ".join("---:" if i in table.RIGHT else "---" for i in shown)
+    top = f"\n### {escape(cells[0].scenario.name)}\n\n| cell | {titles} |\n| --- | {rules} |\n"
+    return [top, *("\n".join(cell_lines(cell, shown)) + "\n" for cell in cells)]
+
+
+def note(lost: Sequence[str], tables: Sequence[str]) -> str:
+    """What is left out, and where it is."""
+    parts = (("what is said of", lost), ("the tables of", tables))
+    what = "; ".join(f"{words} {listed(names)}" for words, names in parts if names)
+    return f"\n*Left out to stay below 60 KiB: {what}. Everything is in report.html, summary.json and cells.csv.*\n"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - NAMES_MOST} more" if len(names) > NAMES_MOST else ""
+    return ", ".join(names[:NAMES_MOST]) + more
+
+
+def size(text: str) -> int:
+    """Bytes of UTF-8."""
+    return len(text.encode())
 
 
 def markdown(results: Results) -> str:
-    """The document, at most BYTES_MOST bytes of UTF-8, cut between blocks."""
-    out, used = [], 0
-    room = BYTES_MOST - len(CUT_NOTE.encode())
-    for block in blocks(results):
-        used += len(block.encode())
-        if used > room:
-            return "".join(out) + CUT_NOTE
-        out.append(block)
-    return "".join(out)
+    """The document, at most BYTES_MOST bytes of UTF-8: first what the run and each scenario say, then tables. A table
+    that does not fit is left out and named; the first one is cut after a cell."""
+    scenarios = scenarios_of(results)
+    longest = max((size(escape(scenario.name)) for scenario, _ in scenarios), default=0)
+    room = BYTES_MOST - size(note(["x"], ["x"])) - 2 * (NAMES_MOST + 1) * (longest + 40)
+    out = ""
+    lost: list[str] = []
+    without: list[str] = []
+    for text, name in [(head(results), "the run"), *((conclusions(cells), s.name) for s, cells in scenarios)]:
+        if size(out) + size(text) <= room:
+            out += text
+        else:
+            lost.append(escape(name))
+    for number, (scenario, cells) in enumerate(scenarios):
+        blocks = table_blocks(cells)
+        if size(out) + size("".join(blocks)) <= room:
+            out += "".join(blocks)
+            continue
+        fits = blocks_that_fit(blocks, room - size(out)) if number == 0 else []
+        out += "".join(fits)
+        cut = f" (from cell {len(fits)} of {len(cells)} on)" if len(fits) > 1 else ""
+        without.append(escape(scenario.name) + cut)
+    return out + (note(lost, without) if lost or without else "")
+
+
+def blocks_that_fit(blocks: Sequence[str], room: int) -> list[str]:
+    """The first of these blocks, as many as the room holds."""
+    used = list(accumulate(map(size, blocks)))
+    return [block for block, end in zip(blocks, used) if end <= room]

@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     if options.list:
         for name in plots.names():
-            print(f"{name:12} {plots.load(name).title}{' (gnuplot too)' if name in gnuplot_names() else ''}")
+            print(f"{name:18} {plots.load(name).title}{' (gnuplot too)' if name in gnuplot_names() else ''}")
         return 0
     try:
         return plot(options)

@@ -70,6 +70,23 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Samples:
+    """What each batch did, with `timeline: yes`: float [batches], in the order of the rounds; NaN where unknown.
+
+    t_ns: when it began, since the first timed round did; stretch: which uninterrupted run of the arm's batches it is
+    of.
+    """
+
+    t_ns: np.ndarray
+    ns: np.ndarray
+    ops: np.ndarray
+    read_bytes: np.ndarray
+    major_faults: np.ndarray
+    refaults: np.ndarray
+    stretch: np.ndarray
+
+
+@dataclass(frozen=True)
 class Arm:
     """One arm of one trial, as recorded. batch_ns: float [rounds], NaN where voided; order: int [rounds], its slot."""
 
@@ -90,6 +107,7 @@ class Arm:
     latency_reason: str | None
     counts: Mapping[str, Any] | None
     proof: Mapping[str, Any] | None
+    samples: Samples | None = None
 
 
 @dataclass(frozen=True)
@@ -275,6 +293,23 @@ def counts_read(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return value
 
 
+def samples_read(value: list[Any] | None) -> Samples | None:
+    """The time line of an arm, or None where none was kept; a count that is null or absent is NaN."""
+    if value is None:
+        return None
+    columns: dict[str, list[float]] = {name: [] for name in Samples.__dataclass_fields__}
+    for sample in value:
+        if not isinstance(sample, dict):
+            raise LineError('"samples" holds something else than objects')
+        for name, column in columns.items():
+            needed = name in ("t_ns", "ns")
+            found = get(sample, name, int, none=not needed)
+            if found is not None and found < 0:
+                raise LineError(f'"{name}" of a sample is negative')
+            column.append(math.nan if found is None else float(found))
+    return Samples(**{name: np.array(column, dtype=float) for name, column in columns.items()})
+
+
 def numbers_check(value: Mapping[str, Any] | None, keys: Sequence[str]) -> Mapping[str, Any] | None:
     """The same object; LineError when one of these members is there and is neither a number nor null."""
     for key in keys if value is not None else ():
@@ -324,6 +359,7 @@ def arm_read_named(value: Mapping[str, Any], name: str) -> Arm:
         latency_reason=get(value, "latency_reason", str, none=True),
         counts=counts_read(get(value, "counts", dict, none=True)),
         proof=numbers_check(get(value, "proof", dict, none=True), PROOF_NUMBERS),
+        samples=samples_read(get(value, "samples", list, none=True)),
     )
 
 

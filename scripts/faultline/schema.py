@@ -73,6 +73,23 @@ def cut(value: Any, key: str = "") -> Any:
     return value
 
 
+def unseen(value: Any, known: set[str], fresh: set[str]) -> Any:
+    """The same record with the parameters that were found right before left out, the others' spelling put into `fresh`:
+    a run repeats few parameters in many records."""
+    if isinstance(value, dict):
+        return {k: unseen_one(v, known, fresh) if k == "params" else unseen(v, known, fresh) for k, v in value.items()}
+    return [unseen(v, known, fresh) for v in value] if isinstance(value, list) else value
+
+
+def unseen_one(params: Any, known: set[str], fresh: set[str]) -> Any:
+    """These parameters, {} when they are known to be right. Their spelling tells 1 from 1.0 and from true."""
+    spelling = repr(params)
+    if spelling in known:
+        return {}
+    fresh.add(spelling)
+    return params
+
+
 def validator(name: str) -> Validator:
     """A function that returns what is wrong with a value, or None. Without a schema file it never complains.
 
@@ -92,12 +109,16 @@ def validator(name: str) -> Validator:
     except jsonschema.exceptions.SchemaError as error:
         raise SchemaError(f"{path}: no schema: {safe(error.message)[:200]}") from None
 
+    known: set[str] = set()
+
     def complain(value: Any) -> str | None:
+        fresh: set[str] = set()
         try:
-            error = jsonschema.exceptions.best_match(checker.iter_errors(cut(value)))
+            error = jsonschema.exceptions.best_match(checker.iter_errors(unseen(cut(value), known, fresh)))
         except Exception as failed:  # a reference that leads nowhere: its class differs between versions of jsonschema
             raise SchemaError(f"{path}: no schema: {safe(failed)[:200]}") from None
         if error is None:
+            known.update(fresh)
             return None
         where = "/".join(str(p) for p in error.absolute_path) or "the record"
         return safe(f"{where}: {error.message}")[:300]

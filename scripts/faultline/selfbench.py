@@ -546,7 +546,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--append", type=Path, metavar="DIR", help="keep the runs here, and count those that are here already"
     )
-    parser.add_argument("--profile", default="quick", help="profile of the runs (default: quick)")
+    parser.add_argument("--profile", default="standard", help="profile of the runs (default: standard)")
     parser.add_argument("--directory", type=Path, metavar="DIR", help="where the file under test is made")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write everything to this file")
     options = parser.parse_args(argv)

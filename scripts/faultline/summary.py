@@ -10,7 +10,7 @@ import math
 from typing import Any, Mapping
 from xml.etree import ElementTree
 
-from faultline import crossing
+from faultline import crossing, derive, phases, scaling
 from faultline.stats import Interval, noise_grade
 from faultline.text import field, safe
 from faultline.verdict import CANNOT_TELL, INVALID, ArmResult, CellResult, Quantile, Quantity, Results, scenarios_of
@@ -61,6 +61,19 @@ CELL_COLUMNS = (
     "mean_ratio_high",
     "minor_faults_per_op",
     "pages_per_fault",
+    "read_amplification",
+    "read_amplification_low",
+    "read_amplification_high",
+    "write_amplification",
+    "write_amplification_low",
+    "write_amplification_high",
+    "dirtied_bytes",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
+    "phases_sum",
+    "phases_sum_low",
+    "phases_sum_high",
     "p_holm",
     "drifts",
 )
@@ -133,8 +146,33 @@ def quantile(value: Quantile) -> dict[str, Any]:
 
 
 def role(arm: ArmResult) -> str:
-    """baseline, null or candidate."""
-    return "baseline" if arm.is_baseline else "null" if arm.plan.is_null else "candidate"
+    """baseline, null, phase (a part of what the baseline times) or candidate."""
+    return "baseline" if arm.is_baseline else "null" if arm.plan.is_null else "phase" if arm.is_phase else "candidate"
+
+
+def counted(arm: ArmResult, counter: str) -> Interval | None:
+    """A count an operation: median over trials, with the least and the most of them (a count of what everybody did
+    meanwhile has no interval worth the name)."""
+    middle = arm.counts_per_op.get(counter)
+    return None if middle is None else Interval(middle, *arm.counts_range.get(counter, (middle, middle)))
+
+
+def per_byte(count: Interval | None, size: float | None) -> Interval | None:
+    """Bytes moved ÷ bytes meant; None where either is unknown or nothing was meant."""
+    if count is None:
+        return None
+    values = [derive.amplification(value, size) for value in (count.estimate, count.low, count.high)]
+    return None if values[0] is None else Interval(*values)
+
+
+def read_amplification(arm: ArmResult) -> Interval | None:
+    """Bytes fetched from storage ÷ bytes asked for."""
+    return per_byte(counted(arm, "read_bytes"), arm.bytes_per_op)
+
+
+def write_amplification(arm: ArmResult) -> Interval | None:
+    """Bytes the device wrote ÷ bytes stored to."""
+    return per_byte(counted(arm, "device_write_bytes"), arm.dirtied_bytes)
 
 
 def arm_object(arm: ArmResult) -> dict[str, Any]:
@@ -158,7 +196,10 @@ def arm_object(arm: ArmResult) -> dict[str, Any]:
         "counts_per_op": {name: number(value) for name, value in arm.counts_per_op.items()},
         "counts_range": {name: [number(v) for v in pair] for name, pair in arm.counts_range.items()},
         "pages_per_fault": number(arm.pages_per_fault),
+        "read_amplification": interval(read_amplification(arm)),
+        "write_amplification": interval(write_amplification(arm)),
         "bytes_per_op": arm.bytes_per_op,
+        "dirtied_bytes": number(arm.dirtied_bytes),
         "trials": arm.trials_used,
         "rounds": sum(t.rounds for t in arm.trials),
         "voided_rounds": sum(t.voided for t in arm.trials),
@@ -168,6 +209,7 @@ def arm_object(arm: ArmResult) -> dict[str, Any]:
 def cell_object(cell: CellResult) -> dict[str, Any]:
     """One cell of summary.json."""
     floor = None if cell.noise_floor is None else math.expm1(cell.noise_floor)
+    parts = phases.phases_of(cell)
     return {
         "scenario": cell.scenario.name,
         "cell": cell.plan.cell,
@@ -180,6 +222,7 @@ def cell_object(cell: CellResult) -> dict[str, Any]:
         "noise_floor": number(floor),
         "noise_grade": noise_grade(cell.noise_floor),
         "recipe_pages_per_fault": number(cell.recipe_pages_per_fault),
+        "phases_sum": interval(parts.sum) if parts is not None else None,
         "arms": [arm_object(arm) for arm in cell.arms],
     }
 
@@ -194,6 +237,18 @@ def crossing_object(name: str, found: crossing.Crossing) -> dict[str, Any]:
         "at": {"estimate": number(found.at), "low": number(found.low), "high": number(found.high)},
         "faster_above": found.faster_above,
         "between": [number(v) for v in found.between],
+    }
+
+
+def speedup_object(name: str, found: scaling.Speedup) -> dict[str, Any]:
+    """One speed-up of summary.json: operations a second of several workers ÷ those of one."""
+    return {
+        "scenario": name,
+        "cell": found.cell.plan.cell,
+        "arm": found.arm.name,
+        "workers": found.workers,
+        "speedup": ratio(found.logs),
+        "reason": found.reason,
     }
 
 
@@ -215,6 +270,9 @@ def summary(results: Results) -> dict[str, Any]:
         "null": {"ratio": ratio(results.null), "invalid": results.null_rejected},
         "verdicts": results.verdict_counts(),
         "cells": [cell_object(cell) for cell in results.cells],
+        "speedups": [
+            speedup_object(s.name, one) for s, cells in scenarios_of(results) for one in scaling.speedups(cells)
+        ],
         "crossings": [
             crossing_object(s.name, c) for s, cells in scenarios_of(results) for c in crossing.crossings(cells)
         ],
@@ -236,9 +294,8 @@ def spread(name: str, value: Interval | None, scale: float = 1.0) -> dict[str, A
 
 def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any]:
     """One row of cells.csv but for its place on the axis."""
-    params, pages = cell.plan.params, None
-    if results.page_bytes and arm.bytes_per_op and arm.bytes_per_op >= results.page_bytes:
-        pages = arm.bytes_per_op / results.page_bytes
+    params = cell.plan.params
+    pages = derive.pages_per_op({**params, **arm.plan.params}, arm.bytes_per_op, results.page_bytes)
     log = arm.ratio.interval if arm.ratio is not None else None
     shown = {
         key: params.get(key)
@@ -246,6 +303,7 @@ def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any
     }
     own = {key: arm.plan.params.get(key, params.get(key)) for key in ("block_bytes", "touches")}
     return {
+        **arm.plan.params,
         "scenario": cell.scenario.name,
         "question": cell.scenario.question,
         "cell": cell.plan.cell,
@@ -268,11 +326,20 @@ def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any
         **spread("ns_per_page", arm.ns_per_op if pages else None, 1 / pages if pages else 1),
         **spread("ratio", log.exp() if log else None),
         **spread("mean_ratio", arm.mean_ratio.exp() if arm.mean_ratio else None),
-        "minor_faults_per_op": number(arm.counts_per_op.get("minor_faults")),
+        **{f"{name}_per_op": number(value) for name, value in arm.counts_per_op.items()},
         "pages_per_fault": number(arm.pages_per_fault),
+        **spread("read_amplification", read_amplification(arm)),
+        **spread("write_amplification", write_amplification(arm)),
+        "dirtied_bytes": number(arm.dirtied_bytes),
         "p_holm": number(arm.ratio.p_holm) if arm.ratio is not None else None,
         "drifts": int(arm.drifts),
     }
+
+
+def cell_columns(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Columns of cells.csv: the fixed ones, then what else the rows have: parameters of the arm, counts an
+    operation."""
+    return tuple(dict.fromkeys((*CELL_COLUMNS, *sorted({key for row in rows for key in row}))))
 
 
 def cell_rows(results: Results) -> list[dict[str, Any]]:
@@ -281,14 +348,24 @@ def cell_rows(results: Results) -> list[dict[str, Any]]:
     for _, cells in scenarios_of(results):
         axis = crossing.axis_of(cells)
         held = crossing.held_keys(cells, axis) if axis else []
+        faster = {(s.cell.plan.cell, s.arm.name): s.logs.exp() for s in scaling.speedups(cells) if s.logs}
         for index, cell in enumerate(cells):
+            parts = phases.phases_of(cell)
             place = {
                 "axis": axis,
                 "axis_value": cell.plan.params[axis] if axis else None,
                 "cell_index": index,
                 "held": held_text({k: cell.plan.params[k] for k in held}),
             }
-            rows += [{**arm_row(results, cell, arm), **place} for arm in cell.arms]
+            rows += [
+                {
+                    **arm_row(results, cell, arm),
+                    **place,
+                    **spread("speedup", faster.get((cell.plan.cell, arm.name))),
+                    **spread("phases_sum", parts.sum if parts is not None and arm.is_baseline else None),
+                }
+                for arm in cell.arms
+            ]
     return [safe_row(row) for row in rows]
 
 
@@ -383,6 +460,9 @@ def case_add(suite: ElementTree.Element, cell: CellResult, arm: ArmResult) -> st
     if arm.status == "failed" or (cell.status == "failed" and cell.arms[0].status == "failed"):
         ElementTree.SubElement(case, "failure", message=why)
         return "failures"
+    if arm.is_phase and arm.ratio is not None:
+        ElementTree.SubElement(case, "system-out").text = "a phase"
+        return ""
     if arm.verdict == INVALID:
         ElementTree.SubElement(case, "error", message=why)
         return "errors"
@@ -399,7 +479,7 @@ def junit(results: Results) -> bytes:
     root = ElementTree.Element("testsuites", name="faultline")
     for scenario, cells in scenarios_of(results):
         suite = ElementTree.SubElement(root, "testsuite", name=xml_text(scenario.name))
-        raised = [case_add(suite, cell, arm) for cell in cells for arm in cell.arms if arm.competes]
+        raised = [case_add(suite, cell, arm) for cell in cells for arm in cell.arms if arm.competes or arm.is_phase]
         suite.set("tests", str(len(raised)))
         for name in ("failures", "errors", "skipped"):
             suite.set(name, str(raised.count(name)))

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Iterator, Sequence, TextIO
 
-from faultline import conclusion, text
+from faultline import conclusion, derive, text
 from faultline.stats import Interval, trials_least
 from faultline.text import columns, safe, shorten
 from faultline.verdict import (
@@ -25,15 +27,17 @@ from faultline.verdict import (
     trials_text,
 )
 
-HEADER = ("arm", "time/op [95 %]", "ratio [95 %]", "verdict", "faults/op", "recipe")
-ARM, TIME, RATIO, VERDICT, FAULTS, RECIPE = range(len(HEADER))
-RIGHT = frozenset((TIME, RATIO, FAULTS))
+HEADER = ("arm", "time/op [95 %]", "ratio [95 %]", "verdict", "faults/op", "written", "recipe")
+ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE = range(len(HEADER))
+RIGHT = frozenset((TIME, RATIO, FAULTS, WRITTEN))
+RARE = frozenset((WRITTEN,))  # left out where no arm has anything to show in it
 # What is tried, widest first: the columns shown, and the most columns of the terminal an arm's name may take.
 CHOICES = (
-    ((ARM, TIME, RATIO, VERDICT, FAULTS, RECIPE), 34),
-    ((ARM, TIME, RATIO, VERDICT, FAULTS, RECIPE), 22),
-    ((ARM, TIME, RATIO, VERDICT, FAULTS), 34),
-    ((ARM, TIME, RATIO, VERDICT, FAULTS), 22),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE), 34),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE), 22),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN), 34),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN), 22),
+    ((ARM, TIME, RATIO, VERDICT, WRITTEN), 34),
     ((ARM, TIME, RATIO, VERDICT), 34),
     ((ARM, TIME, RATIO, VERDICT), 16),
     ((ARM, RATIO, VERDICT), 20),
@@ -41,6 +45,7 @@ CHOICES = (
 )
 COLOURS = {FASTER: "32", SLOWER: "31", SAME: "36", CANNOT_TELL: "33", INVALID: "1;31"}
 INDENT = "  "
+FEW_LISTED = 4  # reasons named one by one
 WIDTH_LEAST = 50  # columns below which lines are left to the terminal to break
 
 
@@ -72,10 +77,20 @@ def time_interval(value: Interval | None) -> str:
     return f"{middle} [{low}, {high}] {unit}"
 
 
+def share_interval(value: Interval) -> str:
+    """ "46 % [33, 64] of it": a phase's part of the whole."""
+    if value.low is None or value.high is None:
+        return f"{text.percent(value.estimate)} of it"
+    low, high = (text.percent(v).removesuffix(" %") for v in (value.low, value.high))
+    return f"{text.percent(value.estimate)} [{low}, {high}] of it"
+
+
 def ratio_interval(arm: ArmResult) -> str:
     """ "0.621× [0.611, 0.630]"."""
     if arm.is_baseline:
         return "1 (baseline)"
+    if arm.is_phase and arm.ratio is not None and arm.ratio.interval is not None:
+        return share_interval(arm.ratio.interval.exp())
     return conclusion.factor(arm) if arm.ratio is not None else "–"
 
 
@@ -87,6 +102,8 @@ def verdict_word(cell: CellResult, arm: ArmResult) -> str:
         return "(null)" if not cell.invalid else INVALID
     if arm.is_baseline:
         return ""
+    if arm.is_phase:
+        return "(phase)"
     return (arm.verdict or "no ratio") + (" drifts" if arm.drifts else "")
 
 
@@ -101,9 +118,21 @@ def recipe(cell: CellResult) -> str:
 
 
 def faults(arm: ArmResult) -> str:
-    """Minor faults an operation, and the pages that each brought in: "0.0625 (16)"."""
+    """Minor faults an operation, the pages that each brought in, and major faults where there were any:
+    "0.0625 (16) + 0.5"."""
     each = f" ({text.count(arm.pages_per_fault)})" if arm.pages_per_fault is not None else ""
-    return text.count(arm.counts_per_op.get("minor_faults")) + each
+    major = arm.counts_per_op.get("major_faults")
+    return text.count(arm.counts_per_op.get("minor_faults")) + each + (f" + {text.count(major)}" if major else "")
+
+
+def written(arm: ArmResult) -> str:
+    """What the device wrote for each byte stored to before a sync: "256×"; bytes where nothing was: "0 B". "" where no
+    sync is part of the operation."""
+    bytes_each = arm.counts_per_op.get("device_write_bytes")
+    if arm.dirtied_bytes is None or bytes_each is None:
+        return ""
+    amplification = derive.amplification(bytes_each, arm.dirtied_bytes)
+    return f"{bytes_each:.0f} B" if amplification is None else f"{text.digits(amplification)}×"
 
 
 def row(cell: CellResult, arm: ArmResult) -> list[str]:
@@ -114,6 +143,7 @@ def row(cell: CellResult, arm: ArmResult) -> list[str]:
         ratio_interval(arm),
         verdict_word(cell, arm),
         faults(arm),
+        written(arm),
         recipe(cell),
     ]
 
@@ -143,9 +173,15 @@ def shape_of(rows: Sequence[Sequence[str]], shown: tuple[int, ...], name_most: i
     return Shape(shown, (min(widths[0], name_most), *widths[1:]))
 
 
+def columns_of(rows: Sequence[Sequence[str]]) -> tuple[int, ...]:
+    """The columns that these rows have something for: all but the RARE ones that stay empty."""
+    return tuple(i for i in range(len(HEADER)) if i not in RARE or any(r[i] for r in rows))
+
+
 def shape_fit(rows: Sequence[Sequence[str]], width: int) -> Shape:
     """The first of CHOICES that fits; the recipe then stands in the title of each cell, so it is never left out."""
-    shapes = [shape_of(rows, shown, most) for shown, most in CHOICES]
+    there = columns_of(rows)
+    shapes = [shape_of(rows, tuple(i for i in shown if i in there), most) for shown, most in CHOICES]
     return next((shape for shape in shapes if shape.total <= width), shapes[-1])
 
 
@@ -201,8 +237,12 @@ def terms(cells: Sequence[CellResult]) -> str:
     scenario = cells[0].scenario
     pairs = sum(arm.competes and arm.ratio is not None for cell in cells for arm in cell.arms)
     out = [f"one operation: {safe(scenario.op)}", f"ratio: time of the arm ÷ time of {safe(cells[0].arms[0].name)}"]
-    if any(arm.pages_per_fault is not None for cell in cells for arm in cell.arms):
-        out.append("faults/op: minor faults (pages that each brought in)")
+    arms = [arm for cell in cells for arm in cell.arms]
+    if any(arm.pages_per_fault is not None or arm.counts_per_op.get("major_faults") for arm in arms):
+        major = " + major faults" if any(arm.counts_per_op.get("major_faults") for arm in arms) else ""
+        out.append(f"faults/op: minor faults (pages that each brought in){major}")
+    if any(written(arm) for cell in cells for arm in cell.arms):
+        out.append("written: bytes the device wrote, for whomever, ÷ bytes of the pages stored to before the sync")
     if pairs:
         out += [
             f"same within δ = {text.percent(scenario.delta)}",
@@ -230,23 +270,42 @@ def scenario_lines(cells: Sequence[CellResult], look: Look) -> Iterator[str]:
         yield ""
 
 
-def undecided_lines(results: Results, look: Look) -> Iterator[str]:
-    """Why comparisons could not be told, the same reason said once."""
-    reasons: dict[str, int] = {}
-    for arm in results.arms:
-        if arm.verdict == CANNOT_TELL and arm.ratio is not None and arm.ratio.why:
-            reasons[arm.ratio.why] = reasons.get(arm.ratio.why, 0) + 1
-    for why, times in sorted(reasons.items(), key=lambda item: -item[1])[:5]:
-        yield from wrap(f"cannot tell ({times}×): {safe(why)}", look.width)
-    if len(reasons) > 5:
-        yield f"{INDENT}… and {len(reasons) - 5} more reasons, in summary.json"
+def undecided(results: Results) -> list[str]:
+    """Why comparisons could not be told: those with too few trials for their family, the same reason said once, then
+    those whose effect was too small for the noise, as a range."""
+    open_ = [arm.ratio for arm in results.arms if arm.verdict == CANNOT_TELL and arm.ratio is not None]
+    few = Counter(q.why for q in open_ if q.detectable is None and q.why)
+    out = [f"cannot tell ({times}×): {safe(why)}" for why, times in few.most_common(FEW_LISTED)]
+    if len(few) > FEW_LISTED:
+        out.append(f"cannot tell ({sum(few.values())}× in all): too few trials")
+    small = [q for q in open_ if q.detectable is not None]
+    if small:
+        effects = sorted(math.expm1(q.detectable) for q in small if q.detectable is not None)
+        seen = text.percent(effects[0]) + (f" to {text.percent(effects[-1])}" if len(effects) > 1 else "")
+        trials = sorted(q.trials_needed for q in small if q.trials_needed is not None)
+        need = f"; the nearest would need about {trials[0]} trials" if trials and trials[0] <= 1000 else ""
+        out.append(f"cannot tell ({len(small)}×): this run could have seen {seen}{need}; each in summary.json")
+    return out
+
+
+def refused(results: Results) -> list[str]:
+    """What was asked for and cannot be run here, a line a scenario; what the scenario itself excludes is no news."""
+    reasons: dict[str, list[str]] = {}
+    for refusal in results.run.manifest.refused:
+        if not str(refusal.get("reason")).startswith("excluded by line"):
+            reasons.setdefault(str(refusal.get("scenario")), []).append(str(refusal.get("reason")))
+    return [
+        f"not run: {safe(name)}: {len(why)} cell{'s' * (len(why) > 1)}: {safe(why[0])}{', …' * (len(set(why)) > 1)}"
+        for name, why in reasons.items()
+    ]
 
 
 def footer_lines(results: Results, look: Look) -> Iterator[str]:
     """Counts of verdicts, noise, the harness's cost, what is missing or was wrong."""
     counts = results.verdict_counts()
     yield from wrap(" · ".join(f"{n} {verdict}" for verdict, n in counts.items()), look.width, "")
-    yield from undecided_lines(results, look)
+    for one in undecided(results):
+        yield from wrap(one, look.width)
     yield from wrap(conclusion.noise_sentence(results), look.width, "")
     harness = conclusion.harness_sentence(results)
     if harness:
@@ -257,14 +316,8 @@ def footer_lines(results: Results, look: Look) -> Iterator[str]:
         why = f" (stopped: {safe(manifest.stopped)})" if manifest.stopped else ""
         missing = f"{finished} of {manifest.expected} planned records{why}"
         yield from wrap(missing, look.width, "")
-    for refusal in manifest.refused[:5]:
-        yield from wrap(
-            f"not run: {safe(refusal.get('scenario'))} {safe(refusal.get('cell'))}: {safe(refusal.get('reason'))}",
-            look.width,
-            "",
-        )
-    if len(manifest.refused) > 5:
-        yield f"… and {len(manifest.refused) - 5} more cells not run"
+    for one in refused(results):
+        yield from wrap(one, look.width, "")
     for problem in results.run.problems:
         yield from wrap(safe(problem), look.width, "")
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The tidy tables as plots read them: cells.csv, trials.csv and crossings.csv, typed, one scenario or the whole run."""
+"""The tidy tables as plots read them: cells.csv, trials.csv, crossings.csv and timeline.csv, typed, one scenario or the
+whole run."""
 
 from __future__ import annotations
 
@@ -9,12 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
+from faultline import timeline
 from faultline.files import csv_text, replace_text
-from faultline.summary import CELL_COLUMNS, CROSSING_COLUMNS, TRIAL_COLUMNS, cell_rows, crossing_rows, trial_rows
+from faultline.summary import (
+    CELL_COLUMNS,
+    CROSSING_COLUMNS,
+    TRIAL_COLUMNS,
+    cell_columns,
+    cell_rows,
+    crossing_rows,
+    role,
+    safe_row,
+    trial_rows,
+)
 from faultline.verdict import Results
 
 Row = Mapping[str, Any]
-FILES = {"cells.csv": CELL_COLUMNS, "trials.csv": TRIAL_COLUMNS, "crossings.csv": CROSSING_COLUMNS}
+FILES = {
+    "cells.csv": CELL_COLUMNS,
+    "trials.csv": TRIAL_COLUMNS,
+    "crossings.csv": CROSSING_COLUMNS,
+    "timeline.csv": timeline.COLUMNS,
+}
 TEXTS = frozenset(
     (
         "scenario",
@@ -38,14 +55,17 @@ TEXTS = frozenset(
     )
 )
 
+NUMBERS = frozenset(column for columns in FILES.values() for column in columns) - TEXTS
+
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of the three tables. Numbers are float or None, texts str ("" for nothing)."""
+    """Rows of the tables. Numbers are float or None, texts str ("" for nothing)."""
 
     cells: tuple[Row, ...]
     trials: tuple[Row, ...]
     crossings: tuple[Row, ...]
+    timeline: tuple[Row, ...] = ()
 
     @property
     def scenarios(self) -> list[str]:
@@ -54,20 +74,41 @@ class Table:
 
     def of(self, scenario: str) -> "Table":
         """The rows of one scenario."""
-        parts = (self.cells, self.trials, self.crossings)
+        parts = (self.cells, self.trials, self.crossings, self.timeline)
         return Table(*(tuple(row for row in part if row["scenario"] == scenario) for part in parts))
 
 
 def texts(results: Results) -> dict[str, str]:
-    """The three files' contents by name."""
-    rows = {"cells.csv": cell_rows(results), "trials.csv": trial_rows(results), "crossings.csv": crossing_rows(results)}
-    return {name: csv_text(columns, rows[name]) for name, columns in FILES.items()}
+    """The files' contents by name."""
+    rows = {
+        "cells.csv": cell_rows(results),
+        "trials.csv": trial_rows(results),
+        "crossings.csv": crossing_rows(results),
+        "timeline.csv": [safe_row(row) for row in timeline.rows(results, role)],
+    }
+    columns = {**FILES, "cells.csv": cell_columns(rows["cells.csv"])}
+    return {name: csv_text(columns[name], rows[name]) for name in FILES}
+
+
+def value(key: str, text: str) -> Any:
+    """A field of a table as what it is: text, a number, None for nothing. ValueError when a fixed column that holds
+    numbers does not."""
+    if key in TEXTS:
+        return text
+    if not text:
+        return None
+    if key in NUMBERS:
+        return float(text)
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def parse(content: str) -> tuple[Row, ...]:
     """Rows of a CSV text; ValueError when a number is none."""
     return tuple(
-        {key: value if key in TEXTS else float(value) if value else None for key, value in row.items()}
+        {key: value(key, text) for key, text in row.items()}
         for row in csv.DictReader(io.StringIO(content))
     )
 
@@ -78,6 +119,6 @@ def table_of(contents: Mapping[str, str]) -> Table:
 
 
 def write(directory: Path, contents: Mapping[str, str]) -> None:
-    """Writes the three files of a run."""
+    """Writes the tables of a run."""
     for name, content in contents.items():
         replace_text(directory / name, content)

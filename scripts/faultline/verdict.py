@@ -70,6 +70,8 @@ class ArmResult:
     counts_range: dict[str, tuple[float, float]] = field(default_factory=dict)
     pages_per_fault: float | None = None
     bytes_per_op: int | None = None
+    dirtied_bytes: float | None = None  # an operation's, where a sync is within it
+    is_phase: bool = False  # a part of what the baseline times: its ratio is a share, and asks for no verdict
 
     @property
     def name(self) -> str:
@@ -78,8 +80,8 @@ class ArmResult:
 
     @property
     def competes(self) -> bool:
-        """Whether a verdict is asked for: neither the baseline nor the null arm."""
-        return not (self.is_baseline or self.plan.is_null)
+        """Whether a verdict is asked for: of neither the baseline, nor the null arm, nor a phase."""
+        return not (self.is_baseline or self.plan.is_null or self.is_phase)
 
     @property
     def trials_used(self) -> int:
@@ -160,9 +162,11 @@ class Results:
 
 
 def varied_keys(cells: Sequence[CellPlan]) -> list[str]:
-    """Parameters in which the cells of a scenario differ, in table order."""
+    """Parameters in which the cells of a scenario differ, in table order: those that their ids name. What follows from
+    them by itself (a pass that touches every block of the working set) is none of them."""
     first = cells[0].params
-    return [key for key in first if any(cell.params.get(key) != first[key] for cell in cells[1:])]
+    named = {part.partition("=")[0] for cell in cells for part in cell.cell.split(",")}
+    return [key for key in first if key in named and any(cell.params.get(key) != first[key] for cell in cells[1:])]
 
 
 def arm_status(trials: Sequence[ArmTrial]) -> tuple[str, str | None]:
@@ -204,6 +208,11 @@ def quantity(logs: Iterable[float | None]) -> Quantity | None:
     return Quantity(kept, stats.hodges_lehmann(kept)) if kept.size else None
 
 
+def phase_of(plan: ArmPlan) -> str:
+    """Which part of a whole an arm times; "whole" in records that know no phases."""
+    return str(plan.params.get("phase", "whole"))
+
+
 def arm_result(
     plan: ArmPlan, is_baseline: bool, cell: CellPlan, trials: Sequence[Trial], page: int | None
 ) -> ArmResult:
@@ -212,13 +221,16 @@ def arm_result(
     derived = [derive.arm_trial(trial, arm, page) for trial, arm in pairs]
     status, reason = arm_status(derived)
     result = ArmResult(plan, is_baseline, status, reason, derived)
+    result.is_phase = not plan.is_null and phase_of(plan) != "whole" == phase_of(cell.arms[0])
     result.bytes_per_op = next((arm.bytes_per_op for _, arm in pairs if arm.status == "ok"), None)
+    result.dirtied_bytes = derive.dirtied_bytes(plan.method, plan.params, result.bytes_per_op, page)
     if status != "ok":
         result.ratio_reason = reason
         return result
     result.ns_per_op = median_of(t.ns_per_op for t in derived)
-    result.pages_per_fault = getattr(median_of(t.pages_per_fault for t in derived), "estimate", None)
     counts_put(result)
+    if result.counts_per_op.get("minor_faults"):
+        result.pages_per_fault = getattr(median_of(t.pages_per_fault for t in derived), "estimate", None)
     quantiles_put(result, max((float(t.clock.get("grid_ns") or 0) for t in trials), default=0.0))
     if not is_baseline:
         ratio_put(result)

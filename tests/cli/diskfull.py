@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import helper
@@ -167,6 +168,90 @@ def test_directory_cannot_be_written(scratch: helper.Scratch) -> None:
         helper.check_gone(scratch)
     finally:
         helper.unmount(scratch.files)
+
+
+KINDS = {"ext4": 64, "xfs": 320, "btrfs": 128}  # MiB of an image
+SYNCS = """question: What does a sync say when the disk below is full?
+op: sync
+delta: 0.0001%
+common: {file_bytes: 4MiB, recipe: write-4KiB, arm_time: 5ms, batch_time: 50us, count_ops: 8, latency: none}
+vary: {dirty_share: [100%]}
+arms:
+  - {name: msync, method: sync, sync: msync}
+  - {name: fsync, method: sync, sync: fsync}
+profiles:
+  quick: {trials: 12, precision: 0.0001%}
+"""
+
+
+def fill_during_run(scratch: helper.Scratch, words: list[str], room: pathlib.Path) -> tuple[int, list[dict]]:
+    """Takes all room once a record is there, and gives it back when there are some more; status and records."""
+    process = scratch.start(words)
+    try:
+        helper.wait_for("a record", lambda: helper.record_lines(scratch.out))
+        before = len(helper.record_lines(scratch.out))
+        helper.take_room(room)
+        helper.wait_for("records of a full disk", lambda: len(helper.record_lines(scratch.out)) >= before + 3
+                        or process.poll() is not None)
+    finally:
+        helper.give_room_back(room)
+    _, error = process.communicate(timeout=120)
+    assert "Sanitizer" not in error, error
+    return process.returncode, helper.records(scratch.out)
+
+
+def check_full(scratch: helper.Scratch, kind: str) -> None:
+    words = scratch.run_words(blocks="4KiB", trials=20, file_bytes="4MiB", arm_time="10ms")
+    status, found = fill_during_run(scratch, words, scratch.files / "somebody's")
+    why = helper.reasons(found)
+    assert status == 5 and len(found) == 20, (kind, status, len(found))
+    assert why and all("MiB are free" in reason or "No space left" in reason for reason in why), (kind, why)
+    helper.check_gone(scratch)
+    shutil.rmtree(scratch.out)
+    again = scratch.call(scratch.run_words(blocks="4KiB", trials=2, file_bytes="4MiB"))
+    helper.check_status(again, 0)  # there is room again
+    helper.check_gone(scratch)
+    shutil.rmtree(scratch.out)
+
+
+def test_every_filesystem_full(scratch: helper.Scratch) -> None:
+    """Trials that find no room say so, on each filesystem; what comes before and after is measured."""
+    helper.own_mounts()
+    for kind, mib in KINDS.items():
+        helper.mount_image(scratch.path / "image", scratch.files, kind, mib)
+        try:
+            check_full(scratch, kind)
+        finally:
+            helper.unmount(scratch.files)
+            (scratch.path / "image").unlink()
+
+
+def test_disk_below_is_full(scratch: helper.Scratch) -> None:
+    """A sparse image on a disk that fills up: writing back fails long after the store. The syncs report it, each record
+    says so, and the run ends as it should."""
+    helper.own_mounts()
+    below = scratch.path / "below"
+    helper.mount_tmpfs(below, "40m")
+    try:
+        helper.mount_image(below / "image", scratch.files, "ext4", 64)
+        try:
+            path = scratch.path / "syncs.yaml"
+            path.write_text(SYNCS)
+            process = scratch.start(["run", str(path), *scratch.run_words()[2:]])
+            helper.wait_for("a record", lambda: helper.record_lines(scratch.out))
+            helper.take_room(below / "somebody's")
+            _, error = process.communicate(timeout=120)
+            assert process.returncode in (5, 7), (process.returncode, error)
+            found = helper.records(scratch.out)
+            why = helper.reasons(found)
+            assert why and all(any(word in reason for word in ("Input/output error", "No space left", "Read-only"))
+                               for reason in why), why
+            assert any(arm["status"] == "ok" for arm in found[0]["arms"]), found[0]
+            helper.wait_for("all processes to be gone", lambda: not scratch.processes(), 10)
+        finally:
+            helper.unmount(scratch.files)
+    finally:
+        helper.unmount(below)
 
 
 helper.main(globals())

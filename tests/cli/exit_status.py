@@ -64,6 +64,9 @@ def test_usage(scratch: helper.Scratch) -> None:
         ("run", small, "--budget", "-1s"): "-1s", ("run", small, "--budget", "0s"): "0s",
         ("run", small, "--deadline", "500000000000s"): "500000000000s",
         ("run", small, "--seed", "18446744073709551616"): "184467",
+        ("plan", small, "--page-bytes", "3000"): "3000", ("plan", small, "--page-bytes", "2KiB"): "2KiB",
+        ("plan", small, "--page-bytes", "2MiB"): "2MiB", ("plan", small, "--page-bytes", "large"): "large",
+        ("run", small, "--page-bytes", "16KiB"): "--page-bytes",
     }
     for words, word in wrong.items():
         result = scratch.call(list(words), cwd=scratch.path)

@@ -126,6 +126,70 @@ def test_copy(scratch: helper.Scratch) -> None:
     helper.check_gone(scratch)
 
 
+# Every way in which an arm, or the state that a cell demands, might write to the file or make a page of it dirty.
+WRITERS = {
+    "pwrite": "  - {name: a, method: pwrite}\n  - {name: b, method: pread}\n",
+    "synced": "  - {name: a, method: pwrite, sync: fsync}\n",
+    "store": "  - {name: a, method: mmap, access: store, sharing: shared}\n  - {name: b, method: mmap}\n",
+    "store-per-pass": "  - {name: a, method: mmap, access: store, sharing: shared, lifetime: per_pass, sync: msync}\n",
+    "store-private": "  - {name: a, method: mmap, access: store, sharing: private}\n",
+    "populated": "  - {name: a, method: mmap, access: store, lifetime: per_pass, populate: populate_write}\n",
+    "prior": "  - {name: a, method: first_touch, access: store, prior: stored}\n",
+}
+
+
+def check_copied(scratch: helper.Scratch, path: pathlib.Path, words: list[str], before: tuple) -> None:
+    """The run was fine, on a private copy, and the file is what it was."""
+    helper.check_status(scratch.call(words), 0)
+    found = helper.records(scratch.out)
+    assert {record["params"]["backing"] for record in found} == {"file"}, found[0]["params"]["backing"]
+    assert all(arm["status"] == "ok" for record in found for arm in record["arms"]), helper.reasons(found)
+    assert identity(path) == before
+    helper.check_gone(scratch)
+
+
+def test_writers_get_a_copy(scratch: helper.Scratch) -> None:
+    path = make_file(scratch)
+    before = identity(path)
+    for name, arms in WRITERS.items():
+        words = scratch.run_words("--file", str(path), arms=arms, blocks="4KiB", trials=1)
+        scratch.out = scratch.path / f"out-{name}"
+        words[words.index("--out") + 1] = str(scratch.out)
+        check_copied(scratch, path, words, before)
+
+
+def test_states_that_are_written_get_a_copy(scratch: helper.Scratch) -> None:
+    """Nobody stores, but the cell wants dirty pages, in one place or the other; or --set makes an arm store."""
+    path = make_file(scratch)
+    before = identity(path)
+    arms = "  - {name: a, method: mmap}\n"
+    for number, (more, cache) in enumerate([(["--set", "cache=dirty"], ""), ([], "warm, dirty"),
+                                            (["--set", "access=store"], "")]):
+        words = scratch.run_words("--file", str(path), *more, arms=arms, trials=1)
+        scenario = pathlib.Path(words[1])
+        if cache:
+            scenario.write_text(scenario.read_text().replace("vary:\n", f"vary:\n  cache: [{cache}]\n"))
+        scratch.out = scratch.path / f"out-{number}"
+        words[words.index("--out") + 1] = str(scratch.out)
+        check_copied(scratch, path, words, before)
+
+
+def test_never_opened_for_writing(scratch: helper.Scratch) -> None:
+    """Seen from outside: no process opens the file otherwise than to read it, whatever the arms do."""
+    helper.needs_strace()
+    path = make_file(scratch)
+    log = scratch.path / "strace.log"
+    arms = "".join(f"  - {{name: {name}{line[line.index(','):]}\n" for name, line in
+                   ((name, arms.splitlines()[0]) for name, arms in WRITERS.items()))
+    words = scratch.run_words("--file", str(path), arms=arms, blocks="4KiB", trials=1)
+    calls = "open,openat,openat2,creat,truncate,rename,renameat,renameat2,unlink,unlinkat"
+    tracer = ["strace", "-f", "-qq", "-e", f"trace={calls}", "-o", str(log)]
+    helper.check_status(scratch.call(words, prefix=tracer), 0)
+    lines = [line for line in log.read_text().splitlines() if f'"{path}"' in line]
+    assert lines, "the copy was made from something else"
+    assert all("O_RDONLY" in line for line in lines), lines
+
+
 def test_protected_file(scratch: helper.Scratch) -> None:
     """One that may only be read, under a name with spaces, a quote and other letters."""
     path = make_file(scratch)

@@ -242,6 +242,48 @@ def mount_tmpfs(path: pathlib.Path, size: str) -> None:
         raise Skip(f"no tmpfs can be mounted: {done.stderr.strip()}")
 
 
+def mount_image(image: pathlib.Path, path: pathlib.Path, kind: str, mib: int) -> None:
+    """Makes an image of so many MiB, formats it as ext4, xfs or btrfs and mounts it by a loop device that goes with the
+    mount; the case is skipped where that is forbidden or the program that formats is not here. Own mounts only."""
+    tool = shutil.which(f"mkfs.{kind}", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not tool:
+        raise Skip(f"mkfs.{kind} is not here")
+    path.mkdir(exist_ok=True)
+    with image.open("wb") as file:
+        file.truncate(mib << 20)
+    words = [tool, "-q", *(["-F", "-m", "0"] if kind == "ext4" else ["-f"]), str(image)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run(["mount", "-o", "loop", str(image), str(path)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skip(f"no {kind} can be mounted: {done.stderr.strip()}")
+    with contextlib.suppress(OSError):
+        (path / "lost+found").rmdir()
+
+
+def take_room(path: pathlib.Path, leave_mib: int = 0) -> None:
+    """Makes a file of all blocks that its filesystem has left, but for so many MiB."""
+    with path.open("wb") as file:
+        at, step = 0, 16 << 20
+        while step >= 4096:
+            space = os.statvfs(path.parent)
+            try:
+                if space.f_bavail * space.f_frsize - (leave_mib << 20) < step:
+                    raise OSError
+                os.posix_fallocate(file.fileno(), at, step)
+                at += step
+            except OSError:
+                step //= 2
+
+
+def give_room_back(path: pathlib.Path) -> None:
+    """Removes that file. btrfs gives its blocks back with its next transaction, which is not waited for but made."""
+    path.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    ctypes.CDLL(None).syncfs(folder)
+    os.close(folder)
+
+
 def unmount(path: pathlib.Path) -> None:
     """Takes a mount away again."""
     subprocess.run(["umount", str(path)], check=True)

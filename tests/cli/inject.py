@@ -151,4 +151,106 @@ def test_manifest_cannot_be_renamed(scratch: helper.Scratch) -> None:
     assert helper.manifest(scratch.out)["ended"] is None, "the manifest of the beginning stays whole"
 
 
+SYNCS = """question: Does it survive a sync that fails?
+op: sync
+delta: 0.0001%
+common: {file_bytes: 256KiB, recipe: write-4KiB, arm_time: 1ms, batch_time: 50us, count_ops: 8, latency: none}
+vary: {dirty_share: [100%]}
+arms:
+  - {name: msync, method: sync, sync: msync}
+  - {name: sync_file_range, method: sync, sync: sync_file_range}
+profiles:
+  quick: {trials: 2, precision: 0.0001%}
+"""
+
+
+def sync_words(scratch: helper.Scratch) -> list[str]:
+    """Command line of a run of two arms that sync, two trials of one cell."""
+    path = scratch.path / "syncs.yaml"
+    path.write_text(SYNCS)
+    return ["run", str(path), *scratch.run_words()[2:]]
+
+
+def run_syncs(scratch: helper.Scratch, call: str, error: str, when: str) -> list[dict]:
+    """Such a run in which one of the calls fails; the records of its two trials."""
+    helper.needs_strace()
+    prefix = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+              f"inject={call}:error={error}:when={when}"]
+    result = scratch.call(sync_words(scratch), prefix=prefix)
+    helper.check_status(result, 5)
+    found = helper.records(scratch.out)
+    assert len(found) == 2, "the run goes on"
+    helper.check_gone(scratch)
+    return found
+
+
+def test_msync_fails(scratch: helper.Scratch) -> None:
+    """What cannot be written back is the failure of the arm that asked for it; the other one is measured."""
+    for error, text in (("EIO", "Input/output error"), ("ENOSPC", "No space left")):
+        for record in run_syncs(scratch, "msync", error, "5+"):
+            assert arm_of(record, "msync")["status"] == "failed" and text in arm_of(record, "msync")["reason"], record
+            assert arm_of(record, "msync")["batch_ns"] == []
+            assert arm_of(record, "sync_file_range")["status"] == "ok", arm_of(record, "sync_file_range")["reason"]
+        shutil.rmtree(scratch.out)
+
+
+def test_settling_fails(scratch: helper.Scratch) -> None:
+    """fsync before a batch: no arm can be given the state it asks for, and each says why."""
+    for record in run_syncs(scratch, "fsync", "EIO", "20+"):
+        for arm in record["arms"]:
+            assert arm["status"] == "failed" and "Input/output error" in arm["reason"], arm
+
+
+def test_write_finds_no_space(scratch: helper.Scratch) -> None:
+    """The arm that writes fails; the file it writes to was made before."""
+    writes = "  - {name: pwrite, method: pwrite}\n"
+    for error, text in (("ENOSPC", "No space left"), ("EIO", "Input/output error")):
+        status, found, _ = run_injected(scratch, "pwrite64", error, "20+", arms=writes, blocks="4KiB", trials=2)
+        assert status == 5 and len(found) == 2, status
+        for record in found:
+            assert arm_of(record, "pwrite")["status"] == "failed" and text in arm_of(record, "pwrite")["reason"], record
+        shutil.rmtree(scratch.out)
+
+
+def run_with_libfiu(scratch: helper.Scratch, fault: str, words: list[str]) -> tuple[int, list[dict]]:
+    """A run below libfiu, another witness than strace: the call fails in the C library, the kernel never sees it."""
+    helper.needs_tool("fiu-run")
+    if b"__asan_init" in helper.PROGRAM.read_bytes():
+        raise helper.Skip("a sanitizer has to be loaded before libfiu")
+    # The thread that listens for further commands opens files whenever it likes: it is left out.
+    prefix = ["fiu-run", "-x", "-f", str(scratch.path / "fiu"), "-c", fault, "env", "-u", "FIU_CTRL_FIFO"]
+    result = scratch.call(words, prefix=prefix)
+    found = helper.records(scratch.out)
+    assert found, result.stderr
+    helper.check_gone(scratch)
+    return result.returncode, found
+
+
+def test_libfiu_pread(scratch: helper.Scratch) -> None:
+    """A read in a hundred fails."""
+    status, found = run_with_libfiu(scratch, "enable_random name=posix/io/rw/pread,probability=0.01,failinfo=5",
+                                    scratch.run_words(blocks="4KiB", trials=4))
+    reasons = helper.reasons(found)
+    assert status == 5 and len(found) == 4 and reasons, (status, reasons)
+    assert all("Input/output error" in reason for reason in reasons), reasons
+
+
+def test_libfiu_short_reads(scratch: helper.Scratch) -> None:
+    """A read in a hundred brings less than it was asked for: that is other work, and fails the arm."""
+    status, found = run_with_libfiu(scratch, "enable_random name=posix/io/rw/pread/reduce,probability=0.01",
+                                    scratch.run_words(blocks="4KiB", trials=2))
+    reasons = helper.reasons(found)
+    assert status == 5 and len(found) == 2 and reasons, status
+    assert all("No data available" in reason or "shorter" in reason for reason in reasons), reasons
+    assert all(arm_of(record, "mapped")["status"] != "failed" for record in found), found
+
+
+def test_libfiu_msync(scratch: helper.Scratch) -> None:
+    status, found = run_with_libfiu(scratch, "enable name=posix/mm/msync,failinfo=5", sync_words(scratch))
+    assert status == 5 and len(found) == 2, status
+    for record in found:
+        assert "Input/output error" in arm_of(record, "msync")["reason"], record
+        assert arm_of(record, "sync_file_range")["status"] == "ok", arm_of(record, "sync_file_range")["reason"]
+
+
 helper.main(globals())

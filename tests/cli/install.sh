@@ -17,7 +17,8 @@ mv "$work/first" "$work/moved"
 cd "$work"
 program=$work/moved/bin/faultline
 
-"$program" list methods | grep -q '^pread\b'
+"$program" list methods >"$work/methods"
+grep -q '^pread\b' "$work/methods"
 "$program" list scenarios >"$work/scenarios"
 grep -q 'access/read-or-map' "$work/scenarios"
 "$program" plan access/read-or-map --json >"$work/plan.json"

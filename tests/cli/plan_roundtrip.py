@@ -85,7 +85,7 @@ def test_damaged_plans(scratch: helper.Scratch) -> None:
     good = json.dumps(plan_json(scratch, plan_words(scratch)))
     path = scratch.path / "plan.json"
     damaged = ["", "{", "[]", "{}", good[:-10], good.replace("faultline.plan/1", "faultline.plan/2"),
-               good.replace('"pread"', '"pwrite"'), good.replace('"block_bytes": 64', '"block_bytes": "64"'),
+               good.replace('"pread"', '"sendfile"'), good.replace('"block_bytes": 64', '"block_bytes": "64"'),
                good.replace('"method_version": ', '"method_version": 9')]
     for text in damaged:
         assert text != good

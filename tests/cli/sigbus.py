@@ -4,9 +4,12 @@ its reason, and the run goes on."""
 
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 import helper
 
@@ -145,6 +148,96 @@ def test_worker_process_dies(scratch: helper.Scratch) -> None:
     why = helper.reasons(helper.records(scratch.out))
     assert why and all("worker" in reason and "died" in reason for reason in why), why
     helper.check_gone(scratch)
+
+
+KINDS = {"tmpfs": 64, "ext4": 64, "xfs": 320, "btrfs": 256}  # MiB
+HOLES = """question: What does a store to a hole do when the disk is full?
+op: page stored to
+delta: 0.0001%
+common: {file_bytes: 8MiB, recipe: hole, cache: as-found, pattern: stride, block_bytes: 64, access: store,
+         arm_time: 100ms, batch_time: 10ms, count_ops: 8, latency: none}
+vary: {backing: [file]}
+arms:
+  - {name: store, method: first_touch, sharing: shared}
+profiles:
+  quick: {trials: 5, precision: 0.0001%}
+"""
+
+
+def mount_kind(scratch: helper.Scratch, kind: str) -> None:
+    """A filesystem of that kind on the folder for files."""
+    if kind == "tmpfs":
+        helper.mount_tmpfs(scratch.files, f"{KINDS[kind]}m")
+    else:
+        helper.mount_image(scratch.path / "image", scratch.files, kind, KINDS[kind])
+
+
+def on_each_kind(scratch: helper.Scratch, check: Callable[[str], None]) -> None:
+    helper.own_mounts()
+    for kind in KINDS:
+        mount_kind(scratch, kind)
+        try:
+            check(kind)
+            helper.check_gone(scratch)
+        finally:
+            helper.unmount(scratch.files)
+        shutil.rmtree(scratch.out)
+
+
+def fill_under_stores(scratch: helper.Scratch, words: list[str]) -> list[str]:
+    """Takes all room while a trial stores to a hole, and gives it back: the reasons of what failed."""
+    process = scratch.start(words)
+    room = scratch.files / "somebody's"
+    helper.wait_for("a record", lambda: helper.record_lines(scratch.out))
+    scratch.next_trial(process)
+    time.sleep(0.1)  # it is storing by then
+    before = len(helper.record_lines(scratch.out))
+    helper.take_room(room)
+    helper.wait_for("a record of it", lambda: len(helper.record_lines(scratch.out)) > before)
+    helper.give_room_back(room)
+    _, error = process.communicate(timeout=60)
+    found = helper.records(scratch.out)
+    assert process.returncode in (0, 5) and len(found) == 5, (process.returncode, error)
+    return helper.reasons(found)
+
+
+def test_disk_fills_under_holes(scratch: helper.Scratch) -> None:
+    """A store that gets no block ends its process by SIGBUS: that is the reason, and the run goes on. What asks for a
+    block by a call, before a batch, is told so instead: then it is tried again."""
+    path = scratch.path / "holes.yaml"
+    path.write_text(HOLES)
+    words = ["run", str(path), "--profile", "quick", "--directory", str(scratch.files), "--no-report", "--out",
+             str(scratch.out)]
+
+    def check(kind: str) -> None:
+        for _ in range(6):
+            shutil.rmtree(scratch.out, ignore_errors=True)
+            why = fill_under_stores(scratch, words)
+            assert all(re.search("SIGBUS|MiB are free|No space left", reason) for reason in why), (kind, why)
+            if any("SIGBUS" in reason and "its disk is full" in reason for reason in why):
+                return
+        raise AssertionError(f"{kind}: no store was ever SIGBUS")
+
+    on_each_kind(scratch, check)
+
+
+def test_file_shrinks_on_every_filesystem(scratch: helper.Scratch) -> None:
+    """The user's file lies on each in turn, and is cut under a mapping."""
+    def check(kind: str) -> None:
+        path = scratch.files / "yours"
+        path.write_bytes(os.urandom(FILE_BYTES))
+        words = scratch.run_words("--file", str(path), arms=helper.MAPPED, arm_time="400ms", blocks="4KiB", trials=2)
+        process = scratch.start(words)
+        helper.wait_for("a trial", lambda: scratch.trial_processes(process.pid))
+        time.sleep(0.5)  # it is timing batches by then
+        os.truncate(path, 4096)
+        _, error = process.communicate(timeout=60)
+        why = helper.reasons(helper.records(scratch.out))
+        assert process.returncode == 5, (kind, process.returncode, error)
+        assert any("SIGBUS" in reason and "the file shrank" in reason for reason in why), (kind, why)
+        path.unlink()
+
+    on_each_kind(scratch, check)
 
 
 helper.main(globals())

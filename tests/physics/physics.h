@@ -74,6 +74,7 @@ static inline struct params physics_params(uint64_t file_bytes, enum recipe reci
     params.pattern = pattern_sequential;
     params.block_bytes = params.stride_bytes = physics_page_bytes();
     params.touches = params.count_ops = file_bytes / params.block_bytes;
+    params.range_bytes = params.window_bytes = file_bytes;
     params.latency = latency_none;
     params.arm_time = 1 * MS;
     return params;
@@ -167,6 +168,22 @@ static inline uint64_t physics_count(const struct physics_cell *cell, unsigned a
 {
     assert_true(cell->result.arms[arm].has_counts);
     return cell->result.arms[arm].counts.values[counter];
+}
+
+/* Pages of a mapping that are in this process's page table: bit 63 of /proc/self/pagemap, which needs no rights. */
+static inline uint64_t physics_mapped_pages(const unsigned char *base, uint64_t bytes)
+{
+    uint64_t page_bytes = physics_page_bytes(), count = 0, entry = 0;
+    FILE *pagemap = fopen("/proc/self/pagemap", "re");
+    if (!pagemap)
+        physics_skip("/proc/self/pagemap: %s", strerror(errno));
+    assert_int_equal(fseeko(pagemap, (off_t)((uintptr_t)base / page_bytes * sizeof entry), SEEK_SET), 0);
+    for (uint64_t at = 0; at < bytes; at += page_bytes) {
+        assert_int_equal(fread(&entry, sizeof entry, 1, pagemap), 1);
+        count += entry >> 63;
+    }
+    fclose(pagemap);
+    return count;
 }
 
 /* Resident pages of the leading `bytes` of a file by mincore(2): not the way the engine asks where it can help it. */

@@ -11,12 +11,23 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
-#include "work.h"
+#include "crew_of_one.h"
 
-enum { FILE_BYTES = 1024 * 1024, BLOCKS = 64, NUMBERS = 1024 };
+enum { FILE_BYTES = 1024 * 1024, BLOCKS = 64, STRIDE_BLOCKS = 4, NUMBERS = 1024 };
+
+#ifdef SYS__llseek /* which the C library then prefers, on 64-bit machines too */
+#define LSEEK SYS__llseek
+#else
+#define LSEEK SYS_lseek
+#endif
+#ifdef SYS_sync_file_range2 /* where 64-bit arguments need registers of even numbers */
+#define SYNC_FILE_RANGE SYS_sync_file_range2
+#else
+#define SYNC_FILE_RANGE SYS_sync_file_range
+#endif
 
 extern const struct method method_null, method_syscall_floor, method_read, method_lseek_read, method_pread, method_mmap,
-    method_first_touch;
+    method_first_touch, method_pwrite, method_readv, method_preadv2, method_uring, method_pread_empty;
 
 /* Asked for with an argument that nobody else would use: marks where the tracer is to begin and to end. */
 static void mark(void)
@@ -24,51 +35,14 @@ static void mark(void)
     syscall(SYS_getpgid, 0x7a5a5a);
 }
 
-struct crew_of_one {
-    struct params params;
-    struct target target;
-    struct physics_cell cell;
-    struct offsets offsets;
-    struct work_cell work_cell;
-    struct work *work;
-};
-
-static struct work_answer answer;
-
-static void order(struct crew_of_one *crew, enum work_verb verb, uint64_t blocks)
+static void crew_ready(struct crew_of_one *crew, const struct method *method)
 {
-    struct work_order one = {.verb = verb, .blocks = blocks};
-    work_do(crew->work, &one, &answer);
-    if (answer.rc == -EOPNOTSUPP)
-        physics_skip("%s", answer.err.text);
-    if (answer.rc)
-        fail_msg("%s", answer.err.text);
-}
-
-static void crew_begin(struct crew_of_one *crew, const struct method *method)
-{
-    struct err err = {0};
     crew->params.touches = BLOCKS;
-    crew->params.working_set_bytes = BLOCKS * crew->params.block_bytes;
-    crew->params.file_bytes = crew->params.working_set_bytes;
-    physics_open(&crew->target, &crew->params);
-    physics_begin(&crew->cell, &crew->params);
-    physics_arm(&crew->cell, method, BLOCKS);
-    assert_int_equal(offsets_make(&crew->offsets, &crew->params, 42, &err), 0);
-    crew->work_cell = (struct work_cell){
-        .cell = &crew->cell.cell, .target = &crew->target, .offsets = {&crew->offsets}, .worker_count = 1};
-    assert_int_equal(work_begin(&crew->work, &crew->work_cell, 0, &err), 0);
-    order(crew, WORK_SETUP, 0);
-    order(crew, WORK_RESET, BLOCKS);
-    order(crew, WORK_RUN, BLOCKS); /* first calls are behind us */
-    order(crew, WORK_RESET, BLOCKS);
-}
-
-static void crew_end(struct crew_of_one *crew)
-{
-    work_end(crew->work);
-    offsets_free(&crew->offsets);
-    target_close(&crew->target);
+    crew->params.working_set_bytes = crew->params.file_bytes = BLOCKS * crew->params.block_bytes;
+    crew_begin(crew, method);
+    crew_order(crew, WORK_RESET, BLOCKS);
+    crew_order(crew, WORK_RUN, BLOCKS); /* first calls are behind us */
+    crew_order(crew, WORK_RESET, BLOCKS);
 }
 
 /* What is expected of a pass over BLOCKS blocks. */
@@ -80,6 +54,12 @@ struct expectation {
     enum lifetime lifetime;
     enum populate populate;
     enum advice advice;
+    enum access access;
+    enum sync sync;
+    enum locked locked;
+    unsigned windows; /* that the working set is cut into; 0: none */
+    enum rwf rwf;
+    unsigned pieces, queue_depth; /* 0: 1 */
     struct {
         unsigned number, count; /* count 0: the list ends */
     } calls[6];
@@ -89,6 +69,10 @@ struct expectation {
 static const struct expectation expectations[] = {
     {.name = "null: none", .method = &method_null},
     {.name = "syscall_floor: one an operation", .method = &method_syscall_floor, .calls = {{SYS_getppid, BLOCKS}}},
+    {.name = "pread_empty: one an operation",
+     .method = &method_pread_empty,
+     .calls = {{SYS_pread64, BLOCKS}},
+     .reads = BLOCKS},
     {.name = "pread: one an operation", .method = &method_pread, .calls = {{SYS_pread64, BLOCKS}}, .reads = BLOCKS},
     {.name = "pread by chain: the same",
      .method = &method_pread,
@@ -108,7 +92,7 @@ static const struct expectation expectations[] = {
      .reads = BLOCKS},
     {.name = "lseek_read: one of each an operation",
      .method = &method_lseek_read,
-     .calls = {{SYS_lseek, BLOCKS}, {SYS_read, BLOCKS}},
+     .calls = {{LSEEK, BLOCKS}, {SYS_read, BLOCKS}},
      .reads = BLOCKS},
     {.name = "read: one an operation", .method = &method_read, .calls = {{SYS_read, BLOCKS}}, .reads = BLOCKS},
     {.name = "read, descriptor per pass: one more, that finds the end",
@@ -116,6 +100,28 @@ static const struct expectation expectations[] = {
      .descriptor = descriptor_per_pass,
      .calls = {{SYS_openat, 1}, {SYS_read, BLOCKS + 1}, {SYS_close, 1}},
      .reads = BLOCKS + 1},
+    {.name = "readv of 16 pieces: one an operation",
+     .method = &method_readv,
+     .pieces = 16,
+     .calls = {{SYS_readv, BLOCKS}},
+     .reads = BLOCKS},
+    {.name = "preadv2 of 16 pieces: one an operation",
+     .method = &method_preadv2,
+     .pieces = 16,
+     .calls = {{SYS_preadv2, BLOCKS}},
+     .reads = BLOCKS},
+    {.name = "preadv2 with RWF_NOWAIT, all hits: no pread after it",
+     .method = &method_preadv2,
+     .rwf = rwf_nowait,
+     .calls = {{SYS_preadv2, BLOCKS}},
+     .reads = BLOCKS},
+    {.name = "io_uring, one under way: one call an operation",
+     .method = &method_uring,
+     .calls = {{SYS_io_uring_enter, BLOCKS}}},
+    {.name = "io_uring, 16 under way, all in memory: one call for 16",
+     .method = &method_uring,
+     .queue_depth = 16,
+     .calls = {{SYS_io_uring_enter, BLOCKS / 16}}},
     {.name = "mmap kept: none", .method = &method_mmap},
     {.name = "mmap per pass: map and unmap",
      .method = &method_mmap,
@@ -138,6 +144,68 @@ static const struct expectation expectations[] = {
      .lifetime = lifetime_per_pass,
      .calls = {{SYS_openat, 1}, {SYS_newfstatat, 1}, {SYS_mmap, 1}, {SYS_munmap, 1}, {SYS_close, 1}}},
     {.name = "first_touch: none", .method = &method_first_touch},
+    {.name = "mmap locked, per pass: map and unmap",
+     .method = &method_mmap,
+     .lifetime = lifetime_per_pass,
+     .locked = locked_map_locked,
+     .calls = {{SYS_mmap, 1}, {SYS_munmap, 1}}},
+    {.name = "mmap in 8 windows: as many maps and unmaps",
+     .method = &method_mmap,
+     .lifetime = lifetime_per_pass,
+     .windows = 8,
+     .calls = {{SYS_mmap, 8}, {SYS_munmap, 8}}},
+    {.name = "mmap in windows, by stride: as many for each round of it",
+     .method = &method_mmap,
+     .pattern = pattern_stride,
+     .lifetime = lifetime_per_pass,
+     .windows = 4,
+     .calls = {{SYS_mmap, 4 * STRIDE_BLOCKS}, {SYS_munmap, 4 * STRIDE_BLOCKS}}},
+    {.name = "mmap in windows, advised and populated: each of them",
+     .method = &method_mmap,
+     .lifetime = lifetime_per_pass,
+     .populate = populate_populate_read,
+     .advice = advice_random,
+     .windows = 2,
+     .calls = {{SYS_mmap, 2}, {SYS_madvise, 4}, {SYS_munmap, 2}}},
+    {.name = "mmap in windows, stores, synced: one sync at the end",
+     .method = &method_mmap,
+     .lifetime = lifetime_per_pass,
+     .access = access_store,
+     .sync = sync_fdatasync,
+     .windows = 4,
+     .calls = {{SYS_mmap, 4}, {SYS_fdatasync, 1}, {SYS_munmap, 4}}},
+    {.name = "stores to a kept mapping: none", .method = &method_mmap, .access = access_store},
+    {.name = "stores to a kept mapping, synced: one call a pass",
+     .method = &method_mmap,
+     .access = access_store,
+     .sync = sync_msync,
+     .calls = {{SYS_msync, 1}}},
+    {.name = "the same with MS_ASYNC",
+     .method = &method_mmap,
+     .access = access_store,
+     .sync = sync_msync_async,
+     .calls = {{SYS_msync, 1}}},
+    {.name = "the same with fsync",
+     .method = &method_mmap,
+     .access = access_store,
+     .sync = sync_fsync,
+     .calls = {{SYS_fsync, 1}}},
+    {.name = "stores, mapped per pass and synced: between map and unmap",
+     .method = &method_mmap,
+     .lifetime = lifetime_per_pass,
+     .access = access_store,
+     .sync = sync_msync_invalidate,
+     .calls = {{SYS_mmap, 1}, {SYS_msync, 1}, {SYS_munmap, 1}}},
+    {.name = "pwrite: one an operation", .method = &method_pwrite, .calls = {{SYS_pwrite64, BLOCKS}}},
+    {.name = "pwrite, synced: one more a pass",
+     .method = &method_pwrite,
+     .sync = sync_fdatasync,
+     .calls = {{SYS_pwrite64, BLOCKS}, {SYS_fdatasync, 1}}},
+    {.name = "pwrite, synced by range, descriptor per pass: open and close beside",
+     .method = &method_pwrite,
+     .descriptor = descriptor_per_pass,
+     .sync = sync_sync_file_range,
+     .calls = {{SYS_openat, 1}, {SYS_pwrite64, BLOCKS}, {SYNC_FILE_RANGE, 1}, {SYS_close, 1}}},
 };
 
 static void crew_expected(struct crew_of_one *crew, const struct expectation *expectation)
@@ -149,7 +217,15 @@ static void crew_expected(struct crew_of_one *crew, const struct expectation *ex
     crew->params.lifetime = expectation->lifetime;
     crew->params.populate = expectation->populate;
     crew->params.advice = expectation->advice;
-    crew_begin(crew, expectation->method);
+    crew->params.access = expectation->access;
+    crew->params.sync = expectation->sync;
+    crew->params.locked = expectation->locked;
+    crew->params.rwf = expectation->rwf;
+    crew->params.pieces = expectation->pieces ? expectation->pieces : 1;
+    crew->params.queue_depth = expectation->queue_depth ? expectation->queue_depth : 1;
+    crew->params.stride_bytes = STRIDE_BLOCKS * crew->params.block_bytes;
+    crew->params.window_bytes = BLOCKS * crew->params.block_bytes / (expectation->windows ? expectation->windows : 1);
+    crew_ready(crew, expectation->method);
 }
 
 /* The traced process: one timed batch between two marks. */
@@ -160,9 +236,9 @@ static void run_marked(struct crew_of_one *crew)
         _exit(77);
     kill(getpid(), SIGSTOP);
     mark();
-    work_do(crew->work, &one, &answer);
+    work_do(crew->work, &one, &crew_answer_of_one);
     mark();
-    _exit(answer.rc ? 1 : 0);
+    _exit(crew_answer_of_one.rc ? 1 : 0);
 }
 
 /* Follows the child to its end; counts[number] are the calls between the marks. -1 when tracing is not to be had. */
@@ -249,7 +325,7 @@ static void account_shows_the_reads(void **state)
         uint64_t own = read_calls(io);
         own = read_calls(io) - own; /* looking is a read itself */
         uint64_t before = read_calls(io);
-        order(&crew, WORK_RUN, BLOCKS);
+        crew_order(&crew, WORK_RUN, BLOCKS);
         assert_int_equal(read_calls(io) - before, expectations[i].reads + own);
         crew_end(&crew);
     }

@@ -16,9 +16,20 @@ matplotlib.use("Agg")
 import pytest  # noqa: E402
 
 import fake_run  # noqa: E402
-from faultline import records, verdict  # noqa: E402
+from faultline import pictures, records, tables, verdict  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
+PICTURES = {
+    ("board", "access/read-or-map"),
+    ("board", "access/scan-by-size"),
+    ("board", "access/recipe"),
+    ("crossover", "access/read-or-map"),
+    ("crossover", "access/scan-by-size"),
+    ("recipe", "access/recipe"),
+    ("heatmap", "access/recipe"),
+    ("pages_per_fault", "access/recipe"),
+    ("null_run", ""),
+}  # of the run below: (plot, scenario)
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +43,15 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(whole_run: Path) -> verdict.Results:
     """Its conclusions."""
     return verdict.conclude(records.run_load(whole_run))
+
+
+@pytest.fixture(scope="session")
+def whole_table(whole: verdict.Results) -> tables.Table:
+    """Its tables."""
+    return tables.table_of(tables.texts(whole))
+
+
+@pytest.fixture(scope="session")
+def whole_drawn(whole_table: tables.Table) -> list[tuple[pictures.Picture, bytes]]:
+    """Its pictures as SVG, drawn once for all tests."""
+    return [(picture, picture.render("svg")) for picture in pictures.pictures(whole_table)]

@@ -191,9 +191,8 @@ class Reader(html.parser.HTMLParser):
                 self.ids.append(str(value))
 
 
-def test_page_stands_alone(whole: Results) -> None:
-    read = tables.table_of(tables.texts(whole))
-    drawn = [(p, p.render("svg")) for p in pictures.pictures(read)]
+def test_page_stands_alone(whole: Results, whole_drawn: list[tuple[pictures.Picture, bytes]]) -> None:
+    drawn = whole_drawn
     found = page.html(whole, drawn)
     reader = Reader()
     reader.feed(found)
@@ -204,11 +203,29 @@ def test_page_stands_alone(whole: Results) -> None:
     assert len(found.encode()) < page.BYTES_MOST and "prefers-color-scheme: dark" in found and "@media print" in found
 
 
-def test_page_names_pictures_that_do_not_fit(whole: Results, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "BYTES_MOST", page.FRAME_BYTES + 60_000)
-    drawn = [(p, p.render("svg")) for p in pictures.pictures(tables.table_of(tables.texts(whole)))]
-    found = page.html(whole, drawn)
-    assert "too large for this page: plots/" in found and "<svg" in found
+def test_page_names_pictures_that_do_not_fit(
+    whole: Results, whole_drawn: list[tuple[pictures.Picture, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run's own picture stays, then the first of each scenario."""
+    everything = page.html(whole, whole_drawn)
+    sizes = [len(page.inline(svg, "p0-", p.caption).encode()) for p, svg in whole_drawn]
+    monkeypatch.setattr(page, "BYTES_MOST", len(everything.encode()) - sizes[-2])
+    found = page.html(whole, whole_drawn)
+    lost = re.findall(r"too large for this page: plots/([a-z_]+)-", found)
+    assert lost and not {"board", "null_run"} & set(lost) and len(found.encode()) <= page.BYTES_MOST
+
+
+def test_compact_pictures_are_the_same_pictures(whole_drawn: list[tuple[pictures.Picture, bytes]]) -> None:
+    sizes = []
+    for _, svg in whole_drawn:
+        small = page.compact(svg.decode()[svg.decode().index("<svg") :])
+        sizes.append((len(small), len(svg.decode())))
+        before, after = ElementTree.fromstring(svg), ElementTree.fromstring(small)
+        drawn = "{http://www.w3.org/2000/svg}"
+        for kind in ("text", "path", "use"):
+            assert len(list(before.iter(drawn + kind))) == len(list(after.iter(drawn + kind)))
+        assert [e.text for e in before.iter(drawn + "text")] == [e.text for e in after.iter(drawn + "text")]
+    assert sum(small for small, _ in sizes) < 0.75 * sum(big for _, big in sizes)
 
 
 def hostile(directory: Path) -> Results:
@@ -247,11 +264,33 @@ def test_hostile_names_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_markdown_is_cut_below_its_limit(tmp_path: Path) -> None:
-    cells = fake_run.product(block_bytes=[64 << i for i in range(12)], touches=list(range(1, 60)))
+    cells = fake_run.product(block_bytes=[64 << i for i in range(12)], touches=list(range(1, 26)))
     arms = [FakeArm("pread"), FakeArm("mapped with a name that takes room", 0.5)]
     run = fake_run.write(tmp_path / "r", [fake_run.read_or_map(cells=cells, arms=arms, trials=1, rounds=2)])
     found = markdown.markdown(verdict.conclude(records.run_load(run)))
-    assert 50_000 < len(found.encode()) <= markdown.BYTES_MOST and found.endswith(markdown.CUT_NOTE)
+    assert 50_000 < len(found.encode()) <= markdown.BYTES_MOST
+    assert re.search(r"the tables of access/read-or-map \(from cell \d+ of 300 on\)\. Everything is in", found)
+
+
+def test_markdown_names_the_tables_it_leaves_out(whole: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = markdown.markdown(whole)
+    assert "Left out" not in everything and everything.count("\n### ") == 4
+    monkeypatch.setattr(markdown, "BYTES_MOST", len(everything.encode()) - 600)
+    found = markdown.markdown(whole)
+    assert len(found.encode()) <= markdown.BYTES_MOST and "Left out" in found.splitlines()[-1]
+    for name in whole.run.manifest.scenarios:
+        assert f"\n### {name}\n" in found or name in found.splitlines()[-1]
+    assert found.count("\n## ") == 4  # what they say is there all the same
+
+
+def test_a_table_of_many_arms_keeps_its_width(tmp_path: Path) -> None:
+    arms = [FakeArm("pread")] + [FakeArm(f"one of many mappings, number {i}", 1 + i / 8) for i in range(14)]
+    run = fake_run.write(tmp_path / "r", [fake_run.read_or_map(arms=arms, cells=[{}], trials=6, rounds=4)])
+    found = verdict.conclude(records.run_load(run))
+    for width in (60, 80, 100):
+        lines = shown(found, width)
+        assert max(text.columns(line) for line in lines) <= width
+    assert sum("number 13" in line for line in shown(found, 100)) >= 2
 
 
 def shown(found: Results, width: int, encoding: str = "utf-8") -> list[str]:
@@ -315,6 +354,20 @@ def test_conclusions_are_sentences_of_the_verdicts(whole: Results) -> None:
         "one-page VMAs is slower than first touch in all 7 cells: "
     )
     assert conclusion.harness_sentence(whole) is not None and "0.4" in str(conclusion.harness_sentence(whole))
+
+
+def test_a_scenario_of_one_arm_says_what_it_takes(whole: Results) -> None:
+    floor = [cell for cell in whole.cells if cell.scenario.name == "floor/null"]
+    (sentence,) = conclusion.scenario_sentences(floor)
+    assert re.fullmatch(r"nothing: 0\.\d+ ns an operation; the scenario has no other arm\.", sentence)
+
+
+def test_an_arm_that_cannot_be_told_says_its_ratio(tmp_path: Path) -> None:
+    few = fake_run.read_or_map(arms=[FakeArm("pread"), FakeArm("near", 1.009)], cells=[{}], trials=4)
+    found = verdict.conclude(records.run_load(fake_run.write(tmp_path / "r", [few])))
+    (sentence,) = conclusion.scenario_sentences(found.cells)
+    assert re.match(r"near against pread: cannot tell, too few trials: 1\.0\d\d×", sentence)
+    assert table.undecided(found) == ["cannot tell (1×): 4 trials; 6 are needed for 1 comparison"]
 
 
 def test_numbers_as_people_read_them() -> None:

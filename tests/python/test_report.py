@@ -13,7 +13,7 @@ from typing import Any, Callable
 import pytest
 
 import fake_run
-from conftest import ROOT
+from conftest import PICTURES, ROOT
 from fake_run import FakeArm
 
 WRITTEN = {
@@ -21,6 +21,7 @@ WRITTEN = {
     "cells.csv",
     "trials.csv",
     "crossings.csv",
+    "timeline.csv",
     "summary.md",
     "report.html",
     "junit.xml",
@@ -57,7 +58,7 @@ def test_a_whole_run(whole_run: Path, tmp_path: Path) -> None:
     assert done.returncode == 0 and done.stderr == "" and "What to conclude" in done.stdout
     assert {p.name for p in run.iterdir()} >= WRITTEN and not [p for p in run.rglob(".*")]
     assert json.loads((run / "summary.json").read_text())["schema"] == "faultline.summary/1"
-    assert len(list((run / "plots").glob("*.svg"))) == 7
+    assert len(list((run / "plots").glob("*.svg"))) == len(PICTURES)
 
 
 def test_no_plots_and_table_only(tmp_path: Path) -> None:

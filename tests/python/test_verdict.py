@@ -415,3 +415,16 @@ def test_held_parameters_make_their_own_series(whole: Results) -> None:
     ]
     series = [s for s in crossing.series_of(cells) if s.arm == "pread"]
     assert len(series) == 4 and all([p.x for p in s.points] == [64, 4096, 65536] for s in series)
+
+
+def test_what_follows_from_a_varied_parameter_is_none(tmp_path: Path) -> None:
+    """The cells vary block_bytes; touches follow, and are no axis."""
+    run = fake_run.write(tmp_path / "r", [fake_run.read_or_map(trials=2, rounds=4)])
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for cell in manifest["plan"]["cells"]:
+        cell["params"]["touches"] = cell["params"]["working_set_bytes"] // cell["params"]["block_bytes"]
+    path.write_text(json.dumps(manifest))
+    found = verdict.conclude(records.run_load(run))
+    assert {tuple(cell.varied) for cell in found.cells} == {("pattern", "working_set_bytes", "block_bytes")}
+    assert crossing.axis_of(found.cells) == "block_bytes"

@@ -20,6 +20,7 @@ static inline void sample_cell(struct cell *cell, unsigned scenario, uint64_t bl
     params_default(&cell->params);
     cell->params.file_bytes = cell->params.working_set_bytes = file_bytes;
     cell->params.stride_bytes = 4 * KIB;
+    cell->params.range_bytes = cell->params.window_bytes = file_bytes;
     cell->params.touches = file_bytes / block_bytes;
     cell->params.block_bytes = block_bytes;
     cell->params.surplus = 1.0 / 3; /* no short decimal */
@@ -62,6 +63,7 @@ static inline struct plan sample_plan(void)
         .directory = "/var/tmp",
         .given_path = "/tmp/my \"file\"",
         .allow_evict = true,
+        .make_filesystems = true,
         .estimate_prepare_s = 1.1,
         .estimate_reset_s = 0,
         .estimate_measure_s = 2.2,

@@ -125,7 +125,7 @@ static struct child start(json_t *job, uint64_t padding)
     struct child child;
     struct err err = {0};
     assert_non_null(job);
-    if (child_start(&child, job, padding, &err))
+    if (child_start(&child, job, padding, -1, &err))
         fail_msg("%s", err.text);
     json_decref(job);
     return child;

@@ -209,13 +209,14 @@ static void refuses_choices(void **state)
     (void)state;
     static const char *const wrong[] = {"", "Warm", "war", "warmer", "0", "auto", " warm"};
     for (size_t i = 0; i < LENGTH_OF(wrong); i++)
-        check_refused("cache", wrong[i], "is not a cache: one of warm, cold, clean, as-found");
+        check_refused("cache", wrong[i], "is not a cache: one of warm, cold, clean, dirty, as-found");
 }
 
 static void only_some_fields_can_be_automatic(void **state)
 {
     (void)state;
-    static const char *const automatic[] = {"stride_bytes", "working_set_bytes", "touches", "block_bytes"};
+    static const char *const automatic[] = {"stride_bytes", "working_set_bytes", "touches",
+                                            "block_bytes",  "range_bytes",       "window_bytes"};
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         struct params params;
         struct err err = {0};

@@ -3,6 +3,7 @@
 #include "scenario_files.h"
 
 #include <errno.h>
+#include <glob.h>
 
 #include "scenario.h"
 
@@ -552,7 +553,63 @@ static void test_shipped_scenarios_plan(void **state)
         shipped_profile = profiles[i];
         assert_true(files_each_shipped(check_shipped) >= 11);
     }
-    assert_in_range(access_cells, 20, 32);
+    assert_in_range(access_cells, 60, 160);
+}
+
+static void check_other_pages(const char *path, const char *profile, uint64_t page_bytes)
+{
+    struct plan plan;
+    struct plan_options options = {.profile = profile,
+                                   .page_bytes = page_bytes,
+                                   .directory = "/var/tmp",
+                                   .make_filesystems = true,
+                                   .cpu_count = 32}; /* so that no cell is left out for want of CPUs */
+    unload();
+    load_file(path);
+    err = (struct err){0};
+    if (plan_make(&plan, loaded, loaded_count, &options, &err)) {
+        if (!strstr(err.text, "needs root"))
+            fail_msg("%s, %s, pages of %llu KiB: %s", path, profile, (unsigned long long)(page_bytes / KIB), err.text);
+    } else {
+        assert_true(plan.cell_count > 0);
+        for (unsigned i = 0; i < plan.cell_count; i++)
+            check_resolved(&plan.cells[i].params);
+    }
+    plan_free(&plan);
+    unload();
+}
+
+/* Whatever a page holds: what cannot be had with such pages is left out with its reason, and something remains. */
+static void test_shipped_scenarios_plan_for_other_pages(void **state)
+{
+    (void)state;
+    static const char *const profiles[] = {"quick", "standard", "thorough"};
+    glob_t found;
+    assert_int_equal(glob(TESTS_DIR "/../scenarios/*/*.yaml", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 40);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        for (size_t p = 0; p < sizeof profiles / sizeof *profiles; p++)
+            for (uint64_t page_bytes = 16 * KIB; page_bytes <= 64 * KIB; page_bytes *= 4)
+                check_other_pages(found.gl_pathv[i], profiles[p], page_bytes);
+    globfree(&found);
+}
+
+/* A page is what --page-bytes says where the plan asks for one. */
+static void test_pages_of_the_machine_planned_for(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "common: {file_bytes: 1MiB, pattern: stride}\n" ARM,
+                                 (struct plan_options){.page_bytes = 64 * KIB});
+    assert_int_equal(plan.cells[0].arms[0].params.stride_bytes, 64 * KIB);
+    plan_free(&plan);
+    plan = make_good(HEAD "common: {file_bytes: 1MiB, pattern: stride, block_bytes: 64}\n"
+                          "vary: {stride_bytes: [4KiB, 16KiB]}\narms: [{name: a, method: first_touch}]\n",
+                     (struct plan_options){.page_bytes = 16 * KIB});
+    assert_int_equal(plan.cell_count, 1);
+    assert_int_equal(plan.refused_count, 1);
+    assert_string_equal(plan.refused[0].cell, "stride_bytes=4KiB");
+    assert_non_null(strstr(plan.refused[0].reason, "comes by each page once, and pages have 16 KiB: no step of 4KiB"));
+    plan_free(&plan);
 }
 
 static void check_shipped_given(const char *path)
@@ -600,7 +657,7 @@ static void test_print(void **state)
         "mmap sharing=private",
         "the baseline again",
         "test block_bytes=64: excluded by line 4 of the scenario",
-        "profile standard, seed 7: 1 cells",
+        "profile standard, seed 7: 1 cell ",
         "in /var/tmp\n",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
@@ -638,6 +695,8 @@ int main(void)
         cmocka_unit_test(test_given_file_too_small),
         cmocka_unit_test(test_given_file_leaves_nothing),
         cmocka_unit_test(test_shipped_scenarios_plan),
+        cmocka_unit_test(test_shipped_scenarios_plan_for_other_pages),
+        cmocka_unit_test(test_pages_of_the_machine_planned_for),
         cmocka_unit_test(test_shipped_scenarios_take_a_file),
         cmocka_unit_test(test_print),
     };

@@ -105,7 +105,6 @@ static void test_profiles(void **state)
     struct scenario *scenario = load(files_write("good.yaml", good, sizeof good - 1));
     const struct profile *quick = &scenario->profiles[PROFILE_QUICK];
     assert_true(quick->present);
-    assert_false(scenario->profiles[PROFILE_THOROUGH].present);
     assert_int_equal(quick->trials, 10);
     assert_int_equal(quick->budget_ns, 5000 * MS);
     assert_float_equal(quick->precision, 0.03, 1e-12);
@@ -152,7 +151,6 @@ static void check_shipped(const char *path)
     assert_int_equal(strncmp(scenario->name, below, strlen(scenario->name)), 0);
     assert_string_equal(below + strlen(scenario->name), ".yaml");
     assert_true(scenario->profiles[PROFILE_QUICK].present);
-    assert_true(scenario->profiles[PROFILE_THOROUGH].present);
     scenario_free(scenario);
 }
 

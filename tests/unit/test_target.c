@@ -84,11 +84,31 @@ static void every_recipe_makes_the_same_file(void **state)
     uint64_t expected = contents_by(recipe_write_1MiB, 42);
     assert_true(expected != 0);
     for (uint64_t recipe = 0; recipe < recipe_count; recipe++) {
+        if (recipe == recipe_hole) /* which has no contents */
+            continue;
         uint64_t found = contents_by(recipe, 42);
         if (found)
             assert_true(found == expected);
         assert_int_equal(unit_count_entries(unit_folder), 0);
     }
+}
+
+static void a_hole_reads_as_zeros_and_has_no_blocks(void **state)
+{
+    static const unsigned char zeros[FILE_BYTES];
+    struct stat status;
+    (void)state;
+    params.recipe = recipe_hole;
+    int rc = target_open(&target, &request, &err);
+    if (rc == -EOPNOTSUPP)
+        skip();
+    assert_int_equal(rc, 0);
+    assert_int_equal(pwrite(target.fd, "filled", 6, FILE_BYTES / 2), 6);
+    assert_int_equal(target_hollow(&target, &err), 0);
+    assert_true(contents_of(target.fd) == fnv_add(FNV_START, zeros, sizeof zeros));
+    assert_int_equal(fstat(target.fd, &status), 0);
+    assert_int_equal(status.st_size, FILE_BYTES);
+    assert_int_equal(status.st_blocks, 0);
 }
 
 static void another_seed_makes_another_file(void **state)
@@ -122,7 +142,7 @@ static void its_name_is_gone_at_once(void **state)
     assert_int_equal(unit_count_entries(unit_folder), 0);
     assert_int_equal(fstat(target.fd, &status), 0);
     assert_int_equal(status.st_nlink, 0);
-    int again = target_reopen(&target); /* a descriptor can be had all the same, for reading only */
+    int again = target_reopen(&target, O_RDONLY); /* a descriptor can be had all the same, for reading only */
     assert_true(again >= 0);
     assert_true(contents_of(again) == contents_of(target.fd));
     assert_int_equal(pwrite(again, "x", 1, 0), -1);
@@ -139,7 +159,7 @@ static void its_name_stays_when_it_is_needed(void **state)
     assert_string_equal(target.path, unit_path("target"));
     assert_int_equal(stat(target.path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
-    int again = target_reopen(&target);
+    int again = target_reopen(&target, O_RDONLY);
     assert_true(again >= 0);
     close(again);
     target_close(&target);
@@ -345,7 +365,7 @@ static void the_users_file_is_only_read(void **state)
         assert_int_equal(fcntl(target.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
         assert_int_equal(target_warm(&target, FILE_BYTES, &err), 0);
         assert_int_equal(target_signature(&target, UINT64_MAX, &pages, &faults, &err), 0);
-        int again = target_reopen(&target);
+        int again = target_reopen(&target, O_RDONLY);
         assert_true(again >= 0);
         close(again);
         target_close(&target);
@@ -404,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_recipe_makes_the_same_file, begin, end),
+        cmocka_unit_test_setup_teardown(a_hole_reads_as_zeros_and_has_no_blocks, begin, end),
         cmocka_unit_test_setup_teardown(another_seed_makes_another_file, begin, end),
         cmocka_unit_test_setup_teardown(its_bytes_are_even, begin, end),
         cmocka_unit_test_setup_teardown(its_name_is_gone_at_once, begin, end),

@@ -55,6 +55,7 @@ static void check_members(const struct plan *a, const struct plan *b)
     assert_string_equal(a->directory, b->directory);
     assert_string_equal(a->given_path, b->given_path);
     assert_int_equal(a->allow_evict, b->allow_evict);
+    assert_int_equal(a->make_filesystems, b->make_filesystems);
     assert_true(a->estimate_prepare_s == b->estimate_prepare_s && a->estimate_reset_s == b->estimate_reset_s);
     assert_true(a->estimate_measure_s == b->estimate_measure_s);
     assert_int_equal(a->disk_bytes, b->disk_bytes);
@@ -130,7 +131,8 @@ static void every_parameter_travels(void **state)
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         const struct field *field = &field_table[i];
         params_default(&params);
-        params.stride_bytes = params.working_set_bytes = params.touches = 12345;
+        params.stride_bytes = params.working_set_bytes = params.touches = params.range_bytes = params.window_bytes =
+            12345;
         /* Another value than the default: the last option, or an odd number. */
         uint64_t value = 77777;
         double share = 0.1;

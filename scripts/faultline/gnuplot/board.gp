@@ -31,7 +31,7 @@ unset table
 
 # The rows of that scenario that have a ratio, each on its line; an empty line for the cell's name before its first arm.
 has(i) = strlen(strcol(i)) > 0
-wanted(i) = strcol(c_scenario) eq name && has(c_ratio)
+wanted(i) = strcol(c_scenario) eq name && has(c_ratio) && strcol(c_role) ne "phase"
 end_of(i) = has(i) ? column(i) : column(c_ratio)
 y = 0; before = ""; opens = 0
 place(i) = (opens = strcol(c_cell) ne before, y = y + 1 + opens, before = strcol(c_cell), y)

@@ -15,7 +15,7 @@ from faultline.tables import Row, Table
 from faultline.text import ratio, shorten
 
 name = "board"
-title = "ratio of every arm to the baseline, by cell"
+title = "ratio of every arm to the baseline, by cell, all boards on one scale"
 scope = "scenario"
 
 SCALE = (1 / 16, 16.0)  # the same on every board, so that boards can be held side by side; what lies beyond is written
@@ -38,11 +38,8 @@ def applies(table: Table) -> bool:
 
 def heading(table: Table) -> str:
     """The question, and what the figure shows."""
-    first = table.cells[0]
-    return (
-        f"{first['question']} ({first['scenario']}: time of an arm ÷ time of {baseline(table)}, "
-        f"95\u00a0% interval{canvas.conditions(table)})"
-    )
+    what = f"time of an arm ÷ time of {baseline(table)}, 95\u00a0% interval"
+    return canvas.headline(table, what + canvas.conditions(table))
 
 
 def baseline(table: Table) -> str:
@@ -130,15 +127,7 @@ def draw(table: Table, axes: Any) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(canvas.ratio_label))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("← faster" + GAP + "time ÷ time of the baseline" + GAP + "slower →")
-    axis.text(
-        0,
-        1,
-        canvas.cell_keys(table.cells[0]["cell"]) + "  ",
-        transform=axis.transAxes,
-        ha="right",
-        va="bottom",
-        color=canvas.GREY,
-    )
+    canvas.keys_write(axis, table.cells[0]["cell"])
 
 
 def row_draw(axis: Any, row: Row, y: float, dense: bool) -> None:

@@ -4,7 +4,6 @@ cross."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, Sequence
 
 import numpy as np
@@ -13,14 +12,15 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from faultline import canvas
 from faultline.canvas import Layout
+from faultline.plots import sweep
 from faultline.tables import Row, Table
-from faultline.text import field, shorten, size_near, time_tick
+from faultline.text import field, shorten, size_near
 
 name = "crossover"
 title = "time and ratio along the axis (file size, block, touches …), with the points where arms cross"
 scope = "scenario"
 
-COLUMNS = 3  # groups beside each other
+OWN = frozenset(("written_share", *sweep.COUNTS))  # axes that a plot of their own shows: break_even, sweep
 GROUPS_MOST = 12  # groups drawn; a sweep with more is for the board
 TIME_INCH, RATIO_INCH, GAP_INCH = 2.7, 1.5, 0.55  # the gap holds the labels of one pair and the heading of the next
 
@@ -39,19 +39,20 @@ def groups(table: Table) -> list[str]:
 
 def applies(table: Table) -> bool:
     """Whether there is an axis with at least three measured values."""
-    return len({row["axis_value"] for row in shown(table)}) >= 3 and len(groups(table)) <= GROUPS_MOST
+    rows = shown(table)
+    values = {row["axis_value"] for row in rows}
+    return len(values) >= 3 and len(groups(table)) <= GROUPS_MOST and rows[0]["axis"] not in OWN
 
 
 def heading(table: Table) -> str:
     """The question, and what the figure shows."""
-    first = table.cells[0]
-    return f"{first['question']} ({first['scenario']}, 95\u00a0% intervals{canvas.conditions(table)})"
+    return canvas.headline(table, f"95\u00a0% intervals{canvas.conditions(table)}")
 
 
 def layout(table: Table) -> Layout:
     """A pair of panels a group, a gap between pairs."""
     count = len(groups(table))
-    across = columns(count)
+    across = canvas.columns(count)
     down = -(-count // across)
     width = 6.2 if across == 1 else 4.6 if across == 2 else 3.9
     heights = ((TIME_INCH, RATIO_INCH, GAP_INCH) * down)[:-1]
@@ -62,13 +63,9 @@ def layout(table: Table) -> Layout:
         right=0.35,
         top=0.3 if count > 1 else 0.15,
         row_gap=0.15,
-        column_gap=0.75,
+        column_gap=0.35,
+        share_y="row",
     )
-
-
-def columns(count: int) -> int:
-    """Groups beside each other: as near to a square as COLUMNS allows."""
-    return min(COLUMNS, math.ceil(math.sqrt(count)))
 
 
 def legend(table: Table) -> list[Any]:
@@ -88,8 +85,7 @@ def draw(table: Table, axes: Any) -> None:
         top, column = 3 * (number // across), number % across
         group_draw(table, held, axes[top, column], axes[top + 1, column], first_column=column == 0)
         used |= {(top, column), (top + 1, column)}
-    for place in set(np.ndindex(axes.shape)) - used:
-        axes[place].set_axis_off()
+    canvas.panels_spare([axes[place] for place in sorted(set(np.ndindex(axes.shape)) - used)], 0)
 
 
 def group_draw(table: Table, held: str, times: Any, ratios: Any, first_column: bool) -> None:
@@ -98,19 +94,18 @@ def group_draw(table: Table, held: str, times: Any, ratios: Any, first_column: b
     planned = sorted({row["axis_value"] for row in table.cells if row["held"] == held and row["axis_value"]})
     for arm, index in canvas.arms_of(rows).items():
         mine = sorted((row for row in rows if row["arm"] == arm), key=lambda row: row["axis_value"])
-        curve(times, mine, "ns_per_op", index, planned)
-        curve(ratios, [row for row in mine if row["ratio"] is not None], "ratio", index, planned)
+        canvas.curve(times, mine, "axis_value", "ns_per_op", index, planned)
+        compared = [row for row in mine if row["ratio"] is not None]
+        canvas.curve(ratios, compared, "axis_value", "ratio", index, planned)
     values = [row["axis_value"] for row in rows]
     for axis in (times, ratios):
         canvas.axis_numbers(axis, rows[0]["axis"], values)
     times.set_xlabel("")
     times.tick_params(axis="x", labelbottom=False)
-    times.set_yscale("log")
-    times.yaxis.set_major_formatter(FuncFormatter(lambda ns, _: time_tick(ns)))
-    times.yaxis.set_minor_formatter(NullFormatter())
-    ratio_scale(ratios, rows)
+    canvas.log_times(times.yaxis, [end for row in shown(table) for end in canvas.ends_of(row, "ns_per_op")])
+    ratio_scale(ratios, shown(table))
     if first_column:
-        times.set_ylabel(f"time per {shorten(rows[0]['op'], 24)}")
+        times.set_ylabel(f"time per {canvas.op_label(rows[0])}")
         ratios.set_ylabel("÷ baseline")
     if held:
         times.set_title("\n".join(wrapped(held)), color=canvas.GREY)
@@ -122,21 +117,8 @@ def wrapped(held: str) -> list[str]:
     return [shorten(part, 46) for part in held.split(",")] if len(held) > 46 else [held]
 
 
-def curve(axis: Any, rows: Sequence[Row], column: str, index: int, planned: Sequence[float]) -> None:
-    """A line with its interval as a band, broken where a planned value has none."""
-    found = {row["axis_value"]: row for row in rows}
-    middle = [found[x][column] if x in found else math.nan for x in planned]
-    low, high = (
-        [math.nan if x not in found else found[x][column] if found[x][end] is None else found[x][end] for x in planned]
-        for end in (column + "_low", column + "_high")
-    )
-    kind = canvas.style(index)
-    axis.fill_between(planned, low, high, color=kind["color"], alpha=0.25, linewidth=0)
-    axis.plot(planned, middle, markersize=4, linewidth=1.3, **kind)
-
-
 def ratio_scale(axis: Any, rows: Sequence[Row]) -> None:
-    """A logarithmic scale about 1, as wide as the ratios and never narrower than 1/2× to 2×."""
+    """A logarithmic scale about 1, as wide as the ratios of all groups and never narrower than 1/2× to 2×."""
     found = [row[key] for row in rows for key in ("ratio", "ratio_low", "ratio_high") if row[key]] or [1.0]
     reach = max(2.0, max(found) * 1.15, 1.15 / min(found))
     axis.set_yscale("log", base=2)

@@ -20,6 +20,7 @@ scope = "run"
 LINEAR = (
     3.0  # of δ: up to here the scale is linear and always shown, so that a quiet run looks quiet; beyond, logarithmic
 )
+SCENARIOS_MOST = 12  # named one by one
 TICKS = (1, 2, 3, 10, 30, 100, 300, 1000, 10000, 100000)
 
 
@@ -40,12 +41,19 @@ def heading(table: Table) -> str:
 
 def layout(table: Table) -> Layout:
     """One wide panel."""
-    return Layout(heights=(2.6,), widths=(7.4,), left=0.85, right=0.35)
+    return Layout(heights=(2.9,), widths=(7.4,), left=1.0, right=0.35)
 
 
 def groups(table: Table) -> dict[str, int]:
-    """Scenarios with their index."""
-    return {name: i for i, name in enumerate(dict.fromkeys(row["scenario"] for row in shown(table)))}
+    """Scenarios with their index; families of scenarios where there are many."""
+    scenarios = dict.fromkeys(row["scenario"] for row in shown(table))
+    few = len(scenarios) <= SCENARIOS_MOST
+    return {name: i for i, name in enumerate(scenarios if few else dict.fromkeys(map(family, scenarios)))}
+
+
+def family(scenario: str) -> str:
+    """ "cow" of "cow/break"."""
+    return scenario.partition("/")[0]
 
 
 def legend(table: Table) -> list[Any]:
@@ -84,12 +92,15 @@ def draw(table: Table, axes: Any) -> None:
     axis.axhspan(-100 * delta / (1 + delta), 100 * delta, color=canvas.BAND, linewidth=0)
     axis.axhline(0, color="black", linewidth=0.8)
     for name, index in groups(table).items():
-        points_draw(axis, [row for row in rows if row["scenario"] == name], canvas.style(index))
+        mine = [row for row in rows if name in (row["scenario"], family(row["scenario"]))]
+        points_draw(axis, mine, canvas.style(index))
     axis.set_yscale("symlog", linthresh=straight, linscale=2)
-    axis.set_ylim(-reach, reach)
+    low = min(reach, max(straight, -1.25 * min(changes), 0.0))
+    axis.set_ylim(-low, reach)
     axis.set_xlim(min(r["sequence"] for r in rows) - 1, max(r["sequence"] for r in rows) + 1)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
-    ticks = sorted({0.0, *(sign * t * 100 * delta for t in TICKS if t * 100 * delta <= reach for sign in (-1, 1))})
+    steps = [100 * delta * t for t in TICKS]
+    ticks = [*(-step for step in steps if step <= low), 0.0, *(step for step in steps if step <= reach)]
     axis.yaxis.set_major_locator(FixedLocator(ticks))
     axis.yaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+g} %" if v else "0"))

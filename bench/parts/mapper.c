@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "mapper.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct mapper {
+    pid_t process; /* 0: none */
+    int socket;    /* a byte to it: touch; a byte from it: done. -1: none */
+};
+
+struct mappers {
+    struct mappers *next;
+    dev_t device;
+    ino_t inode;
+    uint64_t bytes;
+    unsigned count, users;
+    struct mapper members[];
+};
+
+/* The sets of this process: arms of a cell share them, for two sets of N would be 2 N mappers. */
+static struct mappers *sets;
+static pthread_mutex_t sets_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The child: nothing but system calls, as it may have been forked from among threads. */
+static void mapper_main(int socket, int fd, uint64_t bytes, uint64_t page_bytes)
+{
+    char byte = 0;
+    signal(SIGBUS, SIG_DFL);
+    const unsigned char *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return;
+    do {
+        for (uint64_t at = 0; at < bytes; at += page_bytes)
+            (void)*(const volatile unsigned char *)(base + at);
+    } while (send(socket, &byte, 1, MSG_NOSIGNAL) == 1 && recv(socket, &byte, 1, 0) == 1);
+}
+
+static int await(const struct mapper *mapper, struct err *err)
+{
+    char byte;
+    if (recv(mapper->socket, &byte, 1, 0) == 1)
+        return 0;
+    return err_set(err, ECHILD, "a process that was to map the file has died");
+}
+
+static int mapper_fork(struct mapper *mapper, const struct mappers *set, int fd, struct err *err)
+{
+    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    int ends[2];
+    pid_t parent = getpid();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+        return err_sys(err, "socketpair");
+    mapper->process = fork();
+    if (mapper->process == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(ends[0]);
+        if (getppid() == parent)
+            mapper_main(ends[1], fd, set->bytes, page_bytes);
+        _exit(0);
+    }
+    close(ends[1]);
+    mapper->socket = ends[0];
+    if (mapper->process > 0)
+        return 0;
+    mapper->process = 0;
+    return err_sys(err, "fork a process that maps the file");
+}
+
+/* A signal rather than the end of the socket: later children hold copies of our end. */
+static void end_all(struct mappers *set)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->members[i].process)
+            kill(set->members[i].process, SIGKILL);
+    for (unsigned i = 0; i < set->count; i++) {
+        if (set->members[i].process)
+            waitpid(set->members[i].process, NULL, 0);
+        if (set->members[i].socket >= 0)
+            close(set->members[i].socket);
+    }
+    free(set);
+}
+
+static int begin_all(struct mappers **out, unsigned count, int fd, const struct stat *status, uint64_t bytes,
+                     struct err *err)
+{
+    struct mappers *set = *out = calloc(1, sizeof *set + count * sizeof *set->members);
+    int rc = set ? 0 : err_set(err, ENOMEM, "no memory for the mappers");
+    if (rc)
+        return rc;
+    set->device = status->st_dev;
+    set->inode = status->st_ino;
+    set->bytes = bytes;
+    set->count = count;
+    for (unsigned i = 0; i < count; i++)
+        set->members[i].socket = -1;
+    for (unsigned i = 0; i < count && rc == 0; i++)
+        rc = mapper_fork(&set->members[i], set, fd, err);
+    for (unsigned i = 0; i < count && rc == 0; i++)
+        rc = await(&set->members[i], err);
+    return rc;
+}
+
+static struct mappers *find(unsigned count, const struct stat *status, uint64_t bytes)
+{
+    for (struct mappers *set = sets; set; set = set->next)
+        if (set->device == status->st_dev && set->inode == status->st_ino && set->bytes == bytes && set->count == count)
+            return set;
+    return NULL;
+}
+
+int mappers_start(struct mappers **out, unsigned count, int fd, uint64_t bytes, struct err *err)
+{
+    struct stat status;
+    int rc = 0;
+    *out = NULL;
+    if (count == 0)
+        return 0;
+    if (fstat(fd, &status))
+        return err_sys(err, "stat the file to map");
+    pthread_mutex_lock(&sets_lock);
+    struct mappers *set = find(count, &status, bytes);
+    if (!set) {
+        rc = begin_all(&set, count, fd, &status, bytes, err);
+        if (rc && set)
+            end_all(set);
+        set = rc ? NULL : set;
+        if (set) {
+            set->next = sets;
+            sets = set;
+        }
+    }
+    if (set)
+        set->users++;
+    *out = set;
+    pthread_mutex_unlock(&sets_lock);
+    return rc;
+}
+
+void mappers_stop(struct mappers *mappers)
+{
+    if (!mappers)
+        return;
+    pthread_mutex_lock(&sets_lock);
+    struct mappers **link = &sets;
+    while (*link != mappers)
+        link = &(*link)->next;
+    if (--mappers->users == 0) {
+        *link = mappers->next;
+        end_all(mappers);
+    }
+    pthread_mutex_unlock(&sets_lock);
+}
+
+int mappers_touch(struct mappers *mappers, struct err *err)
+{
+    char byte = 0;
+    int rc = 0;
+    for (unsigned i = 0; mappers && i < mappers->count && rc == 0; i++)
+        if (send(mappers->members[i].socket, &byte, 1, MSG_NOSIGNAL) != 1)
+            rc = err_set(err, ECHILD, "a process that was to map the file has died");
+    for (unsigned i = 0; mappers && i < mappers->count && rc == 0; i++)
+        rc = await(&mappers->members[i], err);
+    return rc;
+}
+
+pid_t mappers_process(const struct mappers *mappers, unsigned n)
+{
+    return mappers->members[n].process;
+}

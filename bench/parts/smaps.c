@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "smaps.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add_line(const char *line, struct smaps *found)
+{
+    const struct {
+        const char *format;
+        uint64_t *bytes;
+    } keys[] = {
+        {"Rss: %" SCNu64, &found->rss},
+        {"Anonymous: %" SCNu64, &found->anonymous},
+        {"AnonHugePages: %" SCNu64, &found->huge},
+        {"Private_Hugetlb: %" SCNu64, &found->hugetlb},
+    };
+    uint64_t kib;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (sscanf(line, keys[i].format, &kib) == 1)
+            *keys[i].bytes += kib * KIB;
+}
+
+/* The first line of a VMA, unlike those below it, begins with a range: two numbers with nothing but a dash between. */
+bool smaps_read(const void *base, size_t bytes, struct smaps *found)
+{
+    char line[256];
+    uint64_t start, end, from = (uint64_t)(uintptr_t)base;
+    bool inside = false, any = false;
+    FILE *file = fopen("/proc/self/smaps", "re");
+    *found = (struct smaps){0};
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
+            any |= inside = start < from + bytes && from < end;
+        else if (inside)
+            add_line(line, found);
+    }
+    if (file)
+        fclose(file);
+    return any;
+}
+
+int smaps_check_pages(const struct worker *worker, struct err *err)
+{
+    const struct params *params = worker->params;
+    struct smaps found;
+    if (params->sharing != sharing_anonymous || params->pages == pages_hugetlb || !worker->base ||
+        !smaps_read(worker->base, worker->base_bytes, &found))
+        return 0;
+    if (params->pages == pages_small && found.huge)
+        return err_set(err, EOPNOTSUPP, "the kernel gave %" PRIu64 " KiB in huge pages where base pages were asked for",
+                       found.huge / KIB);
+    if (params->pages == pages_thp && found.huge < found.anonymous)
+        return err_set(err, EOPNOTSUPP,
+                       "the kernel gave %" PRIu64 " of %" PRIu64 " KiB stored to in transparent huge pages",
+                       found.huge / KIB, found.anonymous / KIB);
+    return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What /proc/self/smaps shows of a mapping: which pages the kernel has really given. */
+#ifndef FAULTLINE_SMAPS_H
+#define FAULTLINE_SMAPS_H
+
+#include <stdbool.h>
+
+#include "method.h"
+
+struct smaps { /* bytes, of all VMAs that overlap a range; the zero page counts as nothing */
+    uint64_t rss, anonymous, huge, hugetlb;
+};
+
+/* False where there is no smaps, or nothing is mapped in [base, base + bytes). */
+bool smaps_read(const void *base, size_t bytes, struct smaps *found);
+
+/*
+ * Whether the anonymous memory in worker->base lies in pages of the kind that params->pages names, as far as it has
+ * been stored to: what is only loaded from is the zero page, of whatever size. -EOPNOTSUPP with both sizes in the text
+ * when the kernel gave others. Where there is no smaps the advice stands unproven, as it does for every program.
+ */
+int smaps_check_pages(const struct worker *worker, struct err *err);
+
+#endif

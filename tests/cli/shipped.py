@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""The scenarios that come with the program keep what is promised of them. Everything is planned, nothing run."""
+
+import json
+import math
+import pathlib
+import re
+
+import helper
+
+MIB = 1 << 20
+QUICK_CELLS, QUICK_FILE_BYTES = 12, 64 * MIB
+ALPHA = 0.05  # of the verdicts, over all comparisons of a scenario
+NO_COMPARISON = {"floor/null", "sync/background"}  # one arm each
+PROFILES = ("quick", "standard", "thorough")
+# As many CPUs as any of them asks for, and the rights of root: so that no cell is left out for want of either.
+MACHINE = ("--topology", "synthetic:package:1 core:32 pu:1", "--make-filesystems")
+
+
+def shipped() -> dict[str, pathlib.Path]:
+    """Name and file of each."""
+    root = helper.TREE / "scenarios"
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.glob("*/*.yaml"))}
+
+
+def planned(scratch: helper.Scratch, path: pathlib.Path, profile: str) -> dict:
+    """What `plan --json` says."""
+    result = scratch.call(["plan", str(path), "--profile", profile, "--json", *MACHINE])
+    helper.check_status(result, 0)
+    return json.loads(result.stdout)
+
+
+def pairs(plan: dict) -> int:
+    """Comparisons: each arm with its baseline, but for the null arm."""
+    return sum(not arm["null"] for cell in plan["cells"] for arm in cell["arms"]) - len(plan["cells"])
+
+
+def test_profiles(scratch: helper.Scratch) -> None:
+    """Quick is quick; and every profile has the trials without which no verdict can fall, however clear the effect."""
+    helper.needs_root()  # cells on made filesystems are left out for others
+    for name, path in shipped().items():
+        for profile in PROFILES:
+            plan = planned(scratch, path, profile)
+            least = math.ceil(math.log2(2 * pairs(plan) / ALPHA)) if pairs(plan) else 1
+            (scenario,) = plan["scenarios"]
+            assert scenario["rungs"][-1] >= least, \
+                f"{name}, {profile}: {scenario['rungs'][-1]} trials, {least} are needed for {pairs(plan)} comparisons"
+            if profile == "quick":
+                assert len(plan["cells"]) <= QUICK_CELLS, f"{name}: {len(plan['cells'])} cells"
+                largest = max(cell["params"]["file_bytes"] for cell in plan["cells"])
+                assert largest <= QUICK_FILE_BYTES, f"{name}: a file of {largest} bytes"
+
+
+def test_on_a_file(scratch: helper.Scratch) -> None:
+    """A file of the user's, of a size that nothing divides: cells it cannot have are left out, with that reason."""
+    path = scratch.path / "mine"
+    with path.open("wb") as file:
+        file.truncate(20_000_003)
+    left_out = 0
+    for name, scenario in shipped().items():
+        result = scratch.call(["plan", str(scenario), "--file", str(path), *MACHINE[:2]])
+        assert result.returncode == 0 or "no cell is left to measure" in result.stderr, f"{name}: {result.stderr}"
+        left_out += result.returncode != 0
+    assert left_out < len(shipped()) / 2, f"{left_out} scenarios have nothing for a file of 20 MB"
+
+
+def test_compare(scratch: helper.Scratch) -> None:
+    """Each compares something, and shows what the instrument sees where nothing differs."""
+    helper.needs_root()
+    for name, path in shipped().items():
+        plan = planned(scratch, path, "thorough")
+        if name not in NO_COMPARISON:
+            assert pairs(plan) >= len(plan["cells"]), name
+            assert all(any(arm["null"] for arm in cell["arms"]) for cell in plan["cells"]), name
+
+
+def test_documented(scratch: helper.Scratch) -> None:
+    """Each has its paragraph in docs/scenarios, and each paragraph its scenario."""
+    del scratch
+    folder = helper.TREE / "docs" / "scenarios"
+    text = {path.stem: path.read_text() for path in folder.glob("*.md")}
+    missing = []
+    for name, path in shipped().items():
+        subject = path.parent.name
+        headed = re.search(rf"^## {re.escape(path.stem)}$", text[subject], re.MULTILINE)
+        missing += [] if headed or f"`{name}`" in text[subject] or f"## {name}\n" in text["filesystems"] else [name]
+    assert not missing, f"not in docs/scenarios: {missing}"
+    named = {name for page in text.values() for name in re.findall(r"`([a-z]+/[a-z-]+)`", page)}
+    unknown = {name for name in named if name.partition("/")[0] in text} - {"faults/op"} - set(shipped())
+    assert not unknown, f"docs/scenarios names what is not there: {sorted(unknown)}"
+
+
+helper.main(globals())

@@ -1,0 +1,628 @@
+# SPDX-License-Identifier: MIT
+"""Runs faultline in machines of other architectures and page sizes, emulated by QEMU.
+
+usage: guests.py PROGRAM [--work DIR] [--only NAME] [--tests REGEX]
+
+For each guest: a kernel and the few libraries of its architecture are fetched from the distribution, the program is
+built for it (the static minimal build) and so are the physics tests, both are put into an initramfs, and the guest is
+booted with an ext4 disk of its own. In it the physics tests run, then plans of the fault, copy-on-write and sync
+scenarios that PROGRAM has resolved for the guest's page size. Its records come back over the console and are read by
+the analysis.
+
+One guest is there to count instructions instead, which an emulator does exactly.
+
+Every check is a TAP line, also one that cannot be made here, with its reason; status 1 when one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import json
+import lzma
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+SKIPPED = 77  # status of a test program of which nothing could run
+PACKAGES = ("libjansson-dev", "libjansson4", "zlib1g-dev", "zlib1g", "libcmocka-dev", "libcmocka0", "busybox-static")
+# Those that a kernel has built in are not missed.
+MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "loop", "overlay")
+FOLDERS = ("bin", "lib", "proc", "sys", "dev", "tests", "plans", "modules", "mnt", "var/tmp", "tmp", "run", "etc")
+SCENARIOS = ("faults", "cow", "sync")
+TRIALS = 1  # of each cell
+RUN_LIMIT = "300s"  # of each plan
+DISK_BYTES = 1536 * 1024 * 1024  # sparse
+BOOT_LIMIT_S = 1500
+BEGIN, END = "----- begin records -----", "----- end records -----"
+
+
+class Impossible(Exception):
+    """This guest cannot be tried here; the text says why."""
+
+
+class Broken(Exception):
+    """What is under test cannot be built or planned for a guest; the text is the end of the output."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A machine: what it is made of, and what its kernel says of itself."""
+
+    name: str
+    architecture: str  # of the distribution
+    triple: str  # of the compiler and of library folders
+    kernel: str  # regular expression of the package's name
+    image: str  # file name of the kernel in it, up to its version
+    qemu: tuple[str, ...]
+    console: str
+    page_bytes: int
+    emulator: str  # package
+    kernel_options: str = ""
+    counts: bool = False  # it is there to count instructions exactly, not to run scenarios
+
+
+GUESTS = (
+    Guest(
+        name="aarch64-16k",
+        architecture="arm64",
+        triple="aarch64-linux-gnu",
+        kernel=r"^linux-image-6\.12\..*-arm64-16k$",
+        image="vmlinuz",
+        qemu=("qemu-system-aarch64", "-M", "virt", "-cpu", "max,pauth-impdef=on"),
+        console="ttyAMA0",
+        page_bytes=16384,
+        emulator="qemu-system-arm",
+    ),
+    Guest(
+        name="ppc64le-64k",
+        architecture="ppc64el",
+        triple="powerpc64le-linux-gnu",
+        kernel=r"^linux-image-6\.12\..*-powerpc64le-64k$",
+        image="vmlinux",
+        qemu=(
+            "qemu-system-ppc64",
+            "-M",
+            "pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off",
+            "-cpu",
+            "POWER9",
+        ),
+        console="hvc0",
+        page_bytes=65536,
+        emulator="qemu-system-ppc",
+    ),
+    # Time is the number of instructions, and nothing that the host does or draws by chance comes in.
+    Guest(
+        name="aarch64-counted",
+        architecture="arm64",
+        triple="aarch64-linux-gnu",
+        kernel=r"^linux-image-6\.12\..*-cloud-arm64$",
+        image="vmlinuz",
+        qemu=(
+            "qemu-system-aarch64",
+            "-M",
+            "virt,dtb-randomness=off",
+            "-cpu",
+            "cortex-a57",
+            "-icount",
+            "shift=0,sleep=off",
+            "-rtc",
+            "base=2026-01-01,clock=vm",
+        ),
+        console="ttyAMA0",
+        page_bytes=4096,
+        emulator="qemu-system-arm",
+        kernel_options="nokaslr norandmaps randomize_kstack_offset=off",
+        counts=True,
+    ),
+)
+COUNTED = {"pread": 4, "mmap": 1, "first_touch": 3, "cow_break": 5}  # method: 0.1 % of its instructions, rounded up
+COUNTED_OPERATIONS = (1000, 1001)  # the second is 0.1 % more work, which has to show
+COUNTED_BOOTS = 3
+GOLDEN = TREE / "tests/guests/instructions.json"
+
+INIT = """#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/shm /tmp /var/tmp /run
+mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /tmp
+"""
+HELLO = """page_bytes=$(awk '/KernelPageSize/ {print $2 * 1024; exit}' /proc/self/smaps)
+echo "guest: kernel $(uname -r), page of $page_bytes bytes"
+"""
+COUNT = """while read line; do
+    /tests/instructions $line 2>&1 | sed 's/^/guest: instructions /'
+done </counted
+poweroff -f
+"""
+TRY = """for module in $(cat /modules/order); do insmod /modules/$module; done 2>/dev/null
+mount -t ext4 /dev/vda /var/tmp || echo "guest: no disk"
+chmod 1777 /var/tmp /tmp /dev/shm
+cd /tests
+for test in $(ls | grep '^test_'); do
+    begin=$(cut -d. -f1 /proc/uptime)
+    CMOCKA_MESSAGE_OUTPUT=TAP timeout 300 ./$test >/tmp/out 2>&1
+    status=$?
+    echo "guest: test $test status $status"
+    echo "guest: seconds $(($(cut -d. -f1 /proc/uptime) - begin)) $test"
+    if [ $status -ne 0 ] && [ $status -ne 77 ]; then grep -v '^ok' /tmp/out | head -n 40; fi
+    if [ $status -eq 0 ] || [ $status -eq 77 ]; then
+        sed -n 's/^.*: skipped: /guest: why /p; s/^.*# SKIP /guest: skip /p' /tmp/out
+    fi
+done
+cd /
+for plan in /plans/*.json; do
+    name=$(basename $plan .json)
+    begin=$(cut -d. -f1 /proc/uptime)
+    timeout 400 /bin/faultline run --plan $plan --out /tmp/runs/$name --quiet >/tmp/out 2>&1
+    status=$?
+    echo "guest: run $name status $status"
+    echo "guest: seconds $(($(cut -d. -f1 /proc/uptime) - begin)) $name"
+    if [ $status -ne 0 ]; then tail -n 20 /tmp/out; fi
+done
+echo "guest: left behind: $(ls -A /var/tmp | grep -v '^lost+found$' | tr '\\n' ' ')"
+echo "BEGIN"
+tar -C /tmp -czf - runs | base64
+echo "END"
+poweroff -f
+"""
+
+
+def call(
+    words: list[str], failure: type[Exception] = Impossible, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program; `failure` with the end of its output when it fails."""
+    try:
+        done = subprocess.run(
+            words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options  # type: ignore[call-overload]
+        )
+    except FileNotFoundError:
+        raise Impossible(f"{words[0]} is not installed") from None
+    if done.returncode != 0:
+        raise failure(f"{' '.join(words[:3])}: {done.stdout.strip()[-1500:]}")
+    return done
+
+
+# ---- what a guest is made of ----
+
+
+def apt_root(architecture: str, folder: pathlib.Path) -> dict[str, str]:
+    """Package lists of an architecture in a folder of their own; returns the environment that makes apt use them."""
+    parts = ("lists/partial", "cache/archives/partial", "etc/apt.conf.d", "etc/preferences.d", "etc/sources.list.d")
+    for part in parts:
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "status").touch()
+    keys = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
+    release = re.search(r"^VERSION_CODENAME=(\w+)", pathlib.Path("/etc/os-release").read_text(), re.M)
+    if not release or not shutil.which("apt-get"):
+        raise Impossible("guests are put together from packages of Debian")
+    suites = (release[1], f"{release[1]}-backports")
+    (folder / "etc/sources.list").write_text(
+        "".join(f"deb {keys} http://deb.debian.org/debian {suite} main\n" for suite in suites)
+    )
+    (folder / "apt.conf").write_text(
+        f'APT::Architecture "{architecture}";\nAPT::Architectures {{ "{architecture}"; }};\n'
+        f'APT::Sandbox::User "root";\nDir::State "{folder}";\nDir::State::lists "{folder}/lists";\n'
+        f'Dir::State::status "{folder}/status";\nDir::Cache "{folder}/cache";\nDir::Etc "{folder}/etc";\n'
+        'Dir::Etc::trusted "/etc/apt/trusted.gpg.d";\n'
+    )
+    return {**os.environ, "APT_CONFIG": str(folder / "apt.conf")}
+
+
+def newest(pattern: str, environment: dict[str, str]) -> str:
+    """The package with the highest version in its name."""
+    lines = call(["apt-cache", "search", "--names-only", pattern], env=environment).stdout.splitlines()
+    names = [line.split()[0] for line in lines if line]
+    if not names:
+        raise Impossible(f"no package matches {pattern}")
+    return max(names, key=lambda name: [int(n) for n in re.findall(r"\d+", name)])
+
+
+def fetch(architecture: str, packages: Iterable[str], folder: pathlib.Path) -> pathlib.Path:
+    """
+    Packages unpacked into one folder; kept, so that a second call fetches nothing. What begins with ^ is a regular
+    expression: the newest that matches.
+    """
+    root, debs, done = folder / "root", folder / "debs", folder / "fetched"
+    if done.exists():
+        return root
+    for rest in (root, debs):
+        shutil.rmtree(rest, ignore_errors=True)
+    debs.mkdir(parents=True)
+    environment = apt_root(architecture, folder / "apt")
+    call(["apt-get", "-q", "update"], env=environment)
+    names = [newest(name, environment) if name.startswith("^") else name for name in packages]
+    call(["apt-get", "-q", "download", *names], env=environment, cwd=debs)
+    for deb in sorted(debs.glob("*.deb")):
+        call(["dpkg-deb", "-x", str(deb), str(root)])
+    shutil.rmtree(debs)
+    shutil.rmtree(folder / "apt")
+    done.touch()
+    return root
+
+
+def build(guest: Guest, root: pathlib.Path, folder: pathlib.Path) -> None:
+    """The static program and the physics tests, for the guest."""
+    words = ["cmake", "-S", str(TREE), "-B", str(folder), *(["-G", "Ninja"] if shutil.which("ninja") else [])]
+    words += [f"-DCMAKE_TOOLCHAIN_FILE={TREE}/tests/guests/toolchain.cmake"]
+    words += [f"-DGUEST_TRIPLE={guest.triple}", f"-DGUEST_ROOT={root}", "-DCMAKE_BUILD_TYPE=Release"]
+    words += ["-DFAULTLINE_MINIMAL=ON", "-DFAULTLINE_GUEST=ON", "-DFAULTLINE_WERROR=ON"]
+    if not shutil.which(f"{guest.triple}-gcc"):
+        raise Impossible(f"{guest.triple}-gcc is not installed")
+    call(words, Broken)
+    call(["cmake", "--build", str(folder), "-j", str(len(os.sched_getaffinity(0)))], Broken)
+
+
+def module_bytes(path: pathlib.Path) -> bytes:
+    """A module as the kernel takes it."""
+    content = path.read_bytes()
+    return lzma.decompress(content) if path.suffix == ".xz" else content
+
+
+def modules_in_order(root: pathlib.Path) -> dict[str, bytes]:
+    """The kernel modules that the guest loads by name, each after those that it says it depends on."""
+    paths = {path.name.partition(".")[0].replace("-", "_"): path for path in (root / "lib/modules").rglob("*.ko*")}
+    out: dict[str, bytes] = {}
+
+    def add(name: str) -> None:
+        if name in out or name not in paths:
+            return
+        content = module_bytes(paths[name])
+        needs = re.search(rb"\0depends=([^\0]*)\0", content)
+        for need in needs[1].decode().split(",") if needs and needs[1] else []:
+            add(need.replace("-", "_"))
+        out[name] = content
+
+    for wanted in MODULES:
+        add(wanted)
+    return out
+
+
+def libraries(guest: Guest, root: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The shared libraries that the tests are linked with: the cross compiler's own, and cmocka."""
+    cross = pathlib.Path("/usr") / guest.triple / "lib"
+    for pattern in ("libc.so.6", "libm.so.6", "ld*.so.*", "libgcc_s.so.1", "libpthread.so.0"):
+        yield from cross.glob(pattern)
+    for name in ("libcmocka.so.0", "libjansson.so.4", "libz.so.1"):
+        yield from root.glob(f"**/{guest.triple}/{name}")
+
+
+def tests_of(guest: Guest, built: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+    """The programs that the guest runs."""
+    if guest.counts:
+        return [built / "tests/instructions"]
+    found = sorted((built / "tests").glob("test_*"))
+    return [path for path in found if path.is_file() and re.search(pattern, path.name)]
+
+
+def stage(guest: Guest, kernel: pathlib.Path, root: pathlib.Path, built: pathlib.Path, pattern: str) -> pathlib.Path:
+    """The initramfs as a folder, without plans."""
+    top = built.parent / "initramfs"
+    shutil.rmtree(top, ignore_errors=True)
+    for part in FOLDERS:
+        (top / part).mkdir(parents=True)
+    (top / "lib64").symlink_to("lib")
+    for program in (root / "bin/busybox", built / "faultline"):
+        shutil.copy2(program, top / "bin")
+    for program in tests_of(guest, built, pattern):
+        shutil.copy2(program, top / "tests")
+    for library in libraries(guest, root):
+        shutil.copy2(library.resolve(), top / "lib" / library.name)
+    modules = {} if guest.counts else modules_in_order(kernel)
+    for name, content in modules.items():
+        (top / "modules" / f"{name}.ko").write_bytes(content)
+    (top / "modules/order").write_text("".join(f"{name}.ko\n" for name in modules))
+    (top / "counted").write_text("".join(f"{key}\n" for key in counted_keys()))
+    script = INIT + HELLO + (COUNT if guest.counts else TRY)
+    (top / "init").write_text(script.replace("BEGIN", BEGIN).replace("END", END))
+    (top / "init").chmod(0o755)
+    return top
+
+
+def pack(top: pathlib.Path, out: pathlib.Path) -> None:
+    """
+    The folder as an archive (cpio, new ASCII form) that the kernel unpacks. Without times and without the numbers of
+    files: the same contents are the same archive, and a machine that counts instructions unpacks it in as many of them.
+    """
+    with out.open("wb") as stream:
+
+        def add(name: str, mode: int, content: bytes) -> None:
+            fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0)
+            head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+            for part in (head, content):
+                stream.write(part + b"\0" * (-len(part) % 4))
+
+        for number, path in enumerate(sorted(top.rglob("*")), 1):
+            mode = path.lstat().st_mode
+            if path.is_symlink():
+                content = os.readlink(path).encode()
+            else:
+                content = path.read_bytes() if path.is_file() else b""
+            add(str(path.relative_to(top)), mode, content)
+        number = 0
+        add("TRAILER!!!", 0, b"")
+
+
+# ---- what it does ----
+
+
+def plan_all(program: pathlib.Path, guest: Guest) -> dict[str, str]:
+    """Plans of the scenarios, resolved for the guest's page size, with as little work as still runs every arm."""
+    out = {}
+    for folder in SCENARIOS:
+        words = [str(program), "plan", folder, "--json", "--profile", "quick", "--page-bytes", str(guest.page_bytes)]
+        words += ["--set", "arm_time=1ms", "--set", "batch_time=1ms", "--budget", RUN_LIMIT, "--seed", "1"]
+        done = subprocess.run(words, text=True, capture_output=True, cwd=TREE)
+        if done.returncode != 0:
+            raise Broken(f"plan {folder} for pages of {guest.page_bytes} bytes: {done.stderr.strip()}")
+        plan = json.loads(done.stdout)
+        for scenario in plan["scenarios"]:
+            scenario["rungs"] = [TRIALS]  # whether cells run is asked here, not what they cost
+        out[folder] = json.dumps(plan)
+    return out
+
+
+def qemu(guest: Guest, kernel: pathlib.Path, work: pathlib.Path) -> list[str]:
+    """The command that boots the guest; its console goes to the file console."""
+    image = next((kernel / "boot").glob(f"{guest.image}-*"))
+    words = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []  # not to outlive this program
+    words += [*guest.qemu, "-smp", "1" if guest.counts else "2", "-m", "2048", "-no-reboot", "-nodefaults"]
+    words += ["-display", "none", "-serial", f"file:{work / 'console'}"]
+    words += ["-kernel", str(image), "-initrd", str(work / "initramfs.cpio")]
+    words += ["-append", f"console={guest.console} quiet panic=-1 {guest.kernel_options}"]
+    if not guest.counts:
+        words += ["-drive", f"file={work / 'disk'},if=virtio,format=raw,cache=unsafe"]
+    return words
+
+
+def boot(guest: Guest, kernel: pathlib.Path, work: pathlib.Path) -> str:
+    """Boots the guest and returns what it wrote to its console."""
+    if not shutil.which(guest.qemu[0]):
+        raise Impossible(f"{guest.qemu[0]} is not installed: it is in {guest.emulator}")
+    disk, console = work / "disk", work / "console"
+    console.unlink(missing_ok=True)
+    try:
+        if not guest.counts:
+            with disk.open("wb") as stream:
+                stream.truncate(DISK_BYTES)
+            call(["mkfs.ext4", "-q", "-F", str(disk)])
+        done = subprocess.run(
+            qemu(guest, kernel, work),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=BOOT_LIMIT_S,
+        )
+        rest = done.stdout
+    except subprocess.TimeoutExpired:
+        rest = f"\nguest: not over after {BOOT_LIMIT_S} s\n".encode()
+    finally:
+        disk.unlink(missing_ok=True)
+    text = (console.read_bytes() if console.exists() else b"") + rest
+    return text.decode(errors="replace").replace("\r", "")
+
+
+def records_of(text: str, into: pathlib.Path) -> list[pathlib.Path]:
+    """The runs that the guest has sent."""
+    found = re.search(f"{BEGIN}\n(.*?)\n{END}", text, re.S)
+    if not found:
+        return []
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(found[1])), mode="r:gz") as archive:
+        archive.extractall(into, members=[member for member in archive if member.isfile() and ".." not in member.name])
+    return sorted((into / "runs").iterdir())
+
+
+def arms_of(run: pathlib.Path) -> list[tuple[str, str, str, str]]:
+    """(scenario and cell, arm, status, reason) of every arm of every record."""
+    out = []
+    for line in (run / "trials.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        where = f"{record['scenario']} {record['cell']}"
+        out += [(where, arm["name"], arm["status"], arm["reason"] or "") for arm in record["arms"]]
+    return out
+
+
+def counted_keys() -> list[str]:
+    """Arguments of the program instructions: plain, with an operation more, with a few instructions more in each."""
+    few, more = COUNTED_OPERATIONS
+    return [
+        f"{method} {rest}" for method, extra in COUNTED.items() for rest in (f"{few} 0", f"{more} 0", f"{few} {extra}")
+    ]
+
+
+class Checks:
+    """TAP lines and their count."""
+
+    def __init__(self) -> None:
+        self.count = self.failed = 0
+
+    def check(self, good: bool, name: str, why: str = "") -> None:
+        """One line; with why it failed."""
+        self.count += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.count} - {name}", flush=True)
+        if not good:
+            print("".join(f"# {line}\n" for line in why.splitlines()[:30]), end="", flush=True)
+
+
+    def skip(self, name: str, why: str) -> None:
+        """What cannot be checked here."""
+        self.count += 1
+        print(f"ok {self.count} - {name} # SKIP {name}: {why}", flush=True)
+
+
+def judge_tests(checks: Checks, guest: Guest, text: str) -> None:
+    """Each physics test as the guest saw it: a line for the program, and one for each of its cases that was skipped."""
+    found = re.findall(r"^guest: test (\S+) status (\d+)\n((?:(?!guest: (?:test|run|left)).*\n)*)", text, re.M)
+    checks.check(bool(found), f"{guest.name}: the physics tests ran", text[-3000:])
+    for name, status, output in found:
+        lines = re.findall(r"^guest: (why|skip) (.*)$", output, re.M)
+        if status != str(SKIPPED) or not any(kind == "skip" for kind, _ in lines):
+            checks.check(status == "0", f"{guest.name}: {name}", output)
+        why = "no reason given"
+        for kind, rest in lines:
+            if kind == "skip":
+                checks.skip(f"{guest.name}: {name}: {rest}", why)
+            why = rest if kind == "why" else "no reason given"
+    seconds = [int(n) for n in re.findall(r"^guest: seconds (\d+)", text, re.M)]
+    print(f"# {guest.name}: {sum(seconds)} s in {len(seconds)} programs")
+
+
+def judge_run(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
+    """No arm failed, and the analysis reads the records."""
+    manifest = json.loads((run / "manifest.json").read_text())
+    whole = manifest["stopped"] == "trials" and manifest["exit_status"] == 0
+    checks.check(whole, f"{guest.name}: {run.name}: all trials have run", json.dumps(manifest, indent=1)[:1500])
+    arms = arms_of(run)
+    failed = sorted({f"{where}: {arm}: {reason}" for where, arm, status, reason in arms if status == "failed"})
+    good = bool(arms) and not failed
+    checks.check(good, f"{guest.name}: {run.name}: no arm failed", "\n".join(failed) or "no record")
+    measured = sum(status == "ok" for _, _, status, _ in arms)
+    print(f"# {guest.name}: {run.name}: {measured} arms measured")
+    unsupported = sorted({f"{arm}: {reason}" for _, arm, status, reason in arms if status not in ("ok", "failed")})
+    print("".join(f"# {guest.name}: {run.name}: {line}\n" for line in unsupported), end="")
+    environment = {**os.environ, "PYTHONPATH": str(TREE / "scripts")}
+    words = [sys.executable, "-m", "faultline.report", str(run)]
+    done = subprocess.run(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    checks.check(done.returncode == 0, f"{guest.name}: {run.name}: the analysis reads it", done.stdout[-1500:])
+
+
+def judge(checks: Checks, guest: Guest, text: str) -> None:
+    """Everything that is to hold of a guest's console."""
+    page = f"page of {guest.page_bytes} bytes"
+    checks.check(page in text, f"{guest.name}: {page}", text[-2000:])
+    judge_tests(checks, guest, text)
+    checks.check("guest: left behind: \n" in text, f"{guest.name}: nothing is left behind", text[-500:])
+    with tempfile.TemporaryDirectory() as folder:
+        runs = records_of(text, pathlib.Path(folder))
+        checks.check(len(runs) == len(SCENARIOS), f"{guest.name}: records came back", text[-1500:])
+        for run in runs:
+            judge_run(checks, guest, run)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What the program instructions says of one method: instructions of an operation, of most of them; of all."""
+
+    typical: int
+    share_percent: int
+    total: int
+
+
+def counts_of(text: str) -> dict[str, Count]:
+    """ "METHOD OPERATIONS EXTRA" → instructions, as the guest printed them."""
+    found = re.findall(r"^guest: instructions (\w+ \d+ \d+) (\d+) (\d+) (\d+)$", text, re.M)
+    return {key: Count(int(typical), int(share), int(total)) for key, typical, share, total in found}
+
+
+def judge_counts(checks: Checks, guest: Guest, boots: list[str]) -> None:
+    """Instructions repeat exactly from boot to boot, a little more work shows, and they are what they were."""
+    counts = [counts_of(text) for text in boots]
+    complete = all(set(one) == set(counted_keys()) for one in counts)
+    checks.check(complete, f"{guest.name}: instructions are counted", "\n".join(boots)[-2000:])
+    if not complete:
+        return
+    same = all(one == counts[0] for one in counts)
+    checks.check(same, f"{guest.name}: {len(boots)} boots count the same", "\n".join(map(str, counts)))
+    few, more = COUNTED_OPERATIONS
+    for method in COUNTED:
+        one = counts[0][f"{method} {few} 0"]
+        print(f"# {guest.name}: {method}: {one.typical} instructions in {one.share_percent} % of operations")
+        checks.check(one.share_percent > 50, f"{guest.name}: most operations of {method} take as many", str(one))
+        grown = all(c[f"{method} {more} 0"].total > c[f"{method} {few} 0"].total for c in counts)
+        checks.check(grown, f"{guest.name}: one operation of {method} in {few} more shows", str(counts))
+    judge_golden(checks, guest, boots[0], counts)
+
+
+def judge_golden(checks: Checks, guest: Guest, text: str, counts: list[dict[str, Count]]) -> None:
+    """
+    The committed counts hold for one kernel and compiler; of another one they say nothing. They are those of most
+    operations: the others are not the same from one build to the next.
+    """
+    compiler = call([f"{guest.triple}-gcc", "--version"]).stdout.splitlines()[0]
+    kernel = re.search(r"^guest: kernel (\S+),", text, re.M)
+    key = f"{kernel[1] if kernel else 'unknown'}; {compiler}"
+    few = COUNTED_OPERATIONS[0]
+    found = [{method: one[f"{method} {few} 0"].typical for method in COUNTED} for one in counts]
+    changed = [{method: one[f"{method} {few} {extra}"].typical for method, extra in COUNTED.items()} for one in counts]
+    golden = json.loads(GOLDEN.read_text()).get(key)
+    if not golden:
+        checks.skip(f"{guest.name}: the golden counts", f"none for {key}: {json.dumps(found[0])}")
+        return
+    equal = all(one == golden for one in found)
+    checks.check(equal, f"{guest.name}: the counts are the golden ones", f"{golden}, {found}")
+    for method, extra in COUNTED.items():
+        enough = 1000 * extra >= golden[method]
+        seen = all(one[method] == golden[method] + extra for one in changed)
+        name = f"{guest.name}: {extra} instructions more in {method} (0.1 %) are found in every boot"
+        checks.check(enough and seen, name, f"{golden}, {changed}")
+
+
+def prepare(guest: Guest, top: pathlib.Path, plans: dict[str, str], pattern: str) -> tuple[pathlib.Path, pathlib.Path]:
+    """Fetches and builds what the guest is made of. Returns the folders of its kernel and of its initramfs.cpio."""
+    work = top / guest.name
+    kernel = fetch(guest.architecture, [guest.kernel], work)
+    root = fetch(guest.architecture, PACKAGES, top / guest.architecture)
+    built = top / guest.architecture / "build"
+    build(guest, root, built)
+    folder = stage(guest, kernel, root, built, pattern)
+    for name, plan in plans.items():
+        (folder / "plans" / f"{name}.json").write_text(plan)
+    pack(folder, work / "initramfs.cpio")
+    return kernel, work
+
+
+def guest_count(checks: Checks, guest: Guest, top: pathlib.Path) -> None:
+    """A guest that counts, booted several times."""
+    kernel, work = prepare(guest, top, {}, "")
+    judge_counts(checks, guest, [boot(guest, kernel, work) for _ in range(COUNTED_BOOTS)])
+
+
+def guest_try(checks: Checks, guest: Guest, top: pathlib.Path, program: pathlib.Path, pattern: str) -> None:
+    """One guest from its packages to its verdicts."""
+    judge(checks, guest, boot(guest, *prepare(guest, top, plan_all(program, guest), pattern)))
+
+
+def main() -> int:
+    """All guests, one after the other."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("program", type=pathlib.Path)
+    parser.add_argument("--work", type=pathlib.Path, default=TREE / "build/guests")
+    parser.add_argument("--only", choices=[guest.name for guest in GUESTS])
+    parser.add_argument("--tests", default="", metavar="REGEX", help="only the physics tests with such a name")
+    options = parser.parse_args()
+    top = options.work.resolve()
+    for number in (signal.SIGINT, signal.SIGTERM):  # as an exception, so that all is undone
+        signal.signal(number, lambda caught, _: sys.exit(128 + caught))
+    os.environ["PATH"] += ":/usr/sbin:/sbin"  # of mkfs
+    checks = Checks()
+    for guest in GUESTS:
+        if options.only in (None, guest.name):
+            try:
+                if guest.counts:
+                    guest_count(checks, guest, top)
+                else:
+                    guest_try(checks, guest, top, options.program.resolve(), options.tests)
+            except Impossible as why:
+                checks.skip(guest.name, " ".join(str(why).split()))
+            except Broken as why:
+                checks.check(False, f"{guest.name}: it is built, and its plans are made", str(why))
+    print(f"1..{checks.count}")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* Processes that map the file: they do, page by page; what is taken from the file is taken from them; they never stay.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "bare_worker.h"
+#include "clock.h"
+#include "mapper.h"
+#include "ranges.h"
+
+enum { MAPPERS = 3 };
+
+extern const struct method method_munmap, method_punch, method_sync;
+
+/*
+ * Resident bytes of a process's shared mappings of a file; UINT64_MAX where smaps cannot be read. Not by the device,
+ * which stat and smaps name differently on some filesystems: a library with the same inode number is mapped privately.
+ */
+static uint64_t resident_of(pid_t process, const struct stat *file)
+{
+    char path[64], line[512], mode[8];
+    uint64_t kib, inode, sum = 0;
+    bool ours = false;
+    snprintf(path, sizeof path, "/proc/%d/smaps", (int)process);
+    FILE *smaps = fopen(path, "re");
+    if (!smaps)
+        return UINT64_MAX;
+    while (fgets(line, sizeof line, smaps)) {
+        if (sscanf(line, "%*x-%*x %7s %*x %*s %" SCNu64, mode, &inode) == 2)
+            ours = inode == (uint64_t)file->st_ino && mode[3] == 's';
+        else if (ours && sscanf(line, "Rss: %" SCNu64, &kib) == 1)
+            sum += kib * KIB;
+    }
+    fclose(smaps);
+    return sum;
+}
+
+/* VMAs of a process that are shared ones of the file. */
+static unsigned mappings_of(pid_t process, const struct stat *file)
+{
+    char path[64], line[512], mode[8];
+    uint64_t inode;
+    unsigned count = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)process);
+    FILE *maps = fopen(path, "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps))
+        count += sscanf(line, "%*x-%*x %7s %*x %*s %" SCNu64, mode, &inode) == 2 && mode[3] == 's' &&
+                 inode == (uint64_t)file->st_ino;
+    fclose(maps);
+    return count;
+}
+
+static bool is_gone(pid_t process)
+{
+    return kill(process, 0) && errno == ESRCH;
+}
+
+static void open_target(struct target *target, struct params *params, struct stat *file)
+{
+    *params = bare_params(sharing_shared, 16, prior_loaded);
+    params->file_bytes = params->working_set_bytes = 64 * physics_page_bytes();
+    params->mappers = MAPPERS;
+    physics_open(target, params);
+    assert_int_equal(fstat(target->fd, file), 0);
+}
+
+static void test_mappers_map_every_page(void **state)
+{
+    (void)state;
+    struct params params;
+    struct target target;
+    struct stat file;
+    struct mappers *mappers, *again, *fewer;
+    struct err err = {0};
+    pid_t processes[MAPPERS];
+    open_target(&target, &params, &file);
+    assert_int_equal(mappers_start(&mappers, MAPPERS, target.fd, target.file_bytes, &err), 0);
+    for (unsigned i = 0; i < MAPPERS; i++) {
+        processes[i] = mappers_process(mappers, i);
+        assert_int_equal(resident_of(processes[i], &file), target.file_bytes);
+    }
+    assert_int_equal(mappers_start(&again, MAPPERS, target.fd, target.file_bytes, &err), 0);
+    assert_ptr_equal(again, mappers); /* another arm gets the same ones, not as many again */
+    assert_int_equal(mappers_start(&fewer, 1, target.fd, target.file_bytes, &err), 0);
+    assert_ptr_not_equal(fewer, mappers);
+    mappers_stop(fewer);
+    mappers_stop(again);
+    assert_int_equal(mappers_touch(mappers, &err), 0);
+    mappers_stop(mappers);
+    for (unsigned i = 0; i < MAPPERS; i++)
+        assert_true(is_gone(processes[i]));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    target_close(&target);
+}
+
+/* The worker's munmap is no business of theirs. */
+static void test_munmap_leaves_the_others(void **state)
+{
+    (void)state;
+    struct params params;
+    struct target target;
+    struct stat file;
+    struct bare_worker bare;
+    open_target(&target, &params, &file);
+    bare_setup(&bare, &method_munmap, &params, &target);
+    bare_reset(&bare, 2);
+    const struct ranges *ranges = bare.worker.own;
+    pid_t process = mappers_process(ranges->mappers, 0);
+    assert_int_equal(resident_of(getpid(), &file), 2 * params.range_bytes);
+    bare_run(&bare, 2);
+    assert_int_equal(resident_of(getpid(), &file), 0);
+    assert_int_equal(resident_of(process, &file), target.file_bytes);
+    bare_teardown(&bare);
+    assert_true(is_gone(process));
+    target_close(&target);
+}
+
+/* A hole is taken from all who map the file; the reset brings the pages back to all of them. */
+static void test_punch_takes_from_everyone(void **state)
+{
+    (void)state;
+    struct params params;
+    struct target target;
+    struct stat file;
+    struct bare_worker bare;
+    unsigned char byte = 1;
+    open_target(&target, &params, &file);
+    snprintf(target.directory, sizeof target.directory, "/var/tmp"); /* its folder is gone, and it needs one */
+    bare_setup(&bare, &method_punch, &params, &target);
+    assert_int_equal(fstat(bare.worker.fd, &file), 0); /* a file of its own */
+    for (unsigned i = 0; i < 2; i++) {
+        bare_reset(&bare, 2);
+        struct mappers *mappers, *same;
+        struct err err = {0};
+        uint64_t bytes = bare.worker.base_bytes;
+        assert_int_equal(mappers_start(&same, MAPPERS, bare.worker.fd, bytes, &err), 0);
+        mappers = same;
+        pid_t process = mappers_process(mappers, MAPPERS - 1);
+        uint64_t own = resident_of(getpid(), &file), theirs = resident_of(process, &file);
+        assert_true(own >= 2 * params.range_bytes && theirs >= 2 * params.range_bytes);
+        bare_run(&bare, 2);
+        assert_int_equal(resident_of(getpid(), &file), own - 2 * params.range_bytes);
+        assert_int_equal(resident_of(process, &file), theirs - 2 * params.range_bytes);
+        assert_int_equal(pread(bare.worker.fd, &byte, 1, (off_t)params.range_bytes), 1);
+        assert_int_equal(byte, 0);
+        mappers_stop(same);
+    }
+    bare_teardown(&bare);
+    target_close(&target);
+}
+
+/* msync has to look at every mapper's entry and takes away none. */
+static void test_msync_leaves_them_mapped(void **state)
+{
+    (void)state;
+    struct params params;
+    struct target target;
+    struct stat file;
+    struct bare_worker bare;
+    open_target(&target, &params, &file);
+    params.sync = sync_msync;
+    bare_setup(&bare, &method_sync, &params, &target);
+    pid_t process = mappers_process(bare.worker.own, 0);
+    assert_int_equal(mappings_of(process, &file), 1); /* the worker's own is not handed down to it */
+    bare_reset(&bare, 1);
+    bare_run(&bare, 1);
+    assert_int_equal(resident_of(process, &file), target.file_bytes);
+    bare_teardown(&bare);
+    assert_true(is_gone(process));
+    target_close(&target);
+}
+
+/* They end with whoever started them, even when that is killed. */
+static void test_none_outlives_its_parent(void **state)
+{
+    (void)state;
+    struct params params;
+    struct target target;
+    struct stat file;
+    struct err err = {0};
+    struct mappers *mappers;
+    pid_t processes[MAPPERS];
+    int ends[2], status;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1)) /* what is orphaned becomes ours, to be waited for */
+        physics_skip("PR_SET_CHILD_SUBREAPER: %s", strerror(errno));
+    open_target(&target, &params, &file);
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t parent = fork();
+    assert_true(parent >= 0);
+    if (parent == 0) {
+        if (mappers_start(&mappers, MAPPERS, target.fd, target.file_bytes, &err))
+            _exit(1);
+        for (unsigned i = 0; i < MAPPERS; i++)
+            processes[i] = mappers_process(mappers, i);
+        if (write(ends[1], processes, sizeof processes) != sizeof processes)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(ends[0], processes, sizeof processes), sizeof processes);
+    assert_int_equal(kill(parent, SIGKILL), 0);
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    for (unsigned i = 0; i < MAPPERS; i++) {
+        uint64_t limit = clock_now_ns() + 5000 * MS;
+        pid_t ended;
+        while ((ended = waitpid(processes[i], &status, WNOHANG)) == 0 && clock_now_ns() < limit)
+            usleep(1000);
+        assert_int_equal(ended, processes[i]);
+        assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0); /* by the signal, or by the end of its socket */
+    }
+    close(ends[0]);
+    close(ends[1]);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+    target_close(&target);
+}
+
+/* A mapper that dies is noticed. */
+static void test_a_dead_mapper_is_an_error(void **state)
+{
+    (void)state;
+    struct params params;
+    struct target target;
+    struct stat file;
+    struct err err = {0};
+    struct mappers *mappers;
+    open_target(&target, &params, &file);
+    assert_int_equal(mappers_start(&mappers, MAPPERS, target.fd, target.file_bytes, &err), 0);
+    assert_int_equal(kill(mappers_process(mappers, 1), SIGKILL), 0);
+    assert_int_equal(mappers_touch(mappers, &err), -ECHILD);
+    mappers_stop(mappers);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    target_close(&target);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mappers_map_every_page),    cmocka_unit_test(test_munmap_leaves_the_others),
+        cmocka_unit_test(test_punch_takes_from_everyone), cmocka_unit_test(test_msync_leaves_them_mapped),
+        cmocka_unit_test(test_none_outlives_its_parent),  cmocka_unit_test(test_a_dead_mapper_is_an_error),
+    };
+    return physics_run(tests);
+}
