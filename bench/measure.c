@@ -16,7 +16,7 @@ enum {
     SAME_OPS_WITHIN = 4, /* arms this close in cost share their number of operations */
     WARMUP_ROUNDS = 5,
     VOIDED_SHARE = 10, /* when more than one round in 10 is void, the arms that voided them have failed … */
-    VOIDED_FEW = 2,    /* … unless they are only one or two, as they can be where rounds are few */
+    VOIDED_FEW = 1,    /* … unless it is a single one, as it can be where rounds are few */
 };
 #define BATCH_MAX_NS (500 * US) /* longer operations are batches of their own */
 #define PROBE_NS (50 * US)      /* calibration believes a time only from here on */

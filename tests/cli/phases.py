@@ -40,7 +40,7 @@ def check_faults(out: pathlib.Path, slack: int) -> None:
     take one window more. The whole and the phase have mappings of their own.
     """
     if b"__asan_init" in helper.PROGRAM.read_bytes():
-        return  # its own memory is touched for the first time whenever it likes
+        raise helper.Skip("the sum held; faults are exact only without a sanitizer, which touches memory of its own")
     for record in helper.records(out):
         faults = {arm["name"]: arm["counts"]["minor_faults"] for arm in record["arms"] if not arm["null"]}
         whole = faults.pop("whole")
