@@ -197,10 +197,16 @@ static int place_list_cpus(struct place *place, struct err *err)
     return 0;
 }
 
-/* hwloc falls back to the real machine without a word when it cannot read what a variable names. */
-static int foreign_check(hwloc_topology_t topology, const char *variable, struct err *err)
+/*
+ * What a variable names and cannot be read: some of hwloc's readers say so, with others it falls back to the real
+ * machine without a word.
+ */
+static int topology_load_checked(hwloc_topology_t topology, const char *variable, struct err *err)
 {
-    if (!variable || getenv("HWLOC_THISSYSTEM") || !hwloc_topology_is_thissystem(topology))
+    int rc = topology_load(topology, variable != NULL);
+    if (!variable)
+        return rc ? err_sys(err, "hwloc cannot load the topology") : 0;
+    if (rc == 0 && (getenv("HWLOC_THISSYSTEM") || !hwloc_topology_is_thissystem(topology)))
         return 0;
     return err_set(err, EINVAL, "%s=%.200s: hwloc cannot load it%s", variable, getenv(variable),
                    strcmp(variable, "HWLOC_XMLFILE") == 0 ? " (hwloc 2 does not read the XML that hwloc 3 writes)"
@@ -219,11 +225,7 @@ int place_load(struct place **out, struct err *err)
         rc = err_sys(err, "hwloc_topology_init");
         goto out;
     }
-    if (topology_load(place->topology, variable != NULL)) {
-        rc = err_sys(err, "hwloc cannot load the topology");
-        goto out;
-    }
-    rc = foreign_check(place->topology, variable, err);
+    rc = topology_load_checked(place->topology, variable, err);
     if (rc)
         goto out;
     place->foreign = variable || !hwloc_topology_is_thissystem(place->topology);

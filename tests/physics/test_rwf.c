@@ -45,8 +45,14 @@ static void nowait_hits_when_warm(void **state)
     crew_end(&crew);
 }
 
-/* Where the device has answered before the call returns, as emulated ones do, the block is there and is read. */
-static void need_refusals(void)
+/*
+ * Where the device answers before the call returns, the block is there and is read: emulated devices do it always, and
+ * any does it where the caller loses its CPU meanwhile. Exact counts are then for another try.
+ */
+enum { TRIES = 10 };
+
+/* Cold pages refused to a plain loop. */
+static unsigned refused_by_hand(void)
 {
     struct params params = physics_params(BLOCKS * physics_page_bytes(), recipe_write_4KiB, cache_cold);
     struct target target;
@@ -58,32 +64,50 @@ static void need_refusals(void)
     for (uint64_t i = 0; i < BLOCKS; i++)
         refused += preadv2(target.fd, &piece, 1, (off_t)(i * physics_page_bytes()), RWF_NOWAIT) < 0;
     target_close(&target);
-    if (refused < BLOCKS)
-        physics_skip("%u of %d cold pages came without waiting: this device is faster than the call", BLOCKS - refused,
-                     BLOCKS);
+    return refused;
+}
+
+/* No try was exact: the device's doing, unless all tries of a plain loop are. */
+static void never_exact(void)
+{
+    unsigned exact = 0;
+    for (unsigned i = 0; i < TRIES; i++)
+        exact += refused_by_hand() == BLOCKS;
+    if (exact == TRIES)
+        fail_msg("a plain loop has all %d pages refused in each of %d tries, the method in none", BLOCKS, TRIES);
+    physics_skip("this device is faster than the call: cold pages come without waiting");
 }
 
 static void nowait_misses_when_cold(void **state)
 {
     struct crew_of_one crew;
+    uint64_t calls = 0;
     (void)state;
-    need_refusals();
-    cold_begin(&crew, &method_preadv2, rwf_nowait);
-    assert_int_equal(witness_read_calls(&crew, BLOCKS), 2 * BLOCKS); /* each refused, and then read */
-    crew_order(&crew, WORK_RESET, BLOCKS);
-    assert_int_equal(witness_read_calls(&crew, BLOCKS), BLOCKS); /* what was read is there now */
-    crew_end(&crew);
+    for (unsigned i = 0; i < TRIES && calls != 2 * BLOCKS; i++) {
+        cold_begin(&crew, &method_preadv2, rwf_nowait);
+        calls = witness_read_calls(&crew, BLOCKS);
+        assert_in_range(calls, BLOCKS, 2 * BLOCKS); /* each refused and then read, but those that were there */
+        crew_order(&crew, WORK_RESET, BLOCKS);
+        assert_int_equal(witness_read_calls(&crew, BLOCKS), BLOCKS); /* what was read is there now */
+        crew_end(&crew);
+    }
+    if (calls != 2 * BLOCKS)
+        never_exact();
 }
 
 static void refusals_are_refusals(void **state)
 {
     struct crew_of_one crew;
+    bool all = false;
     (void)state;
-    need_refusals();
-    cold_begin(&crew, &method_nowait_miss, rwf_none);
-    assert_int_equal(witness_read_calls(&crew, BLOCKS), BLOCKS);
-    assert_null(crew_answer_of_one.fault);
-    crew_end(&crew);
+    for (unsigned i = 0; i < TRIES && !all; i++) {
+        cold_begin(&crew, &method_nowait_miss, rwf_none);
+        assert_int_equal(witness_read_calls(&crew, BLOCKS), BLOCKS);
+        all = !crew_answer_of_one.fault;
+        crew_end(&crew);
+    }
+    if (!all)
+        never_exact();
 }
 
 /* A block that is there is no miss: the batch says that it does not count. */
@@ -99,30 +123,43 @@ static void hit_is_no_refusal(void **state)
     crew_end(&crew);
 }
 
-/* The same through rounds, proofs and passes: all is void, or nothing. */
-static void refused_arm(void **state)
+/* One cell of a reading and a refused arm; whether none of its rounds is void. */
+static bool refused_rounds(const struct params *params)
 {
-    struct params params = physics_params(BLOCKS * physics_page_bytes(), recipe_write_4KiB, cache_cold);
     struct physics_cell cell;
     struct target target;
-    (void)state;
-    need_refusals();
-    params.pattern = pattern_random;
-    params.advice = advice_random;
-    physics_open(&target, &params);
-    physics_begin(&cell, &params);
+    unsigned voided = 0;
+    physics_open(&target, params);
+    physics_begin(&cell, params);
     physics_arm(&cell, &method_pread, 16);
     physics_arm(&cell, &method_nowait_miss, 16);
     physics_measure(&cell, &target, 4);
+    for (unsigned r = 0; r < cell.result.rounds; r++)
+        voided += cell.result.voided[r] != NULL;
+    bool is_ok = voided == 0 && cell.result.arms[1].status == ARM_OK;
     physics_expect_ok(&cell, 0);
-    physics_expect_ok(&cell, 1);
+    if (cell.result.arms[1].status == ARM_UNSUPPORTED)
+        physics_expect_ok(&cell, 1);
     assert_true(cell.result.arms[0].has_sum);
     assert_false(cell.result.arms[1].has_sum);
     assert_int_equal(cell.result.arms[1].bytes_per_op, 0);
-    for (unsigned r = 0; r < cell.result.rounds; r++)
-        assert_null(cell.result.voided[r]);
     measure_free(&cell.result);
     target_close(&target);
+    return is_ok;
+}
+
+/* The same through rounds, proofs and passes. */
+static void refused_arm(void **state)
+{
+    struct params params = physics_params(BLOCKS * physics_page_bytes(), recipe_write_4KiB, cache_cold);
+    bool is_ok = false;
+    (void)state;
+    params.pattern = pattern_random;
+    params.advice = advice_random;
+    for (unsigned i = 0; i < TRIES && !is_ok; i++)
+        is_ok = refused_rounds(&params);
+    if (!is_ok)
+        never_exact();
 }
 
 /* One call for a block, however many pieces it is scattered into. */
