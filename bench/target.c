@@ -96,6 +96,17 @@ static int fill_chunk(unsigned char *chunk, uint64_t bytes, int source, uint64_t
     return 0;
 }
 
+/*
+ * Under a memory limit, writes back each quarter of it: dirty pages cannot be reclaimed, and where they fill a control
+ * group of version 2 faster than its writer is throttled, the group is out of memory.
+ */
+static int write_back_limited(const struct target *target, uint64_t offset, uint64_t bytes)
+{
+    uint64_t quarter = target->params->memory_limit / 4;
+    bool due = quarter && (offset + bytes) / quarter != offset / quarter;
+    return due && fdatasync(target->fd) ? -errno : 0;
+}
+
 static int write_contents(struct target *target, int source, uint64_t seed, struct err *err)
 {
     uint64_t chunk_bytes = recipe_chunk((enum recipe)target->params->recipe);
@@ -109,6 +120,8 @@ static int write_contents(struct target *target, int source, uint64_t seed, stru
         rc = fill_chunk(chunk, bytes, source, offset, &random);
         if (rc == 0)
             rc = write_all(target->fd, chunk, bytes, offset);
+        if (rc == 0)
+            rc = write_back_limited(target, offset, bytes);
     }
     free(chunk);
     if (rc)

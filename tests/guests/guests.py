@@ -5,9 +5,9 @@ usage: guests.py PROGRAM [--work DIR] [--only NAME] [--tests REGEX]
 
 For each guest: a kernel and the few libraries of its architecture are fetched from the distribution, the program is
 built for it (the static minimal build) and so are the physics tests, both are put into an initramfs, and the guest is
-booted with an ext4 disk of its own. In it the physics tests run, then plans of the fault, copy-on-write and sync
-scenarios that PROGRAM has resolved for the guest's page size. Its records come back over the console and are read by
-the analysis.
+booted with an ext4 disk of its own. In it the physics tests run, then plans of some scenarios that PROGRAM has resolved
+for the guest's page size: those of faults, copy-on-write and sync, or what only this guest has. Its records come back
+over the console and are read by the analysis.
 
 One guest is there to count instructions instead, which an emulator does exactly.
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import gzip
 import io
 import json
 import lzma
@@ -37,14 +38,27 @@ TREE = pathlib.Path(__file__).resolve().parents[2]
 SKIPPED = 77  # status of a test program of which nothing could run
 PACKAGES = ("libjansson-dev", "libjansson4", "zlib1g-dev", "zlib1g", "libcmocka-dev", "libcmocka0", "busybox-static")
 # Those that a kernel has built in are not missed.
-MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "loop", "overlay")
+MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4", "loop", "overlay", "nd_e820", "nd_pmem")
 FOLDERS = ("bin", "lib", "proc", "sys", "dev", "tests", "plans", "modules", "mnt", "var/tmp", "tmp", "run", "etc")
 SCENARIOS = ("faults", "cow", "sync")
 TRIALS = 1  # of each cell
 RUN_LIMIT = "300s"  # of each plan
 DISK_BYTES = 1536 * 1024 * 1024  # sparse
 BOOT_LIMIT_S = 1500
+DAX_BYTES = 96 * 1024 * 1024  # of the filesystem on memory that is storage
 BEGIN, END = "----- begin records -----", "----- end records -----"
+
+
+SET_UP_DISK = """mount -t ext4 /dev/vda /var/tmp || echo "guest: no disk"
+"""
+# Reserved huge pages, control groups of version 2 alone, and an ext4 mounted so that loads and stores reach the medium.
+SET_UP_MEMORY = """mkdir -p /sys/fs/cgroup /mnt/dax
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+echo 64 >/proc/sys/vm/nr_hugepages
+zcat /dax.gz >/dev/pmem0 && mount -t ext4 -o dax=always /dev/pmem0 /mnt/dax || echo "guest: no DAX"
+chmod 1777 /mnt/dax
+"""
 
 
 class Impossible(Exception):
@@ -69,7 +83,11 @@ class Guest:
     page_bytes: int
     emulator: str  # package
     kernel_options: str = ""
+    set_up: str = SET_UP_DISK  # shell, before the tests
     counts: bool = False  # it is there to count instructions exactly, not to run scenarios
+    scenarios: tuple[str, ...] = SCENARIOS
+    on_dax: tuple[str, ...] = ()  # those of them whose files lie on memory that is storage
+    succeeds: tuple[tuple[str, str], ...] = ()  # (scenario, arm): what has to be measured here, every cell of it
 
 
 GUESTS = (
@@ -100,6 +118,30 @@ GUESTS = (
         console="hvc0",
         page_bytes=65536,
         emulator="qemu-system-ppc",
+    ),
+    # What few machines have: memory that is storage (DAX), reserved huge pages, control groups of version 2 alone.
+    Guest(
+        name="x86-memory",
+        architecture="amd64",
+        triple="x86_64-linux-gnu",
+        kernel=r"^linux-image-6\.12\..*-cloud-amd64$",
+        image="vmlinuz",
+        # QEMU 7.2 spoils the flags of CMPXCHG16B, and code that one CPU patches while another runs it.
+        qemu=("qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64,-cx16", "-accel", "tcg,thread=single"),
+        console="ttyS0",
+        page_bytes=4096,
+        emulator="qemu-system-x86",
+        kernel_options="memmap=256M!1G",
+        set_up=SET_UP_DISK + SET_UP_MEMORY,
+        scenarios=("access/map-sync", "access/memory", "faults/anonymous", "faults/tlb", "pressure/random"),
+        on_dax=("access/map-sync",),
+        succeeds=(
+            ("access/map-sync", "map-sync"),
+            ("access/memory", "mapped"),
+            ("faults/anonymous", "hugetlb"),
+            ("faults/tlb", "anonymous-hugetlb"),
+            ("pressure/random", "mapped-random"),
+        ),
     ),
     # Time is the number of instructions, and nothing that the host does or draws by chance comes in.
     Guest(
@@ -149,7 +191,7 @@ done </counted
 poweroff -f
 """
 TRY = """for module in $(cat /modules/order); do insmod /modules/$module; done 2>/dev/null
-mount -t ext4 /dev/vda /var/tmp || echo "guest: no disk"
+SET UP
 chmod 1777 /var/tmp /tmp /dev/shm
 cd /tests
 for test in $(ls | grep '^test_'); do
@@ -173,7 +215,7 @@ for plan in /plans/*.json; do
     echo "guest: seconds $(($(cut -d. -f1 /proc/uptime) - begin)) $name"
     if [ $status -ne 0 ]; then tail -n 20 /tmp/out; fi
 done
-echo "guest: left behind: $(ls -A /var/tmp | grep -v '^lost+found$' | tr '\\n' ' ')"
+echo "guest: left behind: $(ls -A /var/tmp /mnt/dax 2>/dev/null | grep -Ev '^/|^$|^lost.found$' | tr '\\n' ' ')"
 echo "BEGIN"
 tar -C /tmp -czf - runs | base64
 echo "END"
@@ -294,6 +336,7 @@ def modules_in_order(root: pathlib.Path) -> dict[str, bytes]:
 def libraries(guest: Guest, root: pathlib.Path) -> Iterator[pathlib.Path]:
     """The shared libraries that the tests are linked with: the cross compiler's own, and cmocka."""
     cross = pathlib.Path("/usr") / guest.triple / "lib"
+    cross = cross if cross.is_dir() else pathlib.Path("/lib") / guest.triple  # this machine's own
     for pattern in ("libc.so.6", "libm.so.6", "ld*.so.*", "libgcc_s.so.1", "libpthread.so.0"):
         yield from cross.glob(pattern)
     for name in ("libcmocka.so.0", "libjansson.so.4", "libz.so.1"):
@@ -326,10 +369,23 @@ def stage(guest: Guest, kernel: pathlib.Path, root: pathlib.Path, built: pathlib
         (top / "modules" / f"{name}.ko").write_bytes(content)
     (top / "modules/order").write_text("".join(f"{name}.ko\n" for name in modules))
     (top / "counted").write_text("".join(f"{key}\n" for key in counted_keys()))
-    script = INIT + HELLO + (COUNT if guest.counts else TRY)
+    script = INIT + HELLO + (COUNT if guest.counts else TRY.replace("SET UP\n", guest.set_up))
+    if guest.on_dax:
+        (top / "dax.gz").write_bytes(gzip.compress(empty_filesystem(built.parent / "dax", DAX_BYTES), mtime=0))
     (top / "init").write_text(script.replace("BEGIN", BEGIN).replace("END", END))
     (top / "init").chmod(0o755)
     return top
+
+
+def empty_filesystem(path: pathlib.Path, size: int) -> bytes:
+    """An ext4 of blocks as large as pages, which DAX asks for."""
+    try:
+        with path.open("wb") as stream:
+            stream.truncate(size)
+        call(["mkfs.ext4", "-q", "-F", "-b", "4096", str(path)])
+        return path.read_bytes()
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def pack(top: pathlib.Path, out: pathlib.Path) -> None:
@@ -362,7 +418,7 @@ def pack(top: pathlib.Path, out: pathlib.Path) -> None:
 def plan_all(program: pathlib.Path, guest: Guest) -> dict[str, str]:
     """Plans of the scenarios, resolved for the guest's page size, with as little work as still runs every arm."""
     out = {}
-    for folder in SCENARIOS:
+    for folder in guest.scenarios:
         words = [str(program), "plan", folder, "--json", "--profile", "quick", "--page-bytes", str(guest.page_bytes)]
         words += ["--set", "arm_time=1ms", "--set", "batch_time=1ms", "--budget", RUN_LIMIT, "--seed", "1"]
         done = subprocess.run(words, text=True, capture_output=True, cwd=TREE)
@@ -371,7 +427,9 @@ def plan_all(program: pathlib.Path, guest: Guest) -> dict[str, str]:
         plan = json.loads(done.stdout)
         for scenario in plan["scenarios"]:
             scenario["rungs"] = [TRIALS]  # whether cells run is asked here, not what they cost
-        out[folder] = json.dumps(plan)
+        if folder in guest.on_dax:
+            plan["directory"] = "/mnt/dax"
+        out[folder.replace("/", "-")] = json.dumps(plan)
     return out
 
 
@@ -481,6 +539,14 @@ def judge_tests(checks: Checks, guest: Guest, text: str) -> None:
     print(f"# {guest.name}: {sum(seconds)} s in {len(seconds)} programs")
 
 
+def judge_successes(checks: Checks, guest: Guest, arms: list[tuple[str, str, str, str]]) -> None:
+    """What no other machine may have is measured here."""
+    for scenario, name in guest.succeeds:
+        found = [(status, reason) for where, arm, status, reason in arms if where.split()[0] == scenario and arm == name]
+        good = bool(found) and all(status == "ok" for status, _ in found)
+        checks.check(good, f"{guest.name}: {scenario}: {name} is measured", "\n".join(map(str, found)) or "no record")
+
+
 def judge_run(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
     """No arm failed, and the analysis reads the records."""
     manifest = json.loads((run / "manifest.json").read_text())
@@ -508,9 +574,10 @@ def judge(checks: Checks, guest: Guest, text: str) -> None:
     checks.check("guest: left behind: \n" in text, f"{guest.name}: nothing is left behind", text[-500:])
     with tempfile.TemporaryDirectory() as folder:
         runs = records_of(text, pathlib.Path(folder))
-        checks.check(len(runs) == len(SCENARIOS), f"{guest.name}: records came back", text[-1500:])
+        checks.check(len(runs) == len(guest.scenarios), f"{guest.name}: records came back", text[-1500:])
         for run in runs:
             judge_run(checks, guest, run)
+        judge_successes(checks, guest, [arm for run in runs for arm in arms_of(run)])
 
 
 @dataclass(frozen=True)
