@@ -218,17 +218,21 @@ static int begin(struct bare *bare, const char *path, const struct settings *set
     return bare->loop->maps_once ? map_file(bare) : 0;
 }
 
+/* The last mapping goes right before the next is made, as in the engine: page tables that were just given back are
+ * still in the caches when they are wanted again, and turn-passing in between made this side 0.6 % slower. */
 static int run_batch(struct bare *bare, uint64_t ops, uint64_t *ns)
 {
     const uint64_t *slice = bare->offsets + bare->next;
-    int rc = bare->loop->maps_anew ? map_file(bare) : 0;
+    int rc = bare->loop->maps_anew && bare->map ? unmap_file(bare) : 0;
+    if (rc == 0 && bare->loop->maps_anew)
+        rc = map_file(bare);
     if (rc)
         return rc;
     uint64_t start = now_ns();
     rc = bare->loop->run(bare, slice, ops);
     *ns = now_ns() - start;
     bare->next = (bare->next + ops) % bare->count;
-    return rc == 0 && bare->loop->maps_anew ? unmap_file(bare) : rc;
+    return rc;
 }
 
 /* Waits for a byte; the side that starts does not wait before its first round. */
