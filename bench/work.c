@@ -74,7 +74,7 @@ void work_end(struct work *work)
     free(work);
 }
 
-static bool needs_buffer(const struct arm *arm)
+bool work_needs_buffer(const struct arm *arm)
 {
     bool in_place = arm->method->uses & FIELD_BIT(consume) && arm->params.consume == consume_in_place;
     return arm->method->needs & NEEDS_BUFFER && !(in_place && arm->params.access == access_load);
@@ -118,7 +118,7 @@ static int setup(struct work *work, unsigned a, struct err *err)
         .sharers = shares_position(arm) ? work->cell->worker_count : 1,
     };
     work->is_set_up[a] = true;
-    int rc = needs_buffer(arm) ? region_make(worker, err) : 0;
+    int rc = work_needs_buffer(arm) ? region_make(worker, err) : 0;
     return rc || !arm->method->setup ? rc : arm->method->setup(worker, err);
 }
 
@@ -301,7 +301,7 @@ static int counted_once(struct work *work, unsigned a, uint64_t blocks, struct w
 /* Of batches some may be void; the one that is counted is done again where it does not count. */
 static int counted_run(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
 {
-    enum { TRIES = 3 };
+    enum { TRIES = 10 };
     int rc = counted_once(work, a, blocks, answer);
     for (unsigned i = 1; i < TRIES && rc && work->workers[a].fault; i++)
         rc = counted_once(work, a, blocks, answer);
@@ -331,6 +331,19 @@ void work_latency_merge(struct work_latency *into, const struct work_latency *fr
     into->spent_ns += from->spent_ns;
 }
 
+/* One operation of the latency pass, which counts unless the method says that it does not. */
+static void keep_operation(struct work_latency *latency, const struct worker *worker, const struct work_order *order,
+                           uint64_t begin, uint64_t due, uint64_t start, uint64_t end)
+{
+    if (worker->fault)
+        return;
+    histogram_add(&latency->service, end - start);
+    latency->spent_ns += end - start;
+    if (order->interval_ns)
+        histogram_add(&latency->response, end - due);
+    keep_worst(latency, start - begin, order->interval_ns ? end - due : end - start);
+}
+
 static int latency_run(struct work *work, const struct work_order *order, struct work_answer *answer)
 {
     struct worker *worker = &work->workers[order->arm];
@@ -347,14 +360,9 @@ static int latency_run(struct work *work, const struct work_order *order, struct
             start = clock_now_ns();
         rc = run(worker, order->blocks);
         uint64_t end = clock_now_ns();
-        rc = rc ? rc : refuse_fault(worker, &answer->err);
         if (rc)
             return rc;
-        histogram_add(&latency->service, end - start);
-        latency->spent_ns += end - start;
-        if (order->interval_ns)
-            histogram_add(&latency->response, end - due);
-        keep_worst(latency, start - begin, order->interval_ns ? end - due : end - start);
+        keep_operation(latency, worker, order, begin, due, start, end);
         if (end - begin > order->limit_ns)
             break;
     }

@@ -14,10 +14,13 @@
 #include "anonymous.h"
 #include "collapse.h"
 
+/* EAGAIN: somebody holds one of the pages just now (madvise(2)). That batch does not count. */
 static int run(struct worker *worker, uint64_t blocks)
 {
     (void)blocks;
-    return madvise(worker->base, worker->base_bytes, MADV_COLLAPSE) ? -errno : 0;
+    int rc = madvise(worker->base, worker->base_bytes, MADV_COLLAPSE) ? -errno : 0;
+    worker->fault = rc == -EAGAIN ? "MADV_COLLAPSE found a page that was held by somebody" : NULL;
+    return worker->fault ? 0 : rc;
 }
 
 static int setup(struct worker *worker, struct err *err)

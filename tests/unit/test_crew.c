@@ -88,6 +88,15 @@ static int do_nothing(struct worker *worker, uint64_t blocks)
     return 0;
 }
 
+/* Every other one says that it does not count. */
+static int doubt_every_other(struct worker *worker, uint64_t blocks)
+{
+    worker->cursor += blocks;
+    worker->fault = worker->cursor / blocks % 2 ? "the odd ones do not count" : NULL;
+    return 0;
+}
+
+static const struct method doubting = {.name = "doubting", .version = 1, .run = doubt_every_other};
 static const struct method adding = {
     .name = "adding", .version = 1, .setup = count_setup, .run = add_offsets, .teardown = count_teardown};
 static const struct method failing = {.name = "failing", .version = 1, .run = fail_in_the_second};
@@ -368,6 +377,19 @@ static void every_operation_of_a_latency_pass_is_kept(void **state)
     }
 }
 
+/* What a batch would be void for is left out of the pass; the others count. */
+static void operations_that_do_not_count_are_left_out(void **state)
+{
+    (void)state;
+    arms[0].method = &doubting;
+    struct crew *crew = start(1, worker_kind_thread);
+    struct work_order pass = {.verb = WORK_LATENCY, .blocks = 1, .operations = 100, .limit_ns = 10000 * MS};
+    assert_int_equal(order(crew, WORK_SETUP, 0, 0), 0);
+    assert_int_equal(crew_do(crew, &pass, &err), 0);
+    check_latency(&crew_answer(crew, 0)->latency, 50, false);
+    crew_stop(crew);
+}
+
 static void a_latency_pass_ends_at_its_limit(void **state)
 {
     (void)state;
@@ -410,6 +432,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_cpu_that_is_not_there_is_refused, begin, end),
         cmocka_unit_test_setup_teardown(workers_run_where_they_are_bound, begin, end),
         cmocka_unit_test_setup_teardown(every_operation_of_a_latency_pass_is_kept, begin, end),
+        cmocka_unit_test_setup_teardown(operations_that_do_not_count_are_left_out, begin, end),
         cmocka_unit_test_setup_teardown(a_latency_pass_ends_at_its_limit, begin, end),
         cmocka_unit_test_setup_teardown(nothing_is_left_open, begin, end),
     };
