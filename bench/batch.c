@@ -54,17 +54,9 @@ uint64_t arm_granule(const struct bench *bench, unsigned a)
     return work_granule(&bench->cell->arms[a]);
 }
 
-/* A cold batch must not come by any block twice, and a surplus has to fit as well. */
 uint64_t arm_limit(const struct bench *bench, unsigned a)
 {
-    const struct arm *arm = &bench->cell->arms[a];
-    uint64_t limit = work_limit(arm), granule = arm_granule(bench, a);
-    if (bench->cold && arm_needs_file(arm) && bench->work.offsets[a]->count < limit)
-        limit = bench->work.offsets[a]->count;
-    if (arm->params.surplus > 0 && limit != UINT64_MAX)
-        limit = (uint64_t)((double)limit / (1 + arm->params.surplus));
-    limit = limit / granule * granule;
-    return limit ? limit : granule;
+    return schedule_limit(&bench->cell->arms[a], bench->work.offsets[a]->count);
 }
 
 /* What has come from storage so far. Either may be unknown, UINT64_MAX. */

@@ -20,6 +20,7 @@
 #include "plan.h"
 #include "runner.h"
 #include "schema.h"
+#include "storage.h"
 #include "subcommand.h"
 #include "trial.h"
 #include "wire.h"
@@ -144,6 +145,8 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         rc = text_parse_count(options->values[OPTION_seed], &wishes.seed, err);
     if (rc == 0)
         rc = read_page_bytes(options, &wishes.page_bytes, err);
+    if (rc == 0 && !wishes.page_bytes && !options->values[OPTION_topology])
+        storage_look(wishes.directory ? wishes.directory : PLAN_DIRECTORY);
     for (unsigned i = 0; i < options->word_count && rc == 0; i++)
         rc = catalog_add(&catalog, options->words[i], err);
     if (rc == 0)
@@ -269,11 +272,9 @@ static int conclude(const struct options *options, const struct run_outcome *out
 
 static void announce(const struct plan *plan, bool quiet)
 {
-    double total = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
     if (!quiet)
         fprintf(stderr, "faultline: %u cells of %u scenarios, about %.0f s%s\n", plan->cell_count, plan->scenario_count,
-                plan->budget_ns && (double)plan->budget_ns / 1e9 < total ? (double)plan->budget_ns / 1e9 : total,
-                plan->budget_ns ? " (limited by the budget)" : "");
+                plan_seconds(plan), plan->budget_ns ? " (limited by the budget)" : "");
     for (unsigned i = 0; i < plan->refused_count && !quiet; i++)
         fprintf(stderr, "faultline: not run: %s %s: %s\n", plan->scenarios[plan->refused[i].scenario].name,
                 plan->refused[i].cell, plan->refused[i].reason);
@@ -470,7 +471,7 @@ static int command_machine(const struct options *options)
     struct place *place = NULL;
     struct err err = {0};
     const char *directory = options->values[OPTION_directory];
-    struct machine_options wishes = {.directory = directory ? directory : "/var/tmp",
+    struct machine_options wishes = {.directory = directory ? directory : PLAN_DIRECTORY,
                                      .name = options->values[OPTION_machine_name]};
     if (load_topology(options, &place, &err))
         return complain(&err, options->values[OPTION_topology] ? EXIT_USAGE : EXIT_ENVIRONMENT);

@@ -13,15 +13,9 @@
 #include "rounds.h"
 
 enum {
-    SAME_OPS_WITHIN = 4, /* arms this close in cost share their number of operations */
-    WARMUP_ROUNDS = 5,
     VOIDED_SHARE = 10, /* when more than one round in 10 is void, the arms that voided them have failed … */
     VOIDED_FEW = 1,    /* … unless it is a single one, as it can be where rounds are few */
 };
-#define BATCH_MAX_NS (500 * US) /* longer operations are batches of their own */
-#define PROBE_NS (50 * US)      /* calibration believes a time only from here on */
-#define WARMUP_NS (20 * MS)
-#define LONG_BATCH_NS (5 * MS)
 
 static int median_compare(const void *a, const void *b)
 {
@@ -35,15 +29,15 @@ static uint64_t median(uint64_t *values, unsigned count)
     return values[count / 2];
 }
 
-/* Median time of three batches; 0 when the arm failed. */
+/* Median time of some batches; 0 when the arm failed. */
 static uint64_t batch_probe(struct bench *bench, unsigned a, uint64_t blocks)
 {
-    uint64_t times[3];
+    uint64_t times[PROBE_BATCHES];
     const char *fault;
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < PROBE_BATCHES; i++)
         if (batch_run(bench, a, blocks, &times[i], &fault))
             return 0;
-    uint64_t middle = median(times, 3);
+    uint64_t middle = median(times, PROBE_BATCHES);
     return middle ? middle : 1;
 }
 
@@ -58,30 +52,18 @@ static uint64_t calibrate_arm(struct bench *bench, unsigned a, uint64_t granule,
         blocks *= 2;
         ns = batch_probe(bench, a, blocks);
     }
-    if (ns == 0)
-        return 0;
-    double wanted = (double)aim * (double)blocks / (double)ns;
-    if ((double)ns / (double)blocks * (double)granule >= (double)BATCH_MAX_NS)
-        return granule;
-    uint64_t granules = (uint64_t)(wanted / (double)granule + 0.5);
-    granules = granules ? granules : 1;
-    return granules * granule < limit ? granules * granule : limit;
+    return ns ? schedule_batch((double)ns / (double)blocks, aim, granule, limit) : 0;
 }
 
-/* Granule and limit that all healthy arms can share. */
+/* Granule and limit that all arms can share. */
 static void common_step(const struct bench *bench, uint64_t *granule, uint64_t *limit)
 {
-    *granule = 1;
-    *limit = UINT64_MAX;
+    uint64_t granules[ARMS_MAX], limits[ARMS_MAX];
     for (unsigned a = 0; a < bench->cell->arm_count; a++) {
-        uint64_t own = arm_granule(bench, a), own_limit = arm_limit(bench, a);
-        if (own % *granule == 0)
-            *granule = own;
-        if (own_limit < *limit)
-            *limit = own_limit;
+        granules[a] = arm_granule(bench, a);
+        limits[a] = arm_limit(bench, a);
     }
-    *limit = *limit / *granule * *granule;
-    *limit = *limit ? *limit : *granule;
+    schedule_common(granules, limits, bench->cell->arm_count, granule, limit);
 }
 
 /*
@@ -157,7 +139,7 @@ static void calibrate(struct bench *bench)
         } else {
             bool fits = shared % arm_granule(bench, a) == 0 && shared <= arm_limit(bench, a);
             uint64_t ns = fits ? batch_probe(bench, a, shared) : 0;
-            if (!fits || ns > SAME_OPS_WITHIN * base_ns || ns * SAME_OPS_WITHIN < base_ns)
+            if (!fits || !schedule_is_close((double)ns, (double)base_ns))
                 blocks = arm_ok(bench, a) ? calibrate_arm(bench, a, arm_granule(bench, a), arm_limit(bench, a)) : 0;
         }
         bench->result->arms[a].ops = blocks / per_op;
@@ -249,19 +231,16 @@ static uint64_t round_run(struct bench *bench, struct rounds *rounds, int round)
     return sum;
 }
 
-/* Fixed warm-up: at least five rounds and 20 ms; one block of rounds when batches are long. Returns mean ns of a batch.
- */
+/* Returns mean ns of a batch. */
 static uint64_t warm_up(struct bench *bench, struct rounds *rounds)
 {
     unsigned count = bench->cell->arm_count, done = 0;
     uint64_t total = 0, begin = clock_now_ns(), longest = 0;
-    while (done < WARMUP_ROUNDS || clock_now_ns() - begin < WARMUP_NS) {
+    while (!schedule_is_warm(done, count, clock_now_ns() - begin, longest)) {
         uint64_t sum = round_run(bench, rounds, -1);
         longest = sum / count > longest ? sum / count : longest;
         total += sum;
         done++;
-        if (longest > LONG_BATCH_NS && done >= count)
-            break;
     }
     bench->result->warmup_rounds = done;
     return total / done / count;
@@ -269,17 +248,9 @@ static uint64_t warm_up(struct bench *bench, struct rounds *rounds)
 
 static unsigned round_count(const struct bench *bench, uint64_t batch_ns)
 {
-    unsigned count = bench->cell->arm_count;
     if (bench->request->rounds)
         return bench->request->rounds < ROUNDS_MAX ? bench->request->rounds : ROUNDS_MAX;
-    uint64_t rounds = bench->cell->params.arm_time / (batch_ns ? batch_ns : 1);
-    rounds = rounds < ROUNDS_MAX ? rounds : ROUNDS_MAX;
-    /* Whole blocks: an odd number of arms is balanced over two squares, and gets both where there is time for them. */
-    unsigned block = count % 2 && rounds >= 2 * (uint64_t)count ? 2 * count : count;
-    rounds = (rounds + block / 2) / block * block;
-    while (rounds > ROUNDS_MAX)
-        rounds -= block;
-    return rounds < count ? count : (unsigned)rounds;
+    return schedule_rounds(bench->cell->arm_count, bench->cell->params.arm_time, batch_ns);
 }
 
 static int rounds_run(struct bench *bench, struct rounds *rounds, struct err *err)

@@ -6,9 +6,8 @@
 #include "clock.h"
 #include "covariate.h"
 #include "crew.h"
+#include "schedule.h"
 #include "turn.h"
-
-enum { ROUNDS_MAX = 200 };
 
 struct batch_sample { /* what one batch did, with timeline: yes; counts are UINT64_MAX where unknown */
     uint64_t t_ns;    /* when it began, since the first timed round did */

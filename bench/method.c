@@ -37,14 +37,23 @@ bool method_writes(const struct method *method, const struct params *params)
     return method->needs & NEEDS_WRITE || calls || (shared && stores);
 }
 
+bool params_has_passes(const struct params *params)
+{
+    return params->per == per_pass || params->lifetime == lifetime_per_pass ||
+           params->descriptor == descriptor_per_pass || params->sync != sync_none;
+}
+
 uint64_t params_granule(const struct params *params)
 {
-    bool whole_passes = params->per == per_pass || params->lifetime == lifetime_per_pass ||
-                        params->descriptor == descriptor_per_pass || params->sync != sync_none;
-    return whole_passes ? params->touches : 1;
+    return params_has_passes(params) ? params->touches : 1;
 }
 
 uint64_t params_blocks_per_op(const struct params *params)
 {
     return params->per == per_pass ? params->touches : 1;
+}
+
+bool params_is_memory(const struct params *params)
+{
+    return params->backing == backing_tmpfs || params->backing == backing_memfd || params->backing == backing_hugetlbfs;
 }

@@ -58,6 +58,8 @@ struct method {                  /* one static const object per file under bench
     uint64_t (*limit)(const struct params *); /* most blocks that one batch may hold; NULL: any number */
     /* Pages of the working set that reset leaves dirty, at least (a folio is dirty as a whole); 0 or NULL: none. */
     uint64_t (*dirties)(const struct params *);
+    /* Bytes of memory of its own that it fills, at most. NULL: the working set where it needs no file, else none. */
+    uint64_t (*memory)(const struct params *);
     /* Rough ns of one block, and of a reset for that many; only for the plan's estimate. NULL: the plan's own guess. */
     uint64_t (*block_ns)(const struct params *);
     uint64_t (*reset_ns)(const struct params *, uint64_t blocks);
@@ -92,7 +94,15 @@ const struct method *method_find(const char *name);
  */
 uint64_t params_granule(const struct params *params);
 
+/* Whether something begins and ends with each pass of `touches` blocks. */
+bool params_has_passes(const struct params *params);
+
 /* Blocks of one operation: `touches` with per: pass, else 1. */
 uint64_t params_blocks_per_op(const struct params *params);
+
+/*
+ * Whether the file is nothing but memory: its pages are never written back, and the kernel does not count them dirty.
+ */
+bool params_is_memory(const struct params *params);
 
 #endif

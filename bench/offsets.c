@@ -72,16 +72,17 @@ static void fill_zipf(struct offsets *offsets, const struct params *params, uint
         offsets->items[i] = scatter_place(&scatter, zipf_draw(&zipf, &random)) * params->block_bytes;
 }
 
-static uint64_t list_length(const struct params *params, uint64_t block_count)
+uint64_t offsets_count(const struct params *params)
 {
     uint64_t most = OFFSETS_MAX, each = params->pattern == pattern_zipf ? OFFSETS_ZIPF_DRAWS : 1;
+    uint64_t block_count = params->working_set_bytes / params->block_bytes;
     return block_count < most / each ? block_count * each : most;
 }
 
 int offsets_make(struct offsets *offsets, const struct params *params, uint64_t seed, struct err *err)
 {
     uint64_t block_count = params->working_set_bytes / params->block_bytes;
-    offsets->count = list_length(params, block_count);
+    offsets->count = offsets_count(params);
     offsets->items = NULL;
     if (block_count == 0)
         return err_set(err, EINVAL, "a block is larger than the working set");

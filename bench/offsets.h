@@ -19,6 +19,9 @@ struct offsets {
     uint64_t count;
 };
 
+/* How long the list is: every block once, as far as a list goes; with pattern: zipf several draws for each. */
+uint64_t offsets_count(const struct params *params);
+
 /*
  * Makes the list for pattern, block_bytes, working_set_bytes and stride_bytes of `params`. sequential: every block
  * once, in order, as far as the list goes. stride: one block every stride_bytes in order, then the same shifted by a

@@ -5,50 +5,9 @@
 
 #include "measure_parts.h"
 
-enum {
-    SUM_BLOCKS = 4096, /* of the checksum pass */
-    SUM_PASSES = 16,   /* of it where passes cannot be split, when they are that short */
-    SUM_LIMITED = 32,  /* of it under a memory limit, where a block may cost a read-around of megabytes */
-};
-#define SUM_BYTES (16 * MIB) /* large blocks: as many as show that the same bytes are read */
-
-static uint64_t least_common_multiple(uint64_t a, uint64_t b)
-{
-    uint64_t x = a, y = b;
-    while (y) {
-        uint64_t rest = x % y;
-        x = y;
-        y = rest;
-    }
-    return a / x * b;
-}
-
-/*
- * The bytes of the checksum pass, the same for all arms, and the unit in which they are summed: whole passes of each.
- * Passes can be dear (a whole mapping for one touch), so there are few of them; single blocks are cheap.
- */
-static uint64_t sum_bytes(const struct bench *bench, uint64_t *unit)
-{
-    uint64_t block = UINT64_MAX;
-    bool passes = false;
-    *unit = 1;
-    for (unsigned a = 0; a < bench->cell->arm_count; a++) {
-        const struct params *params = &bench->cell->arms[a].params;
-        if (!arm_visits(&bench->cell->arms[a]))
-            continue;
-        *unit = least_common_multiple(*unit, params_granule(params) * params->block_bytes);
-        block = params->block_bytes < block ? params->block_bytes : block;
-        passes |= params_granule(params) > 1 || params->lifetime == lifetime_per_pass ||
-                  params->descriptor == descriptor_per_pass || params->sync != sync_none;
-    }
-    uint64_t wanted = (passes ? SUM_PASSES : bench->limited ? SUM_LIMITED : SUM_BLOCKS) * block;
-    wanted = wanted < SUM_BYTES ? wanted : SUM_BYTES;
-    return *unit >= wanted ? *unit : wanted / *unit * *unit;
-}
-
 void pass_checksum(struct bench *bench)
 {
-    uint64_t unit, bytes = sum_bytes(bench, &unit);
+    uint64_t unit, bytes = schedule_sum_bytes(bench->cell, &unit);
     for (unsigned a = 0; a < bench->cell->arm_count; a++) {
         struct arm_result *arm = &bench->result->arms[a];
         const struct params *params = &bench->cell->arms[a].params;
@@ -66,20 +25,11 @@ void pass_checksum(struct bench *bench)
     bench->state_known = false;
 }
 
-/* Whole operations, whole passes, no more than one batch may hold. */
-static uint64_t count_blocks(const struct bench *bench, unsigned a)
-{
-    const struct params *params = &bench->cell->arms[a].params;
-    uint64_t wanted = params->count_ops * params_blocks_per_op(params), granule = params_granule(params);
-    uint64_t blocks = (wanted + granule - 1) / granule * granule, limit = arm_limit(bench, a);
-    return blocks < limit ? blocks : limit;
-}
-
 void pass_counts(struct bench *bench)
 {
     for (unsigned a = 0; a < bench->cell->arm_count && !bench->limited; a++) {
         struct arm_result *arm = &bench->result->arms[a];
-        uint64_t blocks = count_blocks(bench, a);
+        uint64_t blocks = schedule_count_blocks(&bench->cell->arms[a].params, arm_limit(bench, a));
         bench->state_known = false;
         if (!arm_ok(bench, a) || batch_arm_begin(bench, a, true))
             continue;

@@ -65,8 +65,11 @@ struct plan {
     char given_path[4096]; /* --file, or "" */
     bool allow_evict, make_filesystems;
     double estimate_prepare_s, estimate_reset_s, estimate_measure_s;
-    uint64_t disk_bytes; /* the most that lies in `directory` at any time */
+    uint64_t disk_bytes;   /* the most that lies in `directory` at any time */
+    uint64_t memory_bytes; /* plan_memory */
 };
+
+#define PLAN_DIRECTORY "/var/tmp" /* where files are made unless told otherwise; /tmp is often memory */
 
 /* What the command line says about a plan. Strings are borrowed. */
 struct plan_options {
@@ -76,7 +79,7 @@ struct plan_options {
     uint64_t budget_ns; /* 0: none */
     bool has_seed;
     uint64_t seed;
-    const char *directory;  /* NULL: /var/tmp */
+    const char *directory;  /* NULL: PLAN_DIRECTORY */
     const char *given_path; /* NULL: none */
     bool allow_evict, make_filesystems;
     uint64_t page_bytes; /* of the machine planned for; 0: this one */
@@ -98,6 +101,15 @@ void plan_group(struct plan *plan);
 
 /* Files of this cell that exist at the same time: one, or one for each worker. */
 uint64_t plan_file_count(const struct params *params);
+
+/* Seconds that a run of the plan takes: the sum of the estimates, or the budget where that is less. */
+double plan_seconds(const struct plan *plan);
+
+/* Memory that a cell's arms keep beside its files: destinations of more than one block, memory without a file. */
+uint64_t plan_arms_memory(const struct cell *cell);
+
+/* The most that a cell's arms keep and the files made for it fill, all of whose bytes pass through the page cache. */
+uint64_t plan_memory(const struct plan *plan);
 
 void plan_free(struct plan *plan);
 

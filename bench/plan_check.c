@@ -25,7 +25,8 @@ enum {
     SECTOR_BYTES = 512,  /* the least that any storage reads */
     VMAS_MAX = 60000,    /* vm.max_map_count is 65530 unless somebody raised it */
     MAPPERS_MAX = 256,   /* each is a process */
-    MEMORY_PERCENT = 80, /* of memory that a warm file may fill */
+    MEMORY_PERCENT = 80, /* of memory that a warm file may fill … */
+    ARMS_PERCENT = 95,   /* … and all that a cell keeps together */
 };
 
 /* An arm of a cell, and the field to blame when a check refuses. */
@@ -85,18 +86,11 @@ static bool is_own(const struct site *site, enum field_index field)
     return settings_find(&site->draft->scenario->arms[site->arm_index].settings, &field_table[field]) != NULL;
 }
 
-static bool has_passes(const struct params *params)
-{
-    return params->per == per_pass || params->lifetime == lifetime_per_pass ||
-           params->descriptor == descriptor_per_pass || params->sync != sync_none;
-}
-
 /* Whether the file is nothing but memory: never evicted, never written back. */
 static bool is_memory(const struct site *site)
 {
     const struct params *params = site->params;
-    return params->backing == backing_tmpfs || params->backing == backing_memfd ||
-           params->backing == backing_hugetlbfs || (params->backing == backing_file && site->draft->directory_on_tmpfs);
+    return params_is_memory(params) || (params->backing == backing_file && site->draft->directory_on_tmpfs);
 }
 
 /* The text form of a size, in one of a few buffers, so that one message can hold several. */
@@ -292,7 +286,7 @@ static int check_block(struct site *site)
 static int check_touches(struct site *site)
 {
     const struct params *params = site->params;
-    if (!has_passes(params))
+    if (!params_has_passes(params))
         return is_own(site, FIELD_touches)
                    ? refuse(site, FIELD_touches, "touches means nothing where nothing lives per pass and per is block")
                    : 0;
@@ -882,7 +876,7 @@ static int check_touches_heeded(struct site *site)
     if (!site->draft->varied[FIELD_touches])
         return 0;
     for (unsigned i = 0; i < site->cell->arm_count; i++)
-        if (has_passes(&site->cell->arms[i].params))
+        if (params_has_passes(&site->cell->arms[i].params))
             return 0;
     return refuse(site, FIELD_touches, "touches is varied, but no arm has anything that lives per pass");
 }
@@ -999,15 +993,15 @@ static int check_memory(const struct draft *draft, const struct cell *cell, char
 {
     uint64_t most = draft->memory_bytes / 100 * MEMORY_PERCENT;
     const struct params *params = &cell->params;
-    bool resident = params->cache == cache_warm || params->cache == cache_dirty || params->backing == backing_tmpfs ||
-                    params->backing == backing_memfd || params->backing == backing_hugetlbfs;
+    bool resident = params->cache == cache_warm || params->cache == cache_dirty || params_is_memory(params);
     if (params->memory_limit > draft->memory_bytes) {
         snprintf(reason, size, "a memory limit of %" PRIu64 " MiB is none where this process may use %" PRIu64 " MiB",
                  params->memory_limit / MIB, draft->memory_bytes / MIB);
         return 1;
     }
-    uint64_t bytes = params->working_set_bytes * plan_file_count(params);
-    if (!resident || bytes <= most)
+    uint64_t file_bytes = resident ? params->working_set_bytes * plan_file_count(params) : 0;
+    uint64_t bytes = file_bytes + plan_arms_memory(cell);
+    if (file_bytes <= most && bytes <= draft->memory_bytes / 100 * ARMS_PERCENT)
         return 0;
     snprintf(reason, size, "%" PRIu64 " MiB would have to stay in memory, this process may use %" PRIu64 " MiB",
              bytes / MIB, draft->memory_bytes / MIB);

@@ -5,19 +5,27 @@
 #include <string.h>
 
 #include "filesystem.h"
+#include "offsets.h"
 #include "plan_parts.h"
+#include "region.h"
+#include "schedule.h"
+#include "storage.h"
+#include "work.h"
 
 /* Rough rates of a present-day machine; a wrong one costs a wrong guess, never a wrong figure. */
-static const double write_rate = 800e6, read_rate = 1e9, memory_rate = 5e9; /* bytes a second */
-static const double call_s = 300e-9, open_call_s = 3e-6, map_s = 5e-6, populate_page_s = 20e-9;
-static const double cold_block_s = 60e-6, process_s = 5e-3;
-static const double run_s = 0.3; /* looking at the machine, before the first trial */
-static const double evict_s = 300e-6, look_s = 1e-6, look_page_s = 1e-9;
-enum {
-    ROUNDS_MAX = 200,
-    WARMUP_ROUNDS = 5,
-};
-static const double warmup_s = 20e-3, long_batch_s = 5e-3;
+static const double page_bytes = 4096, around_pages = 16; /* fault-around */
+static const double call_ns = 250, read_ns = 750, copy_byte_ns = 0.08, fresh_byte_ns = 0.6, give_back_byte_ns = 0.07;
+static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, fault_page_ns = 100, populate_page_ns = 30;
+static const double evict_call_ns = 90e3, evict_byte_ns = 0.05, buffer_ns = 300e3, look_call_ns = 2e3,
+                    look_folio_ns = 39;
+static const double order_ns = 1.5e3, wake_ns = 65e3; /* to have an order carried out, where workers have to be woken */
+static const double side_by_side = 1.3;               /* what an operation costs when others work beside it */
+static const double slow_start = 8;                   /* requests until read-ahead has its full size */
+static const double vma_ns = 1.9e3, mapper_ns = 1.2e6, pool_byte_ns = 0.9;
+static const double sum_byte_ns = 0.05, zero_block_ns = 2e3, fill_byte_ns = 0.6, place_ns = 21, draw_ns = 155,
+                    memory_byte_ns = 0.4;
+static const double process_s = 8e-3;
+static const double run_s = 0.15; /* looking at the machine, before the first trial */
 
 /* ---- trials ---- */
 
@@ -94,142 +102,318 @@ void plan_hash(struct plan *plan, unsigned scenario_index)
              (unsigned long long)hash.state);
 }
 
-/* ---- time ---- */
+/* ---- memory ---- */
 
 uint64_t plan_file_count(const struct params *params)
 {
     return params->worker_file == worker_file_own ? params->workers : 1;
 }
 
-/* One block, without its share of what lives per pass. */
-static double block_seconds(const struct arm *arm)
+/* Of fresh memory no more is touched than a batch holds. */
+static uint64_t destination_bytes(const struct arm *arm)
 {
     const struct params *params = &arm->params;
+    uint64_t bytes = work_needs_buffer(arm) ? region_bytes(params) : 0;
+    bool few = params->buffer == buffer_fresh && arm->method->limit && bytes &&
+               arm->method->limit(params) < bytes / params->block_bytes;
+    return few ? arm->method->limit(params) * params->block_bytes : bytes;
+}
+
+/* Of each worker: its destination, memory without a file, the copies of a private mapping's pages. */
+static uint64_t arm_memory(const struct arm *arm)
+{
+    const struct params *params = &arm->params;
+    bool copies = params->sharing == sharing_private && params->access == access_store;
+    bool whole = copies || !method_needs_file(arm->method, params);
+    uint64_t own = arm->method->memory ? arm->method->memory(params) : whole ? params->working_set_bytes : 0;
+    return params->workers * (destination_bytes(arm) + own);
+}
+
+uint64_t plan_arms_memory(const struct cell *cell)
+{
+    uint64_t bytes = 0;
+    for (unsigned a = 0; a < cell->arm_count; a++)
+        bytes += arm_memory(&cell->arms[a]);
+    return bytes;
+}
+
+static uint64_t cell_memory(const struct cell *cell)
+{
+    uint64_t file_bytes = cell->params.backing == backing_given ? 0 : cell->params.file_bytes;
+    return plan_arms_memory(cell) + file_bytes * plan_file_count(&cell->params);
+}
+
+uint64_t plan_memory(const struct plan *plan)
+{
+    uint64_t most = 0;
+    for (unsigned i = 0; i < plan->cell_count; i++) {
+        uint64_t bytes = cell_memory(&plan->cells[i]);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* ---- time ---- */
+
+/* What one arm of a cell is expected to take. */
+struct arm_guess {
+    double block_ns;         /* a block of a whole granule, with its share of what lives per pass */
+    uint64_t granule, limit; /* of its batches, in blocks */
+    uint64_t blocks;         /* of a batch */
+    double batch_ns, reset_ns;
+};
+
+struct cell_guess {
+    struct arm_guess arms[ARMS_MAX];
+    double rounds; /* timed ones and the warm-up */
+    double round_ns, round_reset_ns;
+};
+
+static bool is_limited(const struct params *params)
+{
+    return params->memory_limit && params->working_set_bytes > params->memory_limit;
+}
+
+/* One block, without its share of what lives per pass; a nanosecond at least. */
+static double block_ns(const struct arm *arm)
+{
+    const struct params *params = &arm->params;
+    const struct storage *rates = storage_rates();
     double bytes = (double)params->block_bytes;
     if (arm->method->block_ns)
-        return (double)arm->method->block_ns(params) * 1e-9;
+        return fmax(1, (double)arm->method->block_ns(params));
     if (!(arm->method->needs & NEEDS_FILE))
-        return call_s;
-    bool misses = params->memory_limit && params->working_set_bytes > params->memory_limit;
-    if (params->cache != cache_cold && !misses)
-        return call_s + bytes / memory_rate;
-    return params->pattern == pattern_sequential ? bytes / read_rate : cold_block_s + bytes / read_rate;
+        return call_ns;
+    double missing = is_limited(params) ? 1 - (double)params->memory_limit / (double)params->working_set_bytes : 1;
+    bool direct = params->open_as == open_as_direct;
+    missing = direct ? 1 : missing;
+    double fresh = params->buffer == buffer_fresh ? bytes * fresh_byte_ns : 0;
+    if (!direct && !schedule_is_cold(arm) && !is_limited(params))
+        return (arm->method->needs & MOVES_NOTHING ? call_ns : read_ns + bytes * copy_byte_ns) + fresh;
+    double fetch = params->pattern == pattern_sequential && !direct ? 0 : rates->fetch_ns;
+    return missing * (fetch + bytes * rates->read_byte_ns) + fresh;
 }
 
-/* What a pass costs beside its blocks: opening, mapping, filling page tables, unmapping. */
-static double pass_seconds(const struct arm *arm)
+/* What a pass costs beside its blocks: opening, mapping, filling page tables or faulting them in, unmapping. */
+static double pass_ns(const struct arm *arm)
 {
     const struct params *params = &arm->params;
-    double pages = (double)params->working_set_bytes / (4.0 * (double)KIB);
-    double open_s = params->descriptor == descriptor_per_pass ? open_call_s : 0;
+    double folio_pages = (double)storage_folio_bytes(params) / page_bytes;
+    double pages = (double)params->working_set_bytes / page_bytes, touched = (double)params->touches;
+    double opens = params->descriptor == descriptor_per_pass ? open_ns : 0;
+    if (schedule_is_cold(arm) && params->lifetime == lifetime_per_pass && params->advice != advice_random)
+        opens += slow_start * storage_rates()->fetch_ns;
     if (params->lifetime != lifetime_per_pass)
-        return open_s;
-    return open_s + map_s + (params->populate == populate_none ? 0 : pages * populate_page_s);
+        return opens;
+    if (params->populate != populate_none)
+        return opens + map_ns + pages * (populate_page_ns + fault_page_ns / folio_pages);
+    double window = folio_pages < around_pages ? around_pages : folio_pages, windows = pages / window;
+    if (params->pattern == pattern_sequential)
+        touched = touched * (double)params->block_bytes / (window * page_bytes);
+    return opens + map_ns + (touched < windows ? touched : windows) * (fault_ns + window * fault_page_ns / folio_pages);
 }
 
-static double blocks_seconds(const struct arm *arm, double blocks)
+static double blocks_ns(const struct arm *arm, double blocks)
 {
     double passes = blocks / (double)params_granule(&arm->params);
-    return blocks * block_seconds(arm) + (passes < 1 ? 1 : passes) * pass_seconds(arm);
+    return blocks * block_ns(arm) + (passes < 1 ? 1 : passes) * pass_ns(arm);
 }
 
-static double op_seconds(const struct arm *arm)
+/* Asking for the state of the working set's pages: a look at each folio. */
+static double look_ns(const struct params *params)
 {
-    return blocks_seconds(arm, (double)params_blocks_per_op(&arm->params));
+    return look_call_ns + (double)params->working_set_bytes / (double)storage_folio_bytes(params) * look_folio_ns;
 }
 
-/* Batches are calibrated to batch_time, unless what cannot be divided is longer. */
-static double batch_seconds(const struct arm *arm, uint64_t granule)
-{
-    double least = blocks_seconds(arm, (double)granule), wanted = (double)arm->params.batch_time * 1e-9;
-    return least > wanted ? least : wanted;
-}
-
-/* The baseline's batch is one that all arms could share. */
-static double round_seconds(const struct cell *cell)
-{
-    uint64_t granule = 1;
-    double sum = 0;
-    for (unsigned i = 0; i < cell->arm_count; i++) {
-        uint64_t own = params_granule(&cell->arms[i].params);
-        granule = own > granule ? own : granule;
-        sum += i == 0 ? 0 : batch_seconds(&cell->arms[i], own);
-    }
-    return sum + batch_seconds(&cell->arms[0], granule);
-}
-
-/* Timed rounds of a trial and those of its warm-up. */
-static double round_count(const struct cell *cell)
-{
-    double arms = cell->arm_count, round = round_seconds(cell);
-    double timed = floor((double)cell->params.arm_time * 1e-9 / round + 0.5) * arms;
-    timed = timed < arms ? arms : timed > ROUNDS_MAX ? ROUNDS_MAX : timed;
-    if (cell->params.memory_limit)
-        return timed; /* reading the working set before each stretch is the warm-up */
-    if (round / arms > long_batch_s)
-        return timed + arms;
-    return timed + (round * WARMUP_ROUNDS > warmup_s ? WARMUP_ROUNDS : ceil(warmup_s / round));
-}
-
-/* The untimed passes of an arm: checksum over the working set, counts, latency. */
-static double passes_seconds(const struct arm *arm)
+/* Emptying the page cache of what the batch before has brought, and setting the arm up. */
+static double evict_ns(const struct arm *arm)
 {
     const struct params *params = &arm->params;
-    double op = op_seconds(arm), latency = op * (double)params->latency_ops, most = (double)params->latency_time * 1e-9;
-    double rate = params->cache == cache_cold ? read_rate : memory_rate;
+    bool ahead = params->advice != advice_random && params->open_as != open_as_direct;
+    double bytes = ahead ? storage_ahead_bytes(params) : 0, most = (double)params->working_set_bytes;
+    return evict_call_ns + (bytes < most ? bytes : most) * evict_byte_ns +
+           (arm->method->needs & NEEDS_BUFFER ? buffer_ns : 0);
+}
+
+/* Before a batch of that many blocks: what the method restores, the proofs around it, and emptying the page cache. */
+static double reset_ns(const struct arm *arm, uint64_t blocks)
+{
+    double looks = arm->method->dirties ? 2 : 1; /* what was reset has to be looked at anew */
+    double own = arm->method->reset_ns ? (double)arm->method->reset_ns(&arm->params, blocks) : 0;
+    if (arm->params.buffer == buffer_fresh && arm->method->needs & NEEDS_BUFFER)
+        own += (double)(blocks * arm->params.block_bytes) * give_back_byte_ns;
+    if (!method_needs_file(arm->method, &arm->params))
+        return own;
+    double files = (double)plan_file_count(&arm->params);
+    return own + files * (looks * look_ns(&arm->params) + (schedule_is_cold(arm) ? evict_ns(arm) : 0));
+}
+
+/* As measure.c calibrates: the baseline's number of blocks where arms can share it and are close in cost. */
+static void guess_batches(const struct cell *cell, struct arm_guess *arms)
+{
+    uint64_t granules[ARMS_MAX], limits[ARMS_MAX], granule, limit, aim = cell->params.batch_time;
+    for (unsigned a = 0; a < cell->arm_count; a++) {
+        const struct arm *arm = &cell->arms[a];
+        granules[a] = arms[a].granule = work_granule(arm);
+        limits[a] = arms[a].limit = schedule_limit(arm, offsets_count(&arm->params));
+        arms[a].block_ns = blocks_ns(arm, (double)granules[a]) / (double)granules[a] *
+                           (arm->params.workers > 1 ? side_by_side : 1);
+    }
+    schedule_common(granules, limits, cell->arm_count, &granule, &limit);
+    uint64_t shared = schedule_batch(arms[0].block_ns, aim, granule, limit);
+    for (unsigned a = 0; a < cell->arm_count; a++) {
+        struct arm_guess *arm = &arms[a];
+        bool fits = shared % arm->granule == 0 && shared <= arm->limit && !cell->params.memory_limit &&
+                    schedule_is_close(arm->block_ns, arms[0].block_ns);
+        arm->blocks = fits ? shared : schedule_batch(arm->block_ns, aim, arm->granule, arm->limit);
+        arm->batch_ns = (double)work_timed_blocks(&cell->arms[a], arm->blocks) * arm->block_ns;
+        arm->reset_ns = reset_ns(&cell->arms[a], arm->blocks);
+    }
+}
+
+static void guess_rounds(const struct cell *cell, struct cell_guess *guess)
+{
+    unsigned count = cell->arm_count, warm = 0;
+    double elapsed = 0, order = order_ns + (cell->params.workers > 1 ? 2 * wake_ns : 0);
+    for (unsigned a = 0; a < count; a++) {
+        guess->round_ns += guess->arms[a].batch_ns;
+        guess->round_reset_ns += guess->arms[a].reset_ns + order;
+    }
+    double batch_ns = cell->params.memory_limit ? (double)cell->params.batch_time : guess->round_ns / count;
+    guess->rounds = schedule_rounds(count, cell->params.arm_time, (uint64_t)batch_ns);
+    for (; !cell->params.memory_limit && !schedule_is_warm(warm, count, (uint64_t)elapsed, (uint64_t)batch_ns); warm++)
+        elapsed += guess->round_ns + guess->round_reset_ns;
+    guess->rounds += warm;
+}
+
+static void guess_cell(const struct cell *cell, struct cell_guess *guess)
+{
+    *guess = (struct cell_guess){0};
+    guess_batches(cell, guess->arms);
+    guess_rounds(cell, guess);
+}
+
+/*
+ * So many blocks in one go, and the reset before. Where read-ahead makes a cold block dear no byte is fetched twice
+ * for all that.
+ */
+static double go_ns(const struct arm *arm, const struct arm_guess *guess, double blocks)
+{
+    double all = blocks * guess->block_ns, bytes = (double)arm->params.working_set_bytes;
+    double most = bytes * storage_rates()->read_byte_ns + blocks * storage_rates()->fetch_ns;
+    return (schedule_is_cold(arm) && all > most ? most : all) + reset_ns(arm, (uint64_t)blocks);
+}
+
+/* The checksum pass. Of a cold cell only the first arm finds nothing, and those that go past the page cache. */
+static double sum_ns(const struct cell *cell, unsigned a, const struct arm_guess *guess)
+{
+    uint64_t unit, bytes = schedule_sum_bytes(cell, &unit);
+    const struct arm *arm = &cell->arms[a];
+    double blocks = (double)bytes / (double)arm->params.block_bytes;
+    bool cached = schedule_is_cold(arm) && a > 0 && arm->params.open_as != open_as_direct;
+    if (!method_visits(arm->method, &arm->params))
+        return 0;
+    double step = (double)guess->limit < blocks ? (double)guess->limit : blocks;
+    double stores = arm->params.access == access_store || arm->method->needs & NEEDS_WRITE ? blocks * zero_block_ns : 0;
+    double one = cached ? step * read_ns : go_ns(arm, guess, step);
+    return blocks / step * one + (double)bytes * sum_byte_ns + stores;
+}
+
+static double latency_ns(const struct arm *arm, const struct arm_guess *guess)
+{
+    const struct params *params = &arm->params;
+    double op = (double)params_blocks_per_op(params) * guess->block_ns, most = (double)params->latency_time;
+    double all = op * (double)params->latency_ops;
+    double resets = arm->method->reset_ns || schedule_is_cold(arm) ? reset_ns(arm, params_blocks_per_op(params)) : 0;
     if (params->latency == latency_none)
-        latency = 0;
-    else if (latency > most)
-        latency = op > most ? op : most;
-    return (double)params->working_set_bytes / rate + op * (double)params->count_ops + latency;
+        return 0;
+    if (params->latency == latency_open)
+        all = fmax(all, (double)params->latency_ops * (double)params->latency_interval);
+    all = all < most ? all : most < op ? op : most;
+    return all + all / op * resets;
 }
 
-static double cell_seconds(const struct cell *cell)
+static double count_ns(const struct arm *arm, const struct arm_guess *guess)
 {
-    double sum = round_count(cell) * round_seconds(cell);
-    for (unsigned i = 0; i < cell->arm_count; i++)
-        sum += passes_seconds(&cell->arms[i]);
-    return sum;
+    return arm->params.memory_limit ? 0 : go_ns(arm, guess, (double)schedule_count_blocks(&arm->params, guess->limit));
 }
 
-/* What a method does before each batch. */
-static double method_reset_seconds(const struct arm *arm)
+/* Calibration doubles the blocks of a batch until they can be timed, three batches at each step, and then some more. */
+static double calibrate_ns(const struct arm_guess *arm)
 {
-    double block = block_seconds(arm), wanted = (double)arm->params.batch_time * 1e-9;
-    uint64_t most = arm->method->limit ? arm->method->limit(&arm->params) : UINT64_MAX;
-    double blocks = block > 0 && wanted > block ? wanted / block : 1;
-    blocks = blocks < (double)most ? blocks : (double)most;
-    return arm->method->reset_ns ? (double)arm->method->reset_ns(&arm->params, (uint64_t)blocks) * 1e-9 : 0;
+    double granules = (double)PROBE_NS / (arm->block_ns * (double)arm->granule);
+    double steps = granules > 1 ? log2(granules) + 1 : 1;
+    return PROBE_BATCHES * (steps * arm->reset_ns + 2 * (arm->batch_ns + arm->reset_ns));
+}
+
+/* Once a trial: what an arm keeps is mapped and touched. */
+static double setup_ns(const struct arm *arm)
+{
+    const struct params *params = &arm->params;
+    bool anonymous = !method_needs_file(arm->method, params) || params->sharing == sharing_anonymous;
+    bool maps = arm->method->uses & FIELD_BIT(lifetime) && params->lifetime == lifetime_kept && !schedule_is_cold(arm);
+    double pages = (double)params->working_set_bytes / page_bytes;
+    return (arm->method->needs & NEEDS_BUFFER ? buffer_ns : 0) + (double)arm_memory(arm) * fill_byte_ns +
+           (maps && !anonymous ? pages * fault_page_ns / ((double)storage_folio_bytes(params) / page_bytes) : 0);
+}
+
+/* The order in which blocks are visited, for each size of block; the recipe's signature before and after; VMAs. */
+static double begin_ns(const struct cell *cell)
+{
+    const struct params *params = &cell->params;
+    double ns = (double)params->vmas * vma_ns + (double)params->mappers * mapper_ns;
+    for (unsigned a = 0; a < cell->arm_count; a++) {
+        const struct params *own = &cell->arms[a].params;
+        bool again = false;
+        for (unsigned b = 0; b < a; b++)
+            again |= own->block_bytes == cell->arms[b].params.block_bytes;
+        ns += again ? 0 : (double)offsets_count(own) * (own->pattern == pattern_zipf ? draw_ns : place_ns);
+    }
+    double folios = (double)params->working_set_bytes / (double)storage_folio_bytes(params);
+    return ns + (params->cache == cache_warm ? 2 * folios * fault_page_ns : 0);
+}
+
+/* Timed batches and untimed passes of all trials. */
+static double measure_seconds(const struct cell *cell, const struct cell_guess *guess, double trials)
+{
+    double ns = guess->rounds * guess->round_ns + begin_ns(cell), once = 0;
+    for (unsigned a = 0; a < cell->arm_count; a++) {
+        const struct arm *arm = &cell->arms[a];
+        const struct arm_guess *one = &guess->arms[a];
+        ns += sum_ns(cell, a, one) + count_ns(arm, one) + latency_ns(arm, one) + setup_ns(arm);
+        once += arm->is_null ? 0 : calibrate_ns(one);
+    }
+    return (trials * ns + once) * 1e-9;
 }
 
 /* Under a memory limit the working set is read anew before each of an arm's two stretches. */
-static double refill_seconds(const struct cell *cell)
+static double refill_ns(const struct cell *cell)
 {
     enum { REFILLS = 2 };
+    const double reclaim = 1.7; /* each page has to drive out another */
     double bytes = (double)cell->params.working_set_bytes;
-    return cell->params.memory_limit ? REFILLS * cell->arm_count * (evict_s + bytes / read_rate) : 0;
+    return cell->params.memory_limit
+               ? REFILLS * cell->arm_count * (evict_call_ns + reclaim * bytes * storage_rates()->read_byte_ns)
+               : 0;
 }
 
-/* Proofs after every batch, and for cold cells the eviction before it. */
-static double reset_seconds(const struct cell *cell)
+/* What happens before each batch: proofs, evictions, and what the methods restore. */
+static double reset_seconds(const struct cell *cell, const struct cell_guess *guess)
 {
-    double rounds = round_count(cell), pages = (double)cell->params.working_set_bytes / 4096;
-    double sum = rounds * cell->arm_count * (cell->params.cache == cache_cold ? evict_s : look_s + pages * look_page_s);
-    for (unsigned i = 0; i < cell->arm_count; i++)
-        sum += rounds * method_reset_seconds(&cell->arms[i]);
-    return sum + refill_seconds(cell);
+    return (guess->rounds * guess->round_reset_ns + refill_ns(cell)) * 1e-9;
 }
 
 static double file_seconds(const struct params *params)
 {
+    const struct storage *rates = storage_rates();
     double bytes = (double)params->file_bytes;
     bool refill = params->recipe == recipe_refill_read || params->recipe == recipe_refill_map ||
                   params->recipe == recipe_refill_hugepage;
-    if (params->backing == backing_given)
-        return process_s + bytes / memory_rate;
-    if (params->backing == backing_tmpfs || params->backing == backing_memfd || params->backing == backing_hugetlbfs)
-        return process_s + bytes / (memory_rate / 2);
-    return process_s + bytes / write_rate * (refill ? 2 : 1);
+    if (params->recipe == recipe_hole)
+        return process_s;
+    if (params->backing == backing_given || params_is_memory(params))
+        return process_s + bytes * memory_byte_ns * 1e-9;
+    return process_s + (rates->sync_ns + bytes * (rates->write_byte_ns + (refill ? rates->read_byte_ns : 0))) * 1e-9;
 }
 
 /* Trials of a group: those of the scenario that wants most. 0 unless `index` is the group's first cell. */
@@ -247,6 +431,13 @@ static unsigned group_trials(const struct plan *plan, unsigned index)
     return most;
 }
 
+double plan_seconds(const struct plan *plan)
+{
+    double sum = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
+    double budget = (double)plan->budget_ns * 1e-9;
+    return plan->budget_ns && budget < sum ? budget : sum;
+}
+
 void plan_estimate(struct plan *plan)
 {
     const uint64_t margin = MIB; /* for the file's own metadata */
@@ -254,11 +445,14 @@ void plan_estimate(struct plan *plan)
     plan->estimate_prepare_s = run_s;
     plan->estimate_reset_s = plan->estimate_measure_s = 0;
     plan->disk_bytes = 0;
+    plan->memory_bytes = plan_memory(plan);
     for (unsigned i = 0; i < plan->cell_count; i++) {
         const struct cell *cell = &plan->cells[i];
         double trials = plan->scenarios[cell->scenario].rungs[0];
-        plan->estimate_measure_s += trials * cell_seconds(cell);
-        plan->estimate_reset_s += trials * reset_seconds(cell);
+        struct cell_guess guess;
+        guess_cell(cell, &guess);
+        plan->estimate_measure_s += measure_seconds(cell, &guess, trials);
+        plan->estimate_reset_s += trials * reset_seconds(cell, &guess);
         uint64_t files = plan_file_count(&cell->params), bytes = (cell->params.file_bytes + margin) * files;
         plan->estimate_prepare_s += group_trials(plan, i) * (double)files * file_seconds(&cell->params);
         if (cell->params.backing == backing_file && bytes > plan->disk_bytes)
@@ -266,5 +460,6 @@ void plan_estimate(struct plan *plan)
         filesystem_want(&wishes, &cell->params);
     }
     plan->disk_bytes += filesystem_disk_bytes(&wishes);
+    plan->estimate_prepare_s += (double)plan->memory_bytes * pool_byte_ns * 1e-9;
     plan->estimate_prepare_s += filesystem_seconds(&wishes);
 }

@@ -469,7 +469,7 @@ static int choose_seed(struct draft *draft)
 static int choose_directory(struct draft *draft)
 {
     struct plan *plan = draft->plan;
-    const char *directory = draft->options->directory ? draft->options->directory : "/var/tmp";
+    const char *directory = draft->options->directory ? draft->options->directory : PLAN_DIRECTORY;
     struct statfs filesystem;
     if (strlen(directory) >= sizeof plan->directory)
         return err_set(draft->err, ENAMETOOLONG, "--directory %.100s…: too long", directory);

@@ -108,13 +108,15 @@ static void print_refused(const struct plan *plan, FILE *out)
 
 void plan_print(const struct plan *plan, FILE *out)
 {
-    double seconds = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
     for (unsigned i = 0; i < plan->scenario_count; i++)
         print_scenario(plan, i, out);
     print_refused(plan, out);
     fprintf(out, "profile %s, seed %" PRIu64 ": %u cell%s with %u kind%s of file, about ", plan->profile, plan->seed,
             plan->cell_count, plan->cell_count == 1 ? "" : "s", plan->group_count, plan->group_count == 1 ? "" : "s");
-    print_seconds(out, seconds);
+    print_seconds(out, plan_seconds(plan));
+    double sum = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
+    if (plan_seconds(plan) < sum)
+        fputs(", which is its budget", out);
     fputs(" (preparing ", out);
     print_seconds(out, plan->estimate_prepare_s);
     fputs(", restoring ", out);
@@ -126,6 +128,11 @@ void plan_print(const struct plan *plan, FILE *out)
         fputs(", at most ", out);
         print_bytes(out, plan->disk_bytes);
         fprintf(out, " in %s", plan->directory);
+    }
+    if (plan->memory_bytes) {
+        fputs(", ", out);
+        print_bytes(out, plan->memory_bytes);
+        fputs(" of memory", out);
     }
     fputs("\n", out);
 }

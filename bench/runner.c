@@ -24,7 +24,6 @@
 #include "progress.h"
 #include "random.h"
 #include "record.h"
-#include "region.h"
 #include "store.h"
 #include "wire.h"
 #include "workdir.h"
@@ -36,7 +35,7 @@ enum {
     TRIALS_MAX = PRECISION_TRIALS_MAX,
     ARM_MISSING = -1,
 };
-#define POOL_EXTRA (32 * MIB) /* the program itself, lists of offsets, page tables */
+#define POOL_EXTRA (16 * MIB) /* the program itself, lists of offsets, page tables */
 
 struct cell_state {
     uint64_t have; /* bit t: trial t is recorded */
@@ -202,7 +201,7 @@ static double remaining_s(const struct runner *runner)
     double each = runner->spent_trials ? (double)runner->spent_ns / 1e9 / runner->spent_trials : 0;
     double rest = (expected_records(runner) - runner->records) * each;
     if (runner->spent_trials == 0)
-        rest = runner->plan->estimate_prepare_s + runner->plan->estimate_reset_s + runner->plan->estimate_measure_s;
+        rest = plan_seconds(runner->plan);
     if (runner->plan->budget_ns) {
         double left = ((double)runner->plan->budget_ns - (double)(clock_now_ns() - runner->begin_ns)) / 1e9;
         rest = rest < left ? rest : left > 0 ? left : 0;
@@ -597,44 +596,17 @@ static int run_all(struct runner *runner, struct err *err)
     return rc;
 }
 
-/* Destinations that are more than one block; of fresh memory no more is touched than a batch holds. */
-static uint64_t destination_footprint(const struct arm *arm)
-{
-    const struct params *params = &arm->params;
-    if (!(arm->method->needs & NEEDS_BUFFER) || params->buffer == buffer_reused)
-        return 0;
-    bool few = params->buffer == buffer_fresh && arm->method->limit &&
-               arm->method->limit(params) < REGION_BYTES / params->block_bytes;
-    return few ? arm->method->limit(params) * params->block_bytes : REGION_BYTES;
-}
-
-/* Memory that a cell fills: its files, the destinations that are more than a block, memory without a file. */
-static uint64_t cell_footprint(const struct cell *cell)
-{
-    const struct params *params = &cell->params;
-    uint64_t bytes = params->backing == backing_given ? 0 : params->file_bytes * plan_file_count(params);
-    for (unsigned a = 0; a < cell->arm_count; a++) {
-        const struct arm *arm = &cell->arms[a];
-        bytes += destination_footprint(arm);
-        bytes += method_needs_file(arm->method, &arm->params) ? 0 : arm->params.working_set_bytes;
-    }
-    return bytes;
-}
-
 /* Touches and releases as much memory as the run will use: what a hypervisor has taken back is slow on its first touch.
  */
 static void touch_pool(const struct runner *runner)
 {
-    uint64_t largest = 0, room = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+    uint64_t room = (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 2;
     struct limits limits;
     struct err ignored;
     if (cgroup_limits("", &limits, &ignored) == 0 && cgroup_memory_bytes(&limits) / 4 < room)
         room = cgroup_memory_bytes(&limits) / 4;
-    for (unsigned c = 0; c < runner->plan->cell_count; c++) {
-        uint64_t bytes = cell_footprint(&runner->plan->cells[c]);
-        largest = bytes > largest ? bytes : largest;
-    }
-    uint64_t bytes = largest + POOL_EXTRA < room ? largest + POOL_EXTRA : room;
+    uint64_t bytes = runner->plan->memory_bytes + POOL_EXTRA;
+    bytes = bytes < room ? bytes : room;
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* it has the locks of this run: they are not to outlive us */

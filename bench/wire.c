@@ -142,14 +142,14 @@ json_t *wire_plan_of(const struct plan *plan, const unsigned *chosen, unsigned c
         json_array_append_new(cells, wire_cell(plan, cell));
         trials += plan->scenarios[cell->scenario].rungs[0];
     }
-    double total = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
-    return json_pack("{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:[], s:o, s:I, s:s, s:s, s:b, s:b}",
-                     "schema", "faultline.plan/1", "seed", (json_int_t)plan->seed, "profile", plan->profile,
-                     "scenarios", scenarios, "cells", cells, "trials", trials, "estimate_s", "prepare",
-                     plan->estimate_prepare_s, "reset", plan->estimate_reset_s, "measure", plan->estimate_measure_s,
-                     "total", total, "disk_bytes", (json_int_t)plan->disk_bytes, "pairs", "refused", wire_refused(plan),
-                     "budget_ns", (json_int_t)plan->budget_ns, "directory", plan->directory, "given_path",
-                     plan->given_path, "allow_evict", plan->allow_evict, "make_filesystems", plan->make_filesystems);
+    return json_pack(
+        "{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:[], s:o, s:I, s:s, s:s, s:b, s:b}",
+        "schema", "faultline.plan/1", "seed", (json_int_t)plan->seed, "profile", plan->profile, "scenarios", scenarios,
+        "cells", cells, "trials", trials, "estimate_s", "prepare", plan->estimate_prepare_s, "reset",
+        plan->estimate_reset_s, "measure", plan->estimate_measure_s, "total", plan_seconds(plan), "disk_bytes",
+        (json_int_t)plan->disk_bytes, "memory_bytes", (json_int_t)plan->memory_bytes, "pairs", "refused",
+        wire_refused(plan), "budget_ns", (json_int_t)plan->budget_ns, "directory", plan->directory, "given_path",
+        plan->given_path, "allow_evict", plan->allow_evict, "make_filesystems", plan->make_filesystems);
 }
 
 /* Reads a whole number; -EINVAL when it is absent or something else. */
@@ -341,7 +341,9 @@ int wire_plan_read(const json_t *json, struct plan *plan, struct err *err)
         rc = read_cell(json_array_get(cells, plan->cell_count), plan, &plan->cells[plan->cell_count], err);
     if (rc == 0)
         rc = read_refused(json_object_get(json, "refused"), plan, err);
-    if (rc == 0)
+    if (rc == 0) {
         plan_group(plan);
+        plan->memory_bytes = plan_memory(plan); /* it follows from the cells; version 0.1 did not tell it */
+    }
     return rc;
 }

@@ -73,6 +73,9 @@ void work_end(struct work *work);
 /* Carries out one order of this worker; fills the answer, rc included. RUN's clock readings are inside. */
 void work_do(struct work *work, const struct work_order *order, struct work_answer *answer);
 
+/* Whether it copies into a destination, or from a source. */
+bool work_needs_buffer(const struct arm *arm);
+
 /* Most blocks one batch of this arm may hold. */
 uint64_t work_limit(const struct arm *arm);
 

@@ -30,11 +30,17 @@ static int setup(struct worker *worker, struct err *err)
     return worker->params->advice == advice_collapse ? collapse_try(worker->base, worker->base_bytes, err) : 0;
 }
 
+static uint64_t block_ns(const struct params *params)
+{
+    return params->working_set_bytes > 16 * MIB ? 17 : 4;
+}
+
 const struct method method_collapse_loads = {
     .name = "collapse_loads",
     .measures = "loads from memory filled in base pages, with advice: collapse gathered into huge ones",
     .version = 1,
     .uses = USES_WORK | FIELD_BIT(advice) | FIELD_BIT(sharing) | FIELD_BIT(pages),
+    .block_ns = block_ns,
     .setup = setup,
     .run = run,
     .teardown = collapse_end,

@@ -45,8 +45,7 @@ static uint64_t limit(const struct params *params)
 
 static uint64_t block_ns(const struct params *params)
 {
-    (void)params;
-    return 2000;
+    return params->vma == vma_page ? 3400 : 2400;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)

@@ -25,7 +25,7 @@ static int setup(struct worker *worker, struct err *err)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return ranges_call_ns(params, 1000, ranges_zap_ns(params));
+    return ranges_call_ns(params, 1300, ranges_zap_ns(params));
 }
 
 const struct method method_dontneed = {
@@ -35,6 +35,7 @@ const struct method method_dontneed = {
     .needs = NEEDS_FILE,
     .uses = USES_RANGES,
     .limit = ranges_limit,
+    .memory = ranges_memory,
     .dirties = ranges_dirties,
     .block_ns = block_ns,
     .reset_ns = ranges_reset_ns,

@@ -18,6 +18,7 @@
 #include "dirty.h"
 #include "mapping.h"
 #include "smaps.h"
+#include "storage.h"
 #include "target.h"
 
 static uint64_t page_bytes(void)
@@ -119,11 +120,13 @@ static uint64_t dirties(const struct params *params)
 static uint64_t block_ns(const struct params *params)
 {
     bool store = params->access == access_store, anonymous = params->sharing == sharing_anonymous;
-    bool memory = dirty_is_memory(params), loaded_first = params->prior == prior_loaded && is_shared_store(params);
+    bool memory = params_is_memory(params), loaded_first = params->prior == prior_loaded && is_shared_store(params);
     bool small_folios = memory || params->recipe == recipe_write_4KiB || params->recipe == recipe_refill_map ||
                         params->recipe == recipe_hole;
     if (params->cache == cache_cold && !anonymous)
-        return 60 * US;
+        return (uint64_t)storage_rates()->fetch_ns;
+    if (params->recipe == recipe_hole && store && !anonymous && !(memory && loaded_first))
+        return 3200;
     if (params->populate != populate_none || params->prior == prior_stored || (memory && loaded_first))
         return 20; /* no fault: in memory what is loaded from is mapped writable at once */
     if (anonymous)
@@ -131,25 +134,28 @@ static uint64_t block_ns(const struct params *params)
     if (store)
         return is_shared_store(params) && !small_folios && params->prior == prior_never ? 200 : 2200;
     if (params->vma == vma_page || mapping_step_bytes(params) >= 64 * KIB)
-        return 1500;
-    return small_folios ? 220 : 60;
+        return 2000;
+    return small_folios ? 250 * (1 + mapping_step_bytes(params) / page_bytes()) / 2 : 65;
 }
 
 /* Mapping, what prior and populate do to every page of it, unmapping, and writing back what was stored. */
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
     bool anonymous = params->sharing == sharing_anonymous;
-    uint64_t pages = params->working_set_bytes / page_bytes(), ns = 30 * US + 100 * blocks;
+    const uint64_t around = 16; /* pages that a fault maps, and that are unmapped again */
+    uint64_t pages = params->working_set_bytes / page_bytes(),
+             mapped = blocks * around < pages ? blocks * around : pages;
+    uint64_t ns = 15 * US + (storage_folio_bytes(params) < 64 * KIB ? 85 * mapped : 0);
     if (anonymous)
-        ns += 150 * US; /* to see which pages were given */
+        ns += 450 * US + 180 * blocks; /* to see which pages were given, and to give them back */
     if (params->vma == vma_page)
         ns += 3500 * pages;
     if (params->populate != populate_none)
         ns += 100 * pages;
     if (params->prior != prior_never)
-        ns += (anonymous || params->prior == prior_stored ? 1500 : 150) * blocks;
-    if (is_shared_store(params) && params->cache != cache_as_found && params->backing != backing_tmpfs)
-        ns += 1500 * US + 4 * US * blocks;
+        ns += (anonymous ? 3500 : params->prior == prior_stored ? 1500 : 150) * blocks;
+    if (is_shared_store(params) && (params->cache == cache_warm || params->cache == cache_clean))
+        ns += (uint64_t)storage_write_back_ns(params, (double)blocks, false);
     return ns;
 }
 

@@ -226,14 +226,14 @@ static uint64_t limit(const struct params *params)
 static uint64_t block_ns(const struct params *params)
 {
     bool first = params->breaker == breaker_parent_first || params->breaker == breaker_child_first;
-    return first ? 2500 : 600;
+    return first ? 2900 : 1000;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
     bool second = params->breaker == breaker_parent_second || params->breaker == breaker_child_second;
     (void)blocks;
-    return 500 * US + params->working_set_bytes / (4 * KIB) * (second ? 3500 : 1000);
+    return 500 * US + params->working_set_bytes / (4 * KIB) * (second ? 7500 : 4300);
 }
 
 const struct method method_fork_break = {

@@ -61,16 +61,25 @@ static int close_file(struct worker *worker, uint64_t blocks)
     return descriptor_close(worker);
 }
 
-static const struct life life = {{
-    [phase_open] = open_file,
-    [phase_map] = map_file,
-    [phase_first] = load_blocks,
-    [phase_second] = load_blocks,
-    [phase_write] = store_blocks,
-    [phase_sync] = sync_file,
-    [phase_unmap] = unmap_file,
-    [phase_close] = close_file,
-}};
+static const struct life life = {.phases =
+                                     {
+                                         [phase_open] = open_file,
+                                         [phase_map] = map_file,
+                                         [phase_first] = load_blocks,
+                                         [phase_second] = load_blocks,
+                                         [phase_write] = store_blocks,
+                                         [phase_sync] = sync_file,
+                                         [phase_unmap] = unmap_file,
+                                         [phase_close] = close_file,
+                                     },
+                                 .phase_ns = {[phase_open] = 45,
+                                              [phase_map] = 27,
+                                              [phase_first] = 160,
+                                              [phase_second] = 70,
+                                              [phase_write] = 7200,
+                                              [phase_sync] = 2200,
+                                              [phase_unmap] = 45,
+                                              [phase_close] = 13}};
 
 static int reset(struct worker *worker, uint64_t blocks, struct err *err)
 {
@@ -82,6 +91,16 @@ static int run(struct worker *worker, uint64_t blocks)
     return life_run(&life, worker, blocks);
 }
 
+static uint64_t block_ns(const struct params *params)
+{
+    return life_block_ns(&life, params);
+}
+
+static uint64_t reset_ns(const struct params *params, uint64_t blocks)
+{
+    return life_reset_ns(&life, params, blocks);
+}
+
 const struct method method_life_map = {
     .name = "life_map",
     .measures = "the whole use of a file through a mapping, or one phase of it",
@@ -91,8 +110,8 @@ const struct method method_life_map = {
             FIELD_BIT(advice),
     .limit = life_limit,
     .dirties = life_dirties,
-    .block_ns = life_block_ns,
-    .reset_ns = life_reset_ns,
+    .block_ns = block_ns,
+    .reset_ns = reset_ns,
     .reset = reset,
     .run = run,
     .teardown = life_teardown,

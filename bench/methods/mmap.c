@@ -18,6 +18,7 @@
 
 #include "descriptor.h"
 #include "mapping.h"
+#include "storage.h"
 #include "sync.h"
 #include "target.h"
 
@@ -131,17 +132,35 @@ static void teardown(struct worker *worker)
     descriptor_close(worker);
 }
 
+/*
+ * A fault reads around its address what the device reads ahead (mm/filemap.c do_sync_mmap_readahead), megabytes for a
+ * page maybe, unless advice says that the pattern is random; but no byte twice a pass.
+ */
+static uint64_t cold_ns(const struct params *params)
+{
+    const struct storage *rates = storage_rates();
+    double block = (double)params->block_bytes, around = storage_ahead_bytes(params);
+    const double together = 0.6; /* one large request takes less a byte than many in a row */
+    double share = (double)params->working_set_bytes / (double)params_granule(params);
+    if (params->pattern == pattern_sequential)
+        return (uint64_t)(block * rates->read_byte_ns);
+    if (params->advice == advice_random)
+        return (uint64_t)(rates->fetch_ns + block * rates->read_byte_ns);
+    around = around < share ? around : share;
+    return (uint64_t)(rates->fetch_ns + (around > block ? around : block) * rates->read_byte_ns * together);
+}
+
 /* Under a memory limit that is too small for the file, a load finds it as cold as one of a cold file does. */
 static uint64_t block_ns(const struct params *params)
 {
     uint64_t bytes = params->block_bytes;
     bool misses = params->memory_limit && params->working_set_bytes > params->memory_limit;
     if (params->access == access_load && (misses || params->cache == cache_cold))
-        return (params->pattern == pattern_sequential ? 0 : 60 * US) + bytes;
+        return cold_ns(params);
     if (params->access == access_load)
-        return 60 + bytes / 16;
+        return 20 + bytes / 12;
     bool again = params->cache == cache_dirty && params->lifetime == lifetime_kept;
-    return (again ? 20 : 2500) + bytes / 5 + sync_pass_ns(params) / params->touches;
+    return (again ? 20 : 2500) + bytes / 9 + sync_pass_ns(params) / params->touches;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)

@@ -34,7 +34,7 @@ static int setup(struct worker *worker, struct err *err)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return ranges_call_ns(params, 1000, 40);
+    return ranges_call_ns(params, 1300, 75);
 }
 
 /* Nothing has to be faulted in again. */
@@ -51,6 +51,7 @@ const struct method method_mprotect = {
     .needs = NEEDS_FILE,
     .uses = USES_RANGES,
     .limit = ranges_limit,
+    .memory = ranges_memory,
     .dirties = ranges_dirties,
     .block_ns = block_ns,
     .reset_ns = reset_ns,

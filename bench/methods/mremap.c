@@ -37,7 +37,7 @@ static int setup(struct worker *worker, struct err *err)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return ranges_call_ns(params, 5000, 20);
+    return ranges_call_ns(params, 7500, 20);
 }
 
 /* Nothing has to be faulted in again. */
@@ -54,6 +54,7 @@ const struct method method_mremap = {
     .needs = NEEDS_FILE,
     .uses = USES_RANGES,
     .limit = ranges_limit,
+    .memory = ranges_memory,
     .dirties = ranges_dirties,
     .block_ns = block_ns,
     .reset_ns = reset_ns,

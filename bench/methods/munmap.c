@@ -38,6 +38,7 @@ const struct method method_munmap = {
     .needs = NEEDS_FILE,
     .uses = USES_RANGES,
     .limit = ranges_limit,
+    .memory = ranges_memory,
     .dirties = ranges_dirties,
     .block_ns = block_ns,
     .reset_ns = ranges_reset_ns,

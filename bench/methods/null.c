@@ -17,10 +17,17 @@ static int run(struct worker *worker, uint64_t blocks)
     return 0;
 }
 
+static uint64_t block_ns(const struct params *params)
+{
+    (void)params;
+    return 1;
+}
+
 const struct method method_null = {
     .name = "null",
     .measures = "the harness's own loop, with nothing done in it",
     .version = 1,
     .uses = USES_WORK,
+    .block_ns = block_ns,
     .run = run,
 };

@@ -20,11 +20,18 @@ static int run(struct worker *worker, uint64_t blocks)
     return 0;
 }
 
+static uint64_t block_ns(const struct params *params)
+{
+    (void)params;
+    return 290;
+}
+
 const struct method method_pread_empty = {
     .name = "pread_empty",
     .measures = "pread of no byte: a system call that finds an open file, and nothing more",
     .version = 1,
     .needs = NEEDS_FILE,
+    .block_ns = block_ns,
     .setup = descriptor_setup,
     .run = run,
     .teardown = descriptor_teardown,

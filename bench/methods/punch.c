@@ -138,14 +138,14 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    const uint64_t call_ns = 30000, page_ns = 1200, mapper_page_ns = 100;
+    const uint64_t call_ns = 30000, page_ns = 1800, mapper_page_ns = 100;
     uint64_t pages = bytes_of(params) / (uint64_t)sysconf(_SC_PAGESIZE);
     return call_ns + pages * (page_ns + params->mappers * mapper_page_ns);
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t count)
 {
-    const uint64_t sync_ns = 500 * US, page_ns = 2000, mapper_page_ns = 300;
+    const uint64_t sync_ns = 500 * US, page_ns = 6000, mapper_page_ns = 300;
     uint64_t pages = bytes_of(params) / (uint64_t)sysconf(_SC_PAGESIZE);
     return sync_ns + count * pages * (page_ns + params->mappers * mapper_page_ns);
 }

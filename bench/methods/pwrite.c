@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "descriptor.h"
+#include "storage.h"
 #include "sync.h"
 #include "walk.h"
 
@@ -51,8 +52,10 @@ static int run(struct worker *worker, uint64_t blocks)
 
 static uint64_t block_ns(const struct params *params)
 {
-    uint64_t call = params->open_as == open_as_direct ? 80 * US : 1500;
-    return call + params->block_bytes / 5 + sync_pass_ns(params) / params->touches;
+    uint64_t call = params->open_as == open_as_direct ? (uint64_t)storage_rates()->fetch_ns
+                    : params->cache == cache_dirty    ? 700
+                                                      : 1700;
+    return call + params->block_bytes / 8 + sync_pass_ns(params) / params->touches;
 }
 
 const struct method method_pwrite = {

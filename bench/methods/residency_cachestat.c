@@ -55,7 +55,7 @@ static int setup(struct worker *worker, struct err *err)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return 400 + params->range_bytes / 4000;
+    return 450 + params->range_bytes / 18000;
 }
 
 const struct method method_residency_cachestat = {

@@ -62,7 +62,7 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return 500 + params->range_bytes / 100;
+    return 1300 + params->range_bytes / 60;
 }
 
 const struct method method_residency_mincore = {

@@ -15,12 +15,13 @@
 #include "descriptor.h"
 #include "dirty.h"
 #include "mapping.h"
+#include "storage.h"
 #include "sync.h"
 #include "target.h"
 
 static bool stays_dirty(const struct params *params)
 {
-    return params->sharing == sharing_shared && !dirty_is_memory(params) &&
+    return params->sharing == sharing_shared && !params_is_memory(params) &&
            (params->sync == sync_none || params->sync == sync_msync_async);
 }
 
@@ -73,15 +74,17 @@ static uint64_t block_ns(const struct params *params)
 {
     const uint64_t store_ns = 20, fault_ns = 2000;
     bool faults = params->sync != sync_none && params->sync != sync_msync_async && params->sharing == sharing_shared;
-    return faults && !dirty_is_memory(params) ? fault_ns : store_ns;
+    return faults && !params_is_memory(params) ? fault_ns : store_ns;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    const uint64_t fault_ns = 1700, write_ns = 200 * US, page_ns = 1000;
+    const uint64_t fault_ns = 2000;
     uint64_t pages = params->working_set_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
     (void)blocks;
-    return dirty_is_memory(params) ? pages : write_ns + pages * (fault_ns + page_ns);
+    return pages + (params_is_memory(params)
+                        ? 0
+                        : pages * fault_ns + (uint64_t)storage_write_back_ns(params, (double)pages, false));
 }
 
 const struct method method_resync = {

@@ -14,6 +14,7 @@
 
 #include "dirty.h"
 #include "mapper.h"
+#include "storage.h"
 #include "sync.h"
 #include "target.h"
 
@@ -34,7 +35,7 @@ static uint64_t limit(const struct params *params)
 
 static uint64_t dirties(const struct params *params)
 {
-    return dirty_is_memory(params) ? 0 : dirty_pages(params);
+    return params_is_memory(params) ? 0 : dirty_pages(params);
 }
 
 static int reset(struct worker *worker, uint64_t blocks, struct err *err)
@@ -75,15 +76,18 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    const uint64_t call_ns = 300, flush_ns = 50 * US, write_ns = 350 * US, page_ns = 1000;
-    if (params->sync == sync_msync_async || dirty_is_memory(params))
+    const uint64_t call_ns = 300;
+    uint64_t pages = dirty_pages(params),
+             flush_ns = (uint64_t)storage_rates()->sync_ns / 2; /* no page, but the journal and the device */
+    if (params->sync == sync_msync_async || params_is_memory(params))
         return call_ns;
-    return params->dirty_share > 0 ? write_ns + dirty_pages(params) * page_ns : flush_ns;
+    return pages ? (uint64_t)storage_write_back_ns(params, (double)pages, params->dirty_order == dirty_order_scattered)
+                 : flush_ns;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    const uint64_t settle_ns = 50 * US, fault_ns = 1700;
+    const uint64_t settle_ns = 60 * US, fault_ns = 2100;
     (void)blocks;
     return settle_ns + dirty_pages(params) * fault_ns;
 }

@@ -19,10 +19,17 @@ static int run(struct worker *worker, uint64_t blocks)
     return 0;
 }
 
+static uint64_t block_ns(const struct params *params)
+{
+    (void)params;
+    return 240;
+}
+
 const struct method method_syscall_floor = {
     .name = "syscall_floor",
     .measures = "one system call that does next to nothing (getppid)",
     .version = 1,
     .uses = USES_WORK,
+    .block_ns = block_ns,
     .run = run,
 };

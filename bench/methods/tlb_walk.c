@@ -135,12 +135,14 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return params->pattern == pattern_chain ? 40 : 10;
+    bool large = params->working_set_bytes > 16 * MIB;
+    return params->pattern == pattern_chain ? (large ? 80 : 10) : large ? 15 : 4;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    return 2 * block_ns(params) * blocks;
+    uint64_t places = params->working_set_bytes / params->block_bytes;
+    return block_ns(params) * (blocks < places ? blocks : places);
 }
 
 const struct method method_tlb_walk = {

@@ -17,6 +17,7 @@
 
 #include "build.h"
 #include "descriptor.h"
+#include "storage.h"
 #include "walk.h"
 
 #if HAVE_LIBURING
@@ -215,6 +216,23 @@ static void teardown(struct worker *worker)
 
 #endif
 
+/* What waits in a queue together is fetched side by side, as far as storage can. */
+static uint64_t block_ns(const struct params *params)
+{
+    const struct storage *rates = storage_rates();
+    double bytes = (double)params->block_bytes, fetch = rates->fetch_ns / (params->queue_depth >= 4 ? 2 : 1);
+    if (params->cache == cache_cold || params->open_as == open_as_direct)
+        return (uint64_t)(fetch + bytes * rates->read_byte_ns);
+    return (params->submission == submission_sqpoll ? 1100 : 900) + params->block_bytes / 12;
+}
+
+/* Waking the kernel thread that polls. */
+static uint64_t reset_ns(const struct params *params, uint64_t blocks)
+{
+    (void)blocks;
+    return params->submission == submission_sqpoll ? 1400 * US : 0;
+}
+
 const struct method method_uring = {
     .name = "uring",
     .measures = "reads of blocks by io_uring, several under way together",
@@ -222,6 +240,8 @@ const struct method method_uring = {
     .needs = NEEDS_FILE | NEEDS_BUFFER,
     .uses = USES_WORK | FIELD_BIT(advice) | FIELD_BIT(open_as) | FIELD_BIT(queue_depth) | FIELD_BIT(registered) |
             FIELD_BIT(submission),
+    .block_ns = block_ns,
+    .reset_ns = reset_ns,
     .setup = setup,
     .reset = reset,
     .run = run,

@@ -52,6 +52,11 @@ static void teardown(struct worker *worker)
     descriptor_close(worker);
 }
 
+static uint64_t block_ns(const struct params *params)
+{
+    return params->siblings ? 25 : 15;
+}
+
 const struct method method_victim = {
     .name = "victim",
     .measures = "loads from a mapping while siblings storm on another one of the process",
@@ -59,6 +64,7 @@ const struct method method_victim = {
     .needs = NEEDS_FILE,
     .uses = USES_WORK | FIELD_BIT(range_bytes) | FIELD_BIT(siblings) | FIELD_BIT(sibling_work) | FIELD_BIT(storm) |
             FIELD_BIT(sharing) | FIELD_BIT(pages) | FIELD_BIT(prior),
+    .block_ns = block_ns,
     .setup = setup,
     .reset = reset,
     .run = run,

@@ -29,11 +29,6 @@ uint64_t dirty_page(const struct params *params, uint64_t i)
     return params->dirty_order == dirty_order_contiguous ? i : i * range_pages(params) / dirty_pages(params);
 }
 
-bool dirty_is_memory(const struct params *params)
-{
-    return params->backing == backing_tmpfs || params->backing == backing_memfd || params->backing == backing_hugetlbfs;
-}
-
 int dirty_map(struct worker *worker, struct err *err)
 {
     int rc = descriptor_open_plain(worker);

@@ -14,10 +14,6 @@ uint64_t dirty_pages(const struct params *params);
 /* Which page of the range is the `i`th of them, by params->dirty_order; `i` below dirty_pages. */
 uint64_t dirty_page(const struct params *params, uint64_t i);
 
-/* Whether the file is nothing but memory: its pages are never written back, and the kernel does not count them dirty.
- */
-bool dirty_is_memory(const struct params *params);
-
 /*
  * Opens the target for writing, maps its working set shared and writable into worker->base, and loads from each of its
  * pages. End with dirty_unmap, also after a failure. -errno with text.

@@ -71,31 +71,23 @@ uint64_t life_dirties(const struct params *params)
     return params->phase == phase_sync ? bytes / (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* Of 4 KiB each, in a file of a MiB on ext4. */
-static const uint64_t phase_ns[phase_count] = {
-    [phase_open] = 40,    [phase_map] = 25,    [phase_first] = 1500, [phase_second] = 400,
-    [phase_write] = 4500, [phase_sync] = 1900, [phase_unmap] = 30,   [phase_close] = 10,
-};
-
-static uint64_t phases_ns(const struct params *params, unsigned from, unsigned to)
+static uint64_t phases_ns(const struct life *life, const struct params *params, unsigned from, unsigned to)
 {
     uint64_t sum = 0;
-    for (unsigned phase = from; phase < to; phase++) {
-        bool writes = phase == phase_write || phase == phase_sync;
-        sum += writes && params->access == access_load ? 0 : phase_ns[phase];
-    }
+    for (unsigned phase = from; phase < to; phase++)
+        sum += is_done(life, params, (enum phase)phase) ? life->phase_ns[phase] : 0;
     return sum;
 }
 
-uint64_t life_block_ns(const struct params *params)
+uint64_t life_block_ns(const struct life *life, const struct params *params)
 {
     unsigned phase = (unsigned)params->phase;
-    return phase == phase_whole ? phases_ns(params, phase_open, phase_count) : phases_ns(params, phase, phase + 1);
+    return phase == phase_whole ? phases_ns(life, params, phase_open, phase_count)
+                                : phases_ns(life, params, phase, phase + 1);
 }
 
-uint64_t life_reset_ns(const struct params *params, uint64_t blocks)
+uint64_t life_reset_ns(const struct life *life, const struct params *params, uint64_t blocks)
 {
-    const uint64_t settle_ns = 100 * US;
     unsigned phase = params->phase == phase_whole ? phase_open : (unsigned)params->phase;
-    return settle_ns + blocks * phases_ns(params, phase_open, phase);
+    return blocks * phases_ns(life, params, phase_open, phase);
 }

@@ -9,6 +9,7 @@
  * -errno. */
 struct life {
     int (*phases[phase_count])(struct worker *, uint64_t blocks);
+    uint64_t phase_ns[phase_count]; /* rough ns a block of 4 KiB, of a MiB on ext4 */
 };
 
 /* Ends what the batch before has left, then goes through the phases that come before the timed one. -errno with text.
@@ -25,8 +26,8 @@ uint64_t life_limit(const struct params *params);
 uint64_t life_dirties(const struct params *params);
 
 /* Rough times of a block in the phase that is timed, and of the phases before it; for the plan's estimate. */
-uint64_t life_block_ns(const struct params *params);
-uint64_t life_reset_ns(const struct params *params, uint64_t blocks);
+uint64_t life_block_ns(const struct life *life, const struct params *params);
+uint64_t life_reset_ns(const struct life *life, const struct params *params, uint64_t blocks);
 
 /* A method's setup (nothing is open yet) and teardown. */
 void life_teardown(struct worker *worker);

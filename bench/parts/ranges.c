@@ -11,6 +11,7 @@
 #include "hugepage.h"
 #include "mapper.h"
 #include "smaps.h"
+#include "storage.h"
 #include "target.h"
 #include "vmas.h"
 
@@ -48,6 +49,12 @@ uint64_t ranges_limit(const struct params *params)
     return fit < 1 ? 1 : fit < RANGES_MAX ? fit : RANGES_MAX;
 }
 
+uint64_t ranges_memory(const struct params *params)
+{
+    bool own = is_anonymous(params) || params->sharing == sharing_private;
+    return own && params->prior == prior_stored ? ranges_limit(params) * bytes_of(params) : 0;
+}
+
 uint64_t ranges_pages(const struct params *params)
 {
     bool huge = is_anonymous(params) && params->pages != pages_small;
@@ -63,7 +70,7 @@ uint64_t ranges_call_ns(const struct params *params, uint64_t call_ns, uint64_t 
 
 uint64_t ranges_zap_ns(const struct params *params)
 {
-    const uint64_t freed_ns = 180, kept_ns = 80;
+    const uint64_t freed_ns = 270, kept_ns = storage_folio_bytes(params) >= MIB ? 5 : 120;
     bool freed = params->prior == prior_stored && (is_anonymous(params) || params->sharing == sharing_private);
     return freed ? freed_ns : kept_ns;
 }
@@ -75,14 +82,13 @@ static bool dirties_file(const struct params *params)
 
 uint64_t ranges_dirties(const struct params *params)
 {
-    bool memory = params->backing == backing_tmpfs || params->backing == backing_memfd ||
-                  params->backing == backing_hugetlbfs;
-    return dirties_file(params) && !memory ? bytes_of(params) / page_bytes(params) : 0;
+    return dirties_file(params) && !params_is_memory(params) ? bytes_of(params) / page_bytes(params) : 0;
 }
 
 uint64_t ranges_reset_ns(const struct params *params, uint64_t count)
 {
-    const uint64_t map_ns = 8000, load_ns = 40, store_ns = 700, huge_ns = 100 * US;
+    const uint64_t map_ns = 4500, load_ns = 100, huge_ns = 250 * US;
+    uint64_t store_ns = is_anonymous(params) || params->sharing == sharing_private ? 3000 : 150;
     bool huge = is_anonymous(params) && params->pages != pages_small;
     uint64_t page_ns = huge                            ? huge_ns
                        : params->prior == prior_stored ? store_ns

@@ -63,8 +63,10 @@ int ranges_make_room(struct worker *worker, uint64_t count, struct err *err);
 /* Flags of mmap for what sharing and pages name. */
 int ranges_map_flags(const struct params *params);
 
-/* For struct method: most ranges of one batch; pages that the reset leaves dirty; rough ns of a reset. */
+/* For struct method: most ranges of one batch; memory that they fill; pages that the reset leaves dirty; rough ns of a
+ * reset. */
 uint64_t ranges_limit(const struct params *params);
+uint64_t ranges_memory(const struct params *params);
 uint64_t ranges_dirties(const struct params *params);
 uint64_t ranges_reset_ns(const struct params *params, uint64_t count);
 

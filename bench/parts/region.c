@@ -22,7 +22,7 @@ static uint64_t region_step(const struct params *params)
     return params->buffer == buffer_fresh ? round_up(params->block_bytes, page_bytes) : params->block_bytes;
 }
 
-static uint64_t region_size(const struct params *params)
+uint64_t region_bytes(const struct params *params)
 {
     uint64_t step = region_step(params);
     if (params->buffer == buffer_reused || step >= REGION_BYTES)
@@ -32,7 +32,7 @@ static uint64_t region_size(const struct params *params)
 
 uint64_t region_limit(const struct params *params)
 {
-    return params->buffer == buffer_fresh ? region_size(params) / region_step(params) : UINT64_MAX;
+    return params->buffer == buffer_fresh ? region_bytes(params) / region_step(params) : UINT64_MAX;
 }
 
 static int check_pages(const struct worker *worker, bool huge, struct err *err)
@@ -53,7 +53,7 @@ int region_make(struct worker *worker, struct err *err)
     const struct params *params = worker->params;
     bool huge = params->buffer == buffer_huge;
     worker->buffer_step = region_step(params);
-    worker->buffer_bytes = region_size(params);
+    worker->buffer_bytes = region_bytes(params);
     worker->buffer_next = 0;
     uint64_t alignment = huge_page_bytes(), map_bytes = round_up(worker->buffer_bytes, alignment);
     /* Mapped once with room to align, then trimmed: the mapping starts where smaps will say it does. */

@@ -5,8 +5,14 @@
 
 #include "method.h"
 
-/* Large enough that the next block has left any cache but the largest; counted into the footprint. */
+/*
+ * Large enough that the next block has left any cache but the largest. A quarter of it, and copies of 64 KiB land in an
+ * L3 cache of 32 MiB: 1.01 instead of 1.19 times the price of a reused buffer.
+ */
 #define REGION_BYTES (64 * MIB)
+
+/* Bytes of an arm's destination. */
+uint64_t region_bytes(const struct params *params);
 
 /*
  * Maps worker->buffer with its step and size and brings its pages into the state asked for. Small pages are enforced

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "storage.h"
+
 bool sync_needs_mapping(enum sync kind)
 {
     return kind == sync_msync || kind == sync_msync_async || kind == sync_msync_invalidate;
@@ -38,20 +40,25 @@ int sync_apply(const struct worker *worker, enum sync kind, uint64_t offset, uin
     return call(worker, kind, offset, bytes) ? -errno : 0;
 }
 
+/* What is written back after so many blocks: pages side by side, or wherever the blocks lie. */
+static uint64_t write_back_ns(const struct params *params, uint64_t blocks)
+{
+    bool scattered = params->pattern != pattern_sequential && params->pattern != pattern_stride;
+    uint64_t pages = (params->block_bytes + 4 * KIB - 1) / (4 * KIB);
+    return (uint64_t)storage_write_back_ns(params, (double)(blocks * pages), scattered);
+}
+
 uint64_t sync_pass_ns(const struct params *params)
 {
     if (params->sync == sync_none)
         return 0;
-    return params->sync == sync_msync_async ? 2 * US : 500 * US + 10 * US * params->touches;
+    return params->sync == sync_msync_async ? 2 * US : write_back_ns(params, params->touches);
 }
 
+/* Times and journal are written back whatever was synced. */
 uint64_t sync_restore_ns(const struct params *params, uint64_t blocks)
 {
     bool clean = params->cache == cache_warm || params->cache == cache_clean || params->cache == cache_cold;
-    bool in_memory = params->backing == backing_tmpfs || params->backing == backing_memfd ||
-                     params->backing == backing_hugetlbfs;
     bool synced = params->sync != sync_none && params->sync != sync_msync_async;
-    if (!clean || in_memory)
-        return 0;
-    return 1000 * US + (synced ? 0 : 10 * US * blocks); /* times and journal are written back whatever was synced */
+    return clean ? write_back_ns(params, synced ? 1 : blocks) : 0;
 }

@@ -81,6 +81,15 @@ class Scratch:
         return ["run", self.scenario(**scenario), "--profile", "quick", "--directory", str(self.files), "--seed", "7",
                 "--no-report", "--out", str(self.out), *words]
 
+    def planned_words(self, **scenario: object) -> list[str]:
+        """The same run from a plan made beforehand, so that the calls of planning are none of the run's."""
+        words = self.run_words(**scenario)
+        plan = self.path / "plan.json"
+        result = self.call(["plan", "--json", *words[1:words.index("--no-report")]])
+        check_status(result, 0)
+        plan.write_text(result.stdout)
+        return ["run", "--plan", str(plan), *words[words.index("--no-report"):]]
+
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         """The environment children get, with the mark by which they are found."""
         return {**os.environ, "FAULTLINE_TEST_MARK": self.mark, **(extra or {})}

@@ -8,13 +8,13 @@ import shutil
 import helper
 
 
-def run_injected(scratch: helper.Scratch, call: str, error: str, when: str, *words: str, follow: bool = True,
+def run_injected(scratch: helper.Scratch, call: str, error: str, when: str, *, follow: bool = True,
                  **options: object) -> tuple[int, list[dict], str]:
     """A run in which the calls `when` (strace's notation) of each of its processes fail; status, records, messages."""
     helper.needs_strace()
     prefix = ["strace", *(["-f"] if follow else []), "-qq", "-o", "/dev/null", "-e", f"trace={call}",
               "-e", f"inject={call}:error={error}:when={when}"]
-    result = scratch.call(scratch.run_words(*words, **options), prefix=prefix)
+    result = scratch.call(scratch.planned_words(**options), prefix=prefix)
     assert "Sanitizer" not in result.stderr, result.stderr
     found = helper.records(scratch.out)
     helper.check_gone(scratch)
@@ -114,7 +114,7 @@ def calls_of_program(scratch: helper.Scratch, call: str) -> list[str]:
     helper.needs_strace()
     log = scratch.path / "log"
     prefix = ["strace", "-qq", "-s", "64", "-e", "signal=none", "-o", str(log), "-e", f"trace={call}"]
-    helper.check_status(scratch.call(scratch.run_words(blocks="4KiB", trials=8), prefix=prefix), 0)
+    helper.check_status(scratch.call(scratch.planned_words(blocks="4KiB", trials=8), prefix=prefix), 0)
     shutil.rmtree(scratch.out)
     return [line for line in log.read_text().splitlines() if "ERESTART" not in line]
 

@@ -81,6 +81,8 @@ def test_plan(scratch: helper.Scratch) -> None:
     words = ["plan", "--json", scratch.scenario(), "--profile", "quick", "--directory", str(scratch.files)]
     plans = [json.loads(scratch.call([*words, *more]).stdout)
              for more in (["--seed", "5"], ["--seed=5"], ["--seed", "6"])]
+    for plan in plans:
+        del plan["estimate_s"]  # each looks at the storage anew
     assert plans[0] == plans[1]
     assert plans[2]["seed"] == 6 and {**plans[2], "seed": 5} == plans[0]
 

@@ -58,7 +58,7 @@ static inline struct plan sample_plan(void)
         .refused = calloc(1, sizeof *plan.refused),
         .refused_count = 1,
         .seed = UINT64_C(0xfedcba9876543210),
-        .budget_ns = 5,
+        .budget_ns = 60 * 1000 * MS + 5,
         .profile = "quick",
         .directory = "/var/tmp",
         .given_path = "/tmp/my \"file\"",

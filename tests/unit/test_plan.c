@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From scenarios to cells and arms: precedence, automatic values, refusals, the user's own file, hashes. */
+#include <math.h>
+
 #include "scenario_files.h"
 
 #include <errno.h>
@@ -374,7 +376,68 @@ static void test_groups_share_the_file(void **state)
     assert_int_not_equal(plan.cells[0].group, plan.cells[2].group);
     assert_true(plan.disk_bytes >= 2 * MIB && plan.disk_bytes < 4 * MIB);
     assert_true(plan.estimate_measure_s > 0 && plan.estimate_prepare_s > 0);
+    assert_in_range(plan.memory_bytes, 2 * MIB, 2 * MIB + 4 * KIB); /* the larger file: there is one at a time */
     plan_free(&plan);
+}
+
+/* A number, and of the size that somebody would wait for. */
+static void check_estimate(const struct plan *plan)
+{
+    assert_true(isfinite(plan->estimate_measure_s) && isfinite(plan->estimate_reset_s));
+    assert_true(plan->estimate_measure_s > 0 && plan->estimate_reset_s >= 0 && plan->estimate_prepare_s > 0);
+    assert_true(plan_seconds(plan) < 7200);
+    assert_int_equal(plan->memory_bytes, plan_memory(plan));
+}
+
+/* Files, destinations of more than a block, and memory without a file, of all arms of a cell at a time. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "common: {file_bytes: 8MiB}\narms:\n"
+                                      "  - {name: reused, method: pread, buffer: reused}\n"
+                                      "  - {name: touched, method: pread, buffer: touched}\n",
+                                 (struct plan_options){0});
+    assert_int_equal(plan.memory_bytes, (8 + 64) * MIB + 2 * 4 * KIB); /* the null arm has a buffer of its own */
+    plan_free(&plan);
+    plan = make_good(HEAD "common: {file_bytes: 8MiB, workers: 2, worker_file: own}\narms:\n"
+                          "  - {name: touched, method: pread, buffer: touched}\n",
+                     (struct plan_options){.cpu_count = 2});
+    assert_int_equal(plan.memory_bytes, (2 * 8 + 2 * 2 * 64) * MIB);
+    plan_free(&plan);
+    plan = make_good(HEAD "common: {file_bytes: 8MiB, pattern: stride, block_bytes: 64}\narms:\n"
+                          "  - {name: file, method: first_touch}\n"
+                          "  - {name: none, method: first_touch, sharing: anonymous}\n",
+                     (struct plan_options){0});
+    assert_in_range(plan.memory_bytes, (8 + 8) * MIB, (8 + 8) * MIB + 4 * KIB); /* and what is stored */
+    plan_free(&plan);
+}
+
+/* The cheapest steps there are: no cost may come out as nothing, for costs are divided by each other. */
+static void test_tiny_steps(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "common: {file_bytes: 1MiB, block_bytes: 1, pattern: sequential, cache: cold}\n"
+                                      "arms:\n  - {name: mapped, method: mmap}\n  - {name: read, method: pread}\n",
+                                 (struct plan_options){0});
+    check_estimate(&plan);
+    plan_free(&plan);
+    plan = make_good(HEAD "common: {file_bytes: 1MiB, block_bytes: 64}\n"
+                          "arms:\n  - {name: touch, method: first_touch}\n",
+                     (struct plan_options){0});
+    check_estimate(&plan);
+    plan_free(&plan);
+}
+
+/* What a run takes is the sum of the parts, or the budget where that is less. */
+static void test_seconds(void **state)
+{
+    struct plan plan = {.estimate_prepare_s = 1, .estimate_reset_s = 2, .estimate_measure_s = 3};
+    (void)state;
+    assert_float_equal(plan_seconds(&plan), 6, 1e-9);
+    plan.budget_ns = 60000 * MS;
+    assert_float_equal(plan_seconds(&plan), 6, 1e-9);
+    plan.budget_ns = 2000 * MS;
+    assert_float_equal(plan_seconds(&plan), 2, 1e-9);
 }
 
 static void test_seed(void **state)
@@ -530,6 +593,7 @@ static void check_shipped(const char *path)
     if (make(&plan, (struct plan_options){.profile = shipped_profile}))
         fail_msg("%s", err.text);
     assert_true(plan.cell_count > 0);
+    check_estimate(&plan);
     for (unsigned i = 0; i < plan.cell_count; i++) {
         check_resolved(&plan.cells[i].params);
         for (unsigned j = 0; j < plan.cells[i].arm_count; j++)
@@ -658,7 +722,7 @@ static void test_print(void **state)
         "the baseline again",
         "test block_bytes=64: excluded by line 4 of the scenario",
         "profile standard, seed 7: 1 cell ",
-        "in /var/tmp\n",
+        " in /var/tmp, 64.0 MiB of memory\n",
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(text, parts[i]))
@@ -686,6 +750,9 @@ int main(void)
         cmocka_unit_test(test_rungs),
         cmocka_unit_test(test_precision_and_budget),
         cmocka_unit_test(test_groups_share_the_file),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_tiny_steps),
+        cmocka_unit_test(test_seconds),
         cmocka_unit_test(test_seed),
         cmocka_unit_test(test_given_file_is_taken_as_found),
         cmocka_unit_test(test_given_file_is_rounded_for_every_arm),

@@ -59,6 +59,7 @@ static void check_members(const struct plan *a, const struct plan *b)
     assert_true(a->estimate_prepare_s == b->estimate_prepare_s && a->estimate_reset_s == b->estimate_reset_s);
     assert_true(a->estimate_measure_s == b->estimate_measure_s);
     assert_int_equal(a->disk_bytes, b->disk_bytes);
+    assert_int_equal(a->memory_bytes, b->memory_bytes);
     assert_int_equal(a->group_count, b->group_count);
     assert_int_equal(a->refused_count, b->refused_count);
     for (unsigned i = 0; i < a->refused_count; i++) {
@@ -73,6 +74,7 @@ static void a_plan_comes_back_identical(void **state)
     (void)state;
     struct plan plan = sample_plan(), read;
     struct err err = {0};
+    plan.memory_bytes = plan_memory(&plan);
     json_t *json = through_text(wire_plan(&plan));
     if (wire_plan_read(json, &read, &err))
         fail_msg("%s", err.text);
