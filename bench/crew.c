@@ -224,6 +224,15 @@ static void close_descriptions(const struct work_cell *cell)
             close(cell->crew_fds[a]);
 }
 
+static int open_channel(struct work_cell *cell, struct err *err)
+{
+    bool needed = false;
+    cell->channel = (struct channel)CHANNEL_NONE;
+    for (unsigned a = 0; cell->cell && a < cell->cell->arm_count; a++)
+        needed |= cell->cell->arms[a].method->needs & NEEDS_CHANNEL;
+    return needed ? channel_open(&cell->channel, err) : 0;
+}
+
 int crew_start(struct crew **out, const struct work_cell *cell, struct err *err)
 {
     struct crew *crew = *out = calloc(1, sizeof *crew);
@@ -231,6 +240,9 @@ int crew_start(struct crew **out, const struct work_cell *cell, struct err *err)
         return err_set(err, ENOMEM, "no memory for the workers");
     crew->cell = *cell;
     open_descriptions(&crew->cell);
+    int rc = open_channel(&crew->cell, err);
+    if (rc)
+        return rc;
     crew->count = cell->worker_count;
     crew->processes = crew->count > 1 && cell->cell->params.worker_kind == worker_kind_process;
     crew->board_bytes = sizeof *crew->board + crew->count * sizeof *crew->board->answers;
@@ -246,7 +258,7 @@ int crew_start(struct crew **out, const struct work_cell *cell, struct err *err)
         return err_set(err, ENOMEM, "no memory for the workers");
     for (unsigned i = 0; i < crew->count; i++) {
         crew->members[i] = (struct member){.crew = crew, .index = i};
-        int rc = member_start(&crew->members[i], err);
+        rc = member_start(&crew->members[i], err);
         if (rc)
             return rc;
     }
@@ -293,6 +305,7 @@ void crew_stop(struct crew *crew)
     }
     work_end(crew->work);
     close_descriptions(&crew->cell);
+    channel_close(&crew->cell.channel);
     free(crew->members);
     if (crew->board)
         munmap(crew->board, crew->board_bytes);

@@ -37,7 +37,7 @@ static json_t *read_boot(json_t *unknown)
     return boot ? boot : json_null();
 }
 
-json_t *machine_fingerprint(const struct place *place, const struct machine_options *options, struct err *err)
+json_t *machine_fingerprint(const struct topology *place, const struct machine_options *options, struct err *err)
 {
     struct survey survey;
     json_t *machine = NULL, *available = NULL;

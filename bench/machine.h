@@ -22,7 +22,7 @@ struct machine_options {
  * "hash" is over "blocking" alone, 16 hexadecimal digits. Call it before binding: the CPUs allowed are part of it.
  * New reference; NULL with text on failure.
  */
-json_t *machine_fingerprint(const struct place *place, const struct machine_options *options, struct err *err);
+json_t *machine_fingerprint(const struct topology *place, const struct machine_options *options, struct err *err);
 
 /* Prints it for a person. */
 void machine_print(const json_t *machine, FILE *out);

@@ -103,17 +103,128 @@ static void print_caches(FILE *out, const json_t *topology)
     print_row(out, "caches", used ? text : "unknown");
 }
 
+/* What CPUs lie in together, as far as the machine shows it. */
+static const char *const together[] = {"package", "numa_node", "die", "l3"};
+enum { TOGETHER = sizeof together / sizeof *together };
+
+static bool lie_together(const json_t *a, const json_t *b)
+{
+    bool same = true;
+    for (size_t i = 0; i < TOGETHER; i++)
+        same &= json_equal(json_object_get(a, together[i]), json_object_get(b, together[i])) == 1;
+    return same;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    json_int_t one = *(const json_int_t *)a, other = *(const json_int_t *)b;
+    return one < other ? -1 : one > other;
+}
+
+/* "0-7,64-71" of so many numbers. */
+static void put_ranges(FILE *out, json_int_t *numbers, size_t count)
+{
+    qsort(numbers, count, sizeof *numbers, compare_numbers);
+    for (size_t i = 0, last; i < count; i = last + 1) {
+        for (last = i; last + 1 < count && numbers[last + 1] == numbers[last] + 1; last++)
+            ;
+        fprintf(out, "%s%" JSON_INTEGER_FORMAT, i ? "," : "", numbers[i]);
+        if (last > i)
+            fprintf(out, "-%" JSON_INTEGER_FORMAT, numbers[last]);
+    }
+}
+
+/* The CPUs that lie in the same as pus[first], and what that is; nothing when an earlier one has said it. */
+static void put_unit(FILE *out, const json_t *pus, size_t first, json_int_t *numbers)
+{
+    static const char *const words[TOGETHER] = {"package", "NUMA node", "die", "L3"};
+    const json_t *pu = json_array_get(pus, first);
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(pus); i++) {
+        const json_t *other = json_array_get(pus, i);
+        if (!lie_together(pu, other))
+            continue;
+        if (i < first)
+            return;
+        numbers[count++] = json_integer_value(json_object_get(other, "os_index"));
+    }
+    for (size_t i = 0; i < TOGETHER; i++)
+        if (json_is_integer(json_object_get(pu, together[i])))
+            fprintf(out, "%s %s, ", words[i], show(pu, together[i]).text);
+    fputs("CPUs ", out);
+    put_ranges(out, numbers, count);
+}
+
+static void print_tree(FILE *out, const json_t *topology)
+{
+    const json_t *pus = json_object_get(topology, "pus");
+    json_int_t *numbers = calloc(json_array_size(pus) + 1, sizeof *numbers);
+    const char *label = "cpus";
+    for (size_t i = 0; numbers && i < json_array_size(pus); i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *stream = open_memstream(&text, &size);
+        if (!stream)
+            break;
+        put_unit(stream, pus, i, numbers);
+        fclose(stream);
+        if (size)
+            print_row(out, label, text);
+        label = size ? "" : label;
+        free(text);
+    }
+    free(numbers);
+}
+
+static void print_nodes(FILE *out, const json_t *topology)
+{
+    const json_t *nodes = json_object_get(topology, "nodes"), *distances = json_object_get(topology, "distances");
+    for (size_t i = 0; json_array_size(nodes) > 1 && i < json_array_size(nodes); i++) {
+        const json_t *node = json_array_get(nodes, i), *row = json_array_get(distances, i);
+        bool bare = json_integer_value(json_object_get(node, "cpus")) == 0;
+        char *text = json_is_array(row) ? json_dumps(row, JSON_COMPACT) : NULL;
+        print_format(out, i ? "" : "memory nodes", "%s: %s%s%s%s", show(node, "os_index").text,
+                     show_size(node, "bytes").text, bare ? ", no usable CPU is near it" : "",
+                     text ? ", distances " : "", text ? text : "");
+        free(text);
+    }
+}
+
+/* How far apart two CPUs can be: what contention is measured by. */
+static void print_classes(FILE *out, const json_t *topology)
+{
+    const json_t *classes = json_object_get(topology, "classes");
+    char *text = NULL;
+    size_t size = 0, i;
+    json_t *class;
+    FILE *stream = open_memstream(&text, &size);
+    if (!stream)
+        return;
+    json_array_foreach(classes, i, class)
+    {
+        json_int_t pairs = json_integer_value(json_object_get(class, "pairs"));
+        fprintf(stream, "%s%s (%" JSON_INTEGER_FORMAT " pair%s)", i ? ", " : "", show(class, "name").text, pairs,
+                pairs == 1 ? "" : "s");
+    }
+    fclose(stream);
+    print_row(out, "pairs share", json_array_size(classes) ? text : "nothing: there is one CPU");
+    free(text);
+}
+
 static void print_identity(FILE *out, const json_t *machine)
 {
     const json_t *blocking = json_object_get(machine, "blocking"), *topology = json_object_get(machine, "topology");
     print_format(out, "machine", "%s, fingerprint %s", show(machine, "name").text, show(machine, "hash").text);
     print_format(out, "cpu", "%s, microcode %s", show(blocking, "cpu_model").text, show(blocking, "microcode").text);
     print_format(out, "topology", "packages %s, NUMA nodes %s, cores %s, usable CPUs %s (quota %s%s); from %s%s",
-                 show(topology, "packages").text, show(blocking, "numa_nodes").text, show(topology, "cores").text,
+                 show(topology, "packages").text, show(topology, "numa_nodes").text, show(topology, "cores").text,
                  show(topology, "cpus").text, show(blocking, "cpus.quota_percent").text,
                  json_is_integer(value_at(blocking, "cpus.quota_percent")) ? " %" : "", show(topology, "source").text,
                  json_is_false(json_object_get(topology, "this_machine")) ? ", NOT THIS MACHINE: planning only" : "");
     print_caches(out, topology);
+    print_tree(out, topology);
+    print_nodes(out, topology);
+    print_classes(out, topology);
 }
 
 static void print_conditions(FILE *out, const json_t *machine)

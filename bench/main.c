@@ -100,7 +100,7 @@ static int resolve(struct plan *plan, const struct catalog *catalog, const struc
 }
 
 /* Allowed CPUs, as far as a quota lets them run at the same time. */
-static unsigned usable_cpus(const struct place *place)
+static unsigned usable_cpus(const struct topology *place)
 {
     struct limits limits;
     struct err ignored;
@@ -124,7 +124,7 @@ static int read_page_bytes(const struct options *options, uint64_t *bytes, struc
 }
 
 /* The scenarios named on the command line, resolved. */
-static int make_plan(struct plan *plan, const struct options *options, const struct place *place, struct err *err)
+static int make_plan(struct plan *plan, const struct options *options, const struct topology *place, struct err *err)
 {
     struct catalog catalog = {0};
     struct plan_options wishes = {
@@ -137,6 +137,7 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .allow_evict = options->values[OPTION_allow_evict] != NULL,
         .make_filesystems = options->values[OPTION_make_filesystems] != NULL,
         .cpu_count = usable_cpus(place),
+        .pairs = place_pairs(place),
     };
     if (options->word_count == 0)
         return err_set(err, EINVAL, "no scenario is named: see 'faultline list scenarios'");
@@ -155,7 +156,7 @@ static int make_plan(struct plan *plan, const struct options *options, const str
     return rc;
 }
 #else
-static int make_plan(struct plan *plan, const struct options *options, const struct place *place, struct err *err)
+static int make_plan(struct plan *plan, const struct options *options, const struct topology *place, struct err *err)
 {
     (void)plan;
     (void)options;
@@ -179,7 +180,7 @@ static int load_plan(struct plan *plan, const struct options *options, struct er
 }
 
 /* This machine's topology, or with --topology another's: hwloc takes it from the environment. */
-static int load_topology(const struct options *options, struct place **place, struct err *err)
+static int load_topology(const struct options *options, struct topology **place, struct err *err)
 {
     static const char synthetic[] = "synthetic:";
     const char *where = options->values[OPTION_topology];
@@ -194,7 +195,7 @@ static int load_topology(const struct options *options, struct place **place, st
 static int command_plan(const struct options *options)
 {
     struct plan plan = {0};
-    struct place *place = NULL;
+    struct topology *place = NULL;
     struct err err = {0};
     int status = EXIT_FINE;
     int rc = load_topology(options, &place, &err);
@@ -280,7 +281,7 @@ static void announce(const struct plan *plan, bool quiet)
                 plan->refused[i].cell, plan->refused[i].reason);
 }
 
-static int run_resolved(struct plan *plan, const struct place *place, const struct options *options, int argc,
+static int run_resolved(struct plan *plan, const struct topology *place, const struct options *options, int argc,
                         char *const *argv)
 {
     struct err err = {0};
@@ -327,7 +328,7 @@ static int check_run_options(const struct options *options, struct err *err)
 static int command_run(const struct options *options, int argc, char *const *argv)
 {
     struct plan plan = {0};
-    struct place *place = NULL;
+    struct topology *place = NULL;
     struct err err = {0};
     int status;
     if (check_run_options(options, &err))
@@ -468,7 +469,7 @@ static int command_list(const struct options *options)
 
 static int command_machine(const struct options *options)
 {
-    struct place *place = NULL;
+    struct topology *place = NULL;
     struct err err = {0};
     const char *directory = options->values[OPTION_directory];
     struct machine_options wishes = {.directory = directory ? directory : PLAN_DIRECTORY,

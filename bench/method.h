@@ -10,6 +10,7 @@
 #include "err.h"
 #include "params.h"
 
+struct channel;
 struct target;
 
 /*
@@ -21,15 +22,17 @@ struct worker {
     const struct target *target;
     const uint64_t *offsets; /* [offset_count], access order, wraps at its end */
     uint64_t offset_count;
-    uint64_t cursor;     /* next position in offsets; run() advances it */
-    uint64_t sum;        /* sink and checksum; run() adds to it */
-    unsigned consumer;   /* enum consumer: params->consumer, or sum in the checksum pass */
-    bool writes;         /* method_writes: descriptors are opened for writing too */
-    int fd;              /* of the target; the method's own when it opens one */
-    int crew_fd;         /* the open file description that all workers share (descriptor_of: crew), or -errno */
-    uint64_t sharers;    /* workers that advance one file position together; 1 in the checksum pass */
-    const char *fault;   /* run() may say why its batch does not count (static text); NULL: it does */
-    unsigned char *base; /* the method's mapping, or NULL */
+    uint64_t cursor;   /* next position in offsets; run() advances it */
+    uint64_t sum;      /* sink and checksum; run() adds to it */
+    unsigned consumer; /* enum consumer: params->consumer, or sum in the checksum pass */
+    bool writes;       /* method_writes: descriptors are opened for writing too */
+    int fd;            /* of the target; the method's own when it opens one */
+    int crew_fd;       /* the open file description that all workers share (descriptor_of: crew), or -errno */
+    unsigned index;    /* which of the workers it is */
+    const struct channel *channel; /* between two workers, for methods that NEED_CHANNEL */
+    uint64_t sharers;              /* workers that advance one file position together; 1 in the checksum pass */
+    const char *fault;             /* run() may say why its batch does not count (static text); NULL: it does */
+    unsigned char *base;           /* the method's mapping, or NULL */
     size_t base_bytes;
     unsigned char *buffer; /* destination of reads, source of writes, by params->buffer; NULL: none is needed */
     size_t buffer_bytes;   /* a whole number of steps */
@@ -39,15 +42,17 @@ struct worker {
 };
 
 enum {
-    NEEDS_FILE = 1,     /* works on a target */
-    NEEDS_BUFFER = 2,   /* copies into a destination buffer, or from a source */
-    NEEDS_NAME = 4,     /* may open the target by name within the timed region */
-    NEEDS_ORDER = 8,    /* can only visit blocks front to back */
-    NEEDS_WRITE = 16,   /* always writes to the target; others do when access: store says so (arm_writes) */
-    MOVES_NOTHING = 32, /* visits blocks, but none of their bytes come: there is nothing to sum or to have fetched */
-    BREAKS_COPIES = 64, /* breaks what is copied on write: needs memory that is private and stored to */
-    FORKS = 128,        /* copies what the whole process has: one thread would copy what another works on */
-    PAGES_ONCE = 256,   /* comes by each page once: its steps are whole pages (mapping_check_steps) */
+    NEEDS_FILE = 1,       /* works on a target */
+    NEEDS_BUFFER = 2,     /* copies into a destination buffer, or from a source */
+    NEEDS_NAME = 4,       /* may open the target by name within the timed region */
+    NEEDS_ORDER = 8,      /* can only visit blocks front to back */
+    NEEDS_WRITE = 16,     /* always writes to the target; others do when access: store says so (arm_writes) */
+    MOVES_NOTHING = 32,   /* visits blocks, but none of their bytes come: there is nothing to sum or to have fetched */
+    BREAKS_COPIES = 64,   /* breaks what is copied on write: needs memory that is private and stored to */
+    FORKS = 128,          /* copies what the whole process has: one thread would copy what another works on */
+    PAGES_ONCE = 256,     /* comes by each page once: its steps are whole pages (mapping_check_steps) */
+    NEEDS_CHANNEL = 1024, /* of which some kinds go through the kernel (channel.h) */
+    NEEDS_PAIR = 512,     /* is what two workers do to each other: neither can go through an order alone */
 };
 
 struct method {                  /* one static const object per file under bench/methods, named method_STEM */

@@ -25,6 +25,18 @@ void pass_checksum(struct bench *bench)
     bench->state_known = false;
 }
 
+/*
+ * Counts so many blocks. A pair begins together, as in a batch, and after both have been reset: a worker that counted
+ * by itself would find the other in the middle of its reset.
+ */
+static int count(struct bench *bench, unsigned a, uint64_t blocks)
+{
+    bool pair = bench->cell->arms[a].method->needs & NEEDS_PAIR;
+    struct work_order order = {.verb = pair ? WORK_RUN : WORK_COUNT, .arm = a, .blocks = blocks, .counts = true};
+    int rc = pair ? arm_do_blocks(bench, a, WORK_RESET, blocks) : 0;
+    return rc ? rc : arm_do(bench, a, &order);
+}
+
 void pass_counts(struct bench *bench)
 {
     for (unsigned a = 0; a < bench->cell->arm_count && !bench->limited; a++) {
@@ -33,7 +45,7 @@ void pass_counts(struct bench *bench)
         bench->state_known = false;
         if (!arm_ok(bench, a) || batch_arm_begin(bench, a, true))
             continue;
-        if (batch_restore(bench, a) == 0 && arm_do_blocks(bench, a, WORK_COUNT, blocks) == 0) {
+        if (batch_restore(bench, a) == 0 && count(bench, a, blocks) == 0) {
             arm->has_counts = true;
             arm->count_ops = blocks / params_blocks_per_op(&bench->cell->arms[a].params) * crew_size(bench->crew);
             arm->counts = crew_answer(bench->crew, 0)->counts;

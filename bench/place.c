@@ -21,10 +21,14 @@ struct cpu_mask {
     cpu_set_t part[CPUS_MAX / CPU_SETSIZE];
 };
 
-struct place {
+struct topology {
     bool foreign;
     unsigned *cpus; /* [cpu_count] OS indices, CPU 0 last */
     unsigned cpu_count;
+    struct cpu_row *rows; /* [cpu_count] in the topology's order */
+    unsigned *distances;  /* [node_count][node_count]; NULL: none are told */
+    unsigned node_count;
+    struct pairs pairs;
 #ifndef FAULTLINE_MINIMAL
     hwloc_topology_t topology;
 #endif
@@ -66,7 +70,7 @@ int place_bind(unsigned cpu, struct err *err)
 }
 
 /* Appends; cpus has room for every CPU of the machine. CPU 0 serves interrupts and housekeeping, so it comes last. */
-static void place_add_cpu(struct place *place, unsigned cpu)
+static void place_add_cpu(struct topology *place, unsigned cpu)
 {
     unsigned at = place->cpu_count++;
     if (at && place->cpus[at - 1] == 0) {
@@ -76,64 +80,90 @@ static void place_add_cpu(struct place *place, unsigned cpu)
     place->cpus[at] = cpu;
 }
 
-unsigned place_cpu_count(const struct place *place)
+unsigned place_cpu_count(const struct topology *place)
 {
     return place->cpu_count;
 }
 
-unsigned place_cpu(const struct place *place, unsigned n)
+unsigned place_cpu(const struct topology *place, unsigned n)
 {
     return place->cpus[n % place->cpu_count];
 }
 
-bool place_is_this_machine(const struct place *place)
+const struct pairs *place_pairs(const struct topology *place)
+{
+    return &place->pairs;
+}
+
+static json_t *classes_json(const struct pairs *pairs)
+{
+    json_t *classes = json_array();
+    for (unsigned i = 0; i < pairs->class_count; i++) {
+        const struct pair_class *one = &pairs->classes[i];
+        json_t *kinds = one->kinds[0] < 0 ? json_null() : json_pack("[i, i]", one->kinds[0], one->kinds[1]);
+        json_array_append_new(classes, json_pack("{s:s, s:s, s:o, s:o, s:I}", "name", one->name, "level",
+                                                 pair_level_name(one->level), "distance",
+                                                 one->distance ? json_integer(one->distance) : json_null(), "kinds",
+                                                 kinds, "pairs", (json_int_t)one->count));
+    }
+    return classes;
+}
+
+static void rows_free(struct topology *place)
+{
+    free(place->distances);
+    free(place->rows);
+    free(place->cpus);
+    free(place);
+}
+
+bool place_is_this_machine(const struct topology *place)
 {
     return !place->foreign;
 }
 
 #ifdef FAULTLINE_MINIMAL
 
-int place_load(struct place **out, struct err *err)
+int place_load(struct topology **out, struct err *err)
 {
     struct cpu_mask mask;
     int rc = mask_read(&mask, err);
     if (rc)
         return rc;
-    struct place *place = calloc(1, sizeof *place);
-    unsigned *cpus = calloc(CPUS_MAX, sizeof *cpus);
-    if (!place || !cpus) {
-        free(cpus);
-        free(place);
+    struct topology *place = calloc(1, sizeof *place);
+    if (!place)
+        return err_set(err, ENOMEM, "no memory for the list of CPUs");
+    place->cpus = calloc(CPUS_MAX, sizeof *place->cpus);
+    if (!place->cpus) {
+        rows_free(place);
         return err_set(err, ENOMEM, "no memory for the list of CPUs");
     }
-    place->cpus = cpus;
     for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
         if (mask_has(&mask, cpu))
             place_add_cpu(place, cpu);
-    *out = place;
+    *out = place; /* how they lie is unknown: no pairs, no classes */
     return 0;
 }
 
-void place_free(struct place *place)
+void place_free(struct topology *place)
 {
-    if (!place)
-        return;
-    free(place->cpus);
-    free(place);
+    if (place)
+        rows_free(place);
 }
 
-json_t *place_json(const struct place *place)
+json_t *place_json(const struct topology *place)
 {
     json_t *pus = json_array();
     for (unsigned n = 0; n < place->cpu_count; n++)
-        json_array_append_new(pus, json_pack("{s:i, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:b}", "os_index",
-                                             (int)place->cpus[n], "core", "smt", "l2", "l3", "die", "numa_node",
-                                             "package", "kind", "allowed", 1));
-    return json_pack("{s:s, s:b, s:n, s:n, s:n, s:i, s:o, s:[]}", "source", "sched_getaffinity", "this_machine", 1,
-                     "packages", "numa_nodes", "cores", "cpus", (int)place->cpu_count, "pus", pus, "caches");
+        json_array_append_new(pus, json_pack("{s:i, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:b}", "os_index",
+                                             (int)place->cpus[n], "core", "smt", "l2", "cluster", "l3", "die",
+                                             "numa_node", "package", "kind", "frequency_mhz", "allowed", 1));
+    return json_pack("{s:s, s:b, s:n, s:n, s:n, s:i, s:o, s:[], s:[], s:n, s:o}", "source", "sched_getaffinity",
+                     "this_machine", 1, "packages", "numa_nodes", "cores", "cpus", (int)place->cpu_count, "pus", pus,
+                     "caches", "nodes", "distances", "classes", classes_json(&place->pairs));
 }
 
-int place_export(const struct place *place, const char *path, struct err *err)
+int place_export(const struct topology *place, const char *path, struct err *err)
 {
     (void)place;
     return err_set(err, ENOTSUP, "cannot write %s: this build is without hwloc", path);
@@ -169,28 +199,110 @@ static int topology_load(hwloc_topology_t topology, bool foreign)
     return hwloc_topology_load(topology);
 }
 
-static bool pu_is_allowed(const struct place *place, hwloc_obj_t pu, const struct cpu_mask *mask)
+static int ancestor(hwloc_topology_t topology, hwloc_obj_t pu, hwloc_obj_type_t type)
+{
+    hwloc_obj_t object = hwloc_get_ancestor_obj_by_type(topology, type, pu);
+    return object ? (int)object->logical_index : -1;
+}
+
+/*
+ * The lowest CPU of the group of cores that Linux calls a cluster. A group that has memory of its own is a NUMA node in
+ * a package, and no cluster.
+ */
+static int cluster_of(hwloc_obj_t pu)
+{
+    for (hwloc_obj_t object = pu->parent; object && !object->memory_first_child; object = object->parent)
+        if (object->type == HWLOC_OBJ_L3CACHE || object->type == HWLOC_OBJ_DIE || object->type == HWLOC_OBJ_PACKAGE)
+            return -1;
+        else if (object->type == HWLOC_OBJ_GROUP && hwloc_bitmap_weight(object->cpuset) > 1)
+            return hwloc_bitmap_first(object->cpuset);
+    return -1;
+}
+
+/* The node that lies nearest to the CPU: of the lowest part of the machine that has memory. NULL when none is known. */
+static hwloc_obj_t node_of(hwloc_obj_t pu)
+{
+    for (hwloc_obj_t object = pu->parent; object; object = object->parent)
+        for (hwloc_obj_t memory = object->memory_first_child; memory; memory = memory->next_sibling)
+            if (memory->type == HWLOC_OBJ_NUMANODE)
+                return memory;
+    return NULL;
+}
+
+/* Rank among the CPUs of its core; -1 where the machine shows no cores. */
+static int smt_of(hwloc_topology_t topology, hwloc_obj_t pu)
+{
+    hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, pu);
+    return core ? hwloc_bitmap_weight(core->cpuset) > 1 ? (int)pu->sibling_rank : 0 : -1;
+}
+
+static struct cpu_row row_of(hwloc_topology_t topology, hwloc_obj_t pu)
+{
+    hwloc_obj_t node = node_of(pu);
+    return (struct cpu_row){
+        .os_index = pu->os_index,
+        .smt = smt_of(topology, pu),
+        .core = ancestor(topology, pu, HWLOC_OBJ_CORE),
+        .l2 = ancestor(topology, pu, HWLOC_OBJ_L2CACHE),
+        .cluster = cluster_of(pu),
+        .l3 = ancestor(topology, pu, HWLOC_OBJ_L3CACHE),
+        .die = ancestor(topology, pu, HWLOC_OBJ_DIE),
+        .node = node ? (int)node->logical_index : -1,
+        .package = ancestor(topology, pu, HWLOC_OBJ_PACKAGE),
+        .kind = hwloc_cpukinds_get_by_cpuset(topology, pu->cpuset, 0),
+    };
+}
+
+/* Distances as the firmware tells them (the kernel's node distances); none is no error. */
+static int read_distances(struct topology *place, struct err *err)
+{
+    struct hwloc_distances_s *found = NULL;
+    unsigned wanted = 1;
+    int nodes = hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_NUMANODE);
+    place->node_count = nodes > 0 ? (unsigned)nodes : 0;
+    if (hwloc_distances_get_by_type(place->topology, HWLOC_OBJ_NUMANODE, &wanted, &found,
+                                    HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0) ||
+        wanted == 0)
+        return 0;
+    place->distances = calloc((size_t)place->node_count * place->node_count, sizeof *place->distances);
+    if (!place->distances) {
+        hwloc_distances_release(place->topology, found);
+        return err_set(err, ENOMEM, "no memory for the distances");
+    }
+    for (unsigned a = 0; a < found->nbobjs; a++)
+        for (unsigned b = 0; b < found->nbobjs; b++)
+            place->distances[found->objs[a]->logical_index * place->node_count + found->objs[b]->logical_index] =
+                (unsigned)found->values[a * found->nbobjs + b];
+    hwloc_distances_release(place->topology, found);
+    return 0;
+}
+
+static bool pu_is_allowed(const struct topology *place, hwloc_obj_t pu, const struct cpu_mask *mask)
 {
     if (!hwloc_bitmap_isset(hwloc_topology_get_allowed_cpuset(place->topology), pu->os_index))
         return false;
     return place->foreign || mask_has(mask, pu->os_index);
 }
 
-static int place_list_cpus(struct place *place, struct err *err)
+static int place_list_cpus(struct topology *place, struct err *err)
 {
     struct cpu_mask mask;
     int rc = mask_read(&mask, err);
     if (rc)
         return rc;
     int pu_count = hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_PU);
-    place->cpus = calloc(pu_count > 0 ? (size_t)pu_count : 1, sizeof *place->cpus);
-    if (!place->cpus)
+    size_t room = pu_count > 0 ? (size_t)pu_count : 1;
+    place->cpus = calloc(room, sizeof *place->cpus);
+    place->rows = calloc(room, sizeof *place->rows);
+    if (!place->cpus || !place->rows)
         return err_set(err, ENOMEM, "no memory for the list of CPUs");
     hwloc_const_cpuset_t set = hwloc_topology_get_topology_cpuset(place->topology);
     for (int cpu = hwloc_bitmap_first(set); cpu >= 0; cpu = hwloc_bitmap_next(set, cpu)) {
         hwloc_obj_t pu = hwloc_get_pu_obj_by_os_index(place->topology, (unsigned)cpu);
-        if (pu && pu_is_allowed(place, pu, &mask))
+        if (pu && pu_is_allowed(place, pu, &mask)) {
+            place->rows[place->cpu_count] = row_of(place->topology, pu);
             place_add_cpu(place, (unsigned)cpu);
+        }
     }
     if (place->cpu_count == 0)
         return err_set(err, ENXIO, "the topology has no CPU that this process may use");
@@ -213,10 +325,10 @@ static int topology_load_checked(hwloc_topology_t topology, const char *variable
                                                           : "");
 }
 
-int place_load(struct place **out, struct err *err)
+int place_load(struct topology **out, struct err *err)
 {
     const char *variable = foreign_variable();
-    struct place *place = calloc(1, sizeof *place);
+    struct topology *place = calloc(1, sizeof *place);
     if (!place)
         return err_set(err, ENOMEM, "no memory for the topology");
     int rc = 0;
@@ -230,6 +342,10 @@ int place_load(struct place **out, struct err *err)
         goto out;
     place->foreign = variable || !hwloc_topology_is_thissystem(place->topology);
     rc = place_list_cpus(place, err);
+    if (rc == 0)
+        rc = read_distances(place, err);
+    if (rc == 0)
+        pairs_classify(&place->pairs, place->rows, place->cpu_count, place->distances, place->node_count);
 out:
     if (rc)
         place_free(place);
@@ -238,40 +354,91 @@ out:
     return rc;
 }
 
-void place_free(struct place *place)
+void place_free(struct topology *place)
 {
     if (!place)
         return;
     if (place->topology)
         hwloc_topology_destroy(place->topology);
-    free(place->cpus);
-    free(place);
+    rows_free(place);
 }
 
-/* hwloc's index of the enclosing object of that type, or null when the machine shows none. */
-static json_t *ancestor_index(hwloc_topology_t topology, hwloc_obj_t pu, hwloc_obj_type_t type)
+/* An index, or null when the machine shows none. */
+static json_t *index_json(int index)
 {
-    hwloc_obj_t object = hwloc_get_ancestor_obj_by_type(topology, type, pu);
-    return object ? json_integer(object->logical_index) : json_null();
+    return index < 0 ? json_null() : json_integer(index);
 }
 
-static json_t *pu_row(const struct place *place, hwloc_obj_t pu, const struct cpu_mask *mask)
+/* The highest frequency that a class of CPUs is said to have. */
+static json_t *kind_frequency(hwloc_topology_t topology, int kind)
 {
-    hwloc_topology_t topology = place->topology;
-    hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, pu);
-    int smt = core ? hwloc_bitmap_weight(core->cpuset) > 1 ? (int)pu->sibling_rank : 0 : -1;
-    int node = hwloc_bitmap_first(pu->nodeset);
-    int kind = hwloc_cpukinds_get_by_cpuset(topology, pu->cpuset, 0);
-    json_t *row = json_pack("{s:i, s:b}", "os_index", (int)pu->os_index, "allowed", pu_is_allowed(place, pu, mask));
-    json_object_set_new(row, "core", ancestor_index(topology, pu, HWLOC_OBJ_CORE));
-    json_object_set_new(row, "smt", smt >= 0 ? json_integer(smt) : json_null());
-    json_object_set_new(row, "l2", ancestor_index(topology, pu, HWLOC_OBJ_L2CACHE));
-    json_object_set_new(row, "l3", ancestor_index(topology, pu, HWLOC_OBJ_L3CACHE));
-    json_object_set_new(row, "die", ancestor_index(topology, pu, HWLOC_OBJ_DIE));
-    json_object_set_new(row, "numa_node", node >= 0 ? json_integer(node) : json_null());
-    json_object_set_new(row, "package", ancestor_index(topology, pu, HWLOC_OBJ_PACKAGE));
-    json_object_set_new(row, "kind", kind >= 0 ? json_integer(kind) : json_null());
-    return row;
+#if HWLOC_API_VERSION >= 0x00030000
+    struct hwloc_infos_s *all = NULL;
+    if (kind < 0 || hwloc_cpukinds_get_info(topology, (unsigned)kind, NULL, NULL, &all, 0))
+        return json_null();
+    const struct hwloc_info_s *infos = all->array;
+    unsigned count = all->count;
+#else
+    struct hwloc_info_s *infos = NULL;
+    unsigned count = 0;
+    if (kind < 0 || hwloc_cpukinds_get_info(topology, (unsigned)kind, NULL, NULL, &count, &infos, 0))
+        return json_null();
+#endif
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(infos[i].name, "FrequencyMaxMHz") == 0)
+            return json_integer(atoi(infos[i].value));
+    return json_null();
+}
+
+static json_t *pu_row(const struct topology *place, hwloc_obj_t pu, const struct cpu_mask *mask)
+{
+    const struct cpu_row row = row_of(place->topology, pu);
+    hwloc_obj_t node = node_of(pu);
+    json_t *json = json_pack("{s:i, s:b}", "os_index", (int)pu->os_index, "allowed", pu_is_allowed(place, pu, mask));
+    json_object_set_new(json, "core", index_json(row.core));
+    json_object_set_new(json, "smt", index_json(row.smt));
+    json_object_set_new(json, "l2", index_json(row.l2));
+    json_object_set_new(json, "cluster", index_json(row.cluster));
+    json_object_set_new(json, "l3", index_json(row.l3));
+    json_object_set_new(json, "die", index_json(row.die));
+    json_object_set_new(json, "numa_node", index_json(node ? (int)node->os_index : -1));
+    json_object_set_new(json, "package", index_json(row.package));
+    json_object_set_new(json, "kind", index_json(row.kind));
+    json_object_set_new(json, "frequency_mhz", kind_frequency(place->topology, row.kind));
+    return json;
+}
+
+/* Usable CPUs to which the node is the nearest; hwloc gives memory alone the CPUs that can reach it. */
+static int node_cpus(hwloc_topology_t topology, hwloc_obj_t node)
+{
+    int count = 0;
+    for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_PU, pu));)
+        count += node_of(pu) == node;
+    return count;
+}
+
+static json_t *nodes_list(hwloc_topology_t topology)
+{
+    json_t *nodes = json_array();
+    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node));)
+        json_array_append_new(nodes, json_pack("{s:i, s:I, s:i}", "os_index", (int)node->os_index, "bytes",
+                                               (json_int_t)node->attr->numanode.local_memory, "cpus",
+                                               node_cpus(topology, node)));
+    return nodes;
+}
+
+static json_t *distances_list(const struct topology *place)
+{
+    if (!place->distances)
+        return json_null();
+    json_t *list = json_array();
+    for (unsigned a = 0; a < place->node_count; a++) {
+        json_t *row = json_array();
+        for (unsigned b = 0; b < place->node_count; b++)
+            json_array_append_new(row, json_integer(place->distances[a * place->node_count + b]));
+        json_array_append_new(list, row);
+    }
+    return list;
 }
 
 /* Caches alike in level, size, line, ways and sharing are one row with a count. */
@@ -307,7 +474,7 @@ static json_t *caches_list(hwloc_topology_t topology)
     return caches;
 }
 
-json_t *place_json(const struct place *place)
+json_t *place_json(const struct topology *place)
 {
     struct err err;
     struct cpu_mask mask;
@@ -319,11 +486,12 @@ json_t *place_json(const struct place *place)
     json_t *pus = json_array();
     for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_PU, pu));)
         json_array_append_new(pus, pu_row(place, pu, &mask));
-    return json_pack("{s:s, s:b, s:i, s:i, s:i, s:i, s:o, s:o}", "source", source, "this_machine", !place->foreign,
-                     "packages", hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_PACKAGE), "numa_nodes",
-                     hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_NUMANODE), "cores",
+    return json_pack("{s:s, s:b, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "source", source, "this_machine",
+                     !place->foreign, "packages", hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_PACKAGE),
+                     "numa_nodes", hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_NUMANODE), "cores",
                      hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_CORE), "cpus", (int)place->cpu_count, "pus",
-                     pus, "caches", caches_list(place->topology));
+                     pus, "caches", caches_list(place->topology), "nodes", nodes_list(place->topology), "distances",
+                     distances_list(place), "classes", classes_json(&place->pairs));
 }
 
 /*
@@ -364,7 +532,7 @@ static int write_kept(FILE *file, const char *xml)
     return 0;
 }
 
-int place_export(const struct place *place, const char *path, struct err *err)
+int place_export(const struct topology *place, const char *path, struct err *err)
 {
 #if HWLOC_API_VERSION >= 0x00030000
     unsigned long flags = HWLOC_TOPOLOGY_EXPORT_XML_FLAG_V2;

@@ -9,40 +9,49 @@
 #include <jansson.h>
 
 #include "err.h"
+#include "pairs.h"
 
-struct place; /* a loaded topology */
+struct topology; /* a loaded topology */
 
 /*
  * Loads this machine's topology (cgroup and affinity honoured), or the one that hwloc's variables name. Free with
  * place_free. -errno with text, also when such a variable names what hwloc cannot load.
  */
-int place_load(struct place **place, struct err *err);
-void place_free(struct place *place);
+int place_load(struct topology **place, struct err *err);
+void place_free(struct topology *place);
 
 /* False for a synthetic or foreign topology (HWLOC_SYNTHETIC, HWLOC_XMLFILE, HWLOC_FSROOT): planning only. */
-bool place_is_this_machine(const struct place *place);
+bool place_is_this_machine(const struct topology *place);
 
 /* CPUs this process may use. */
-unsigned place_cpu_count(const struct place *place);
+unsigned place_cpu_count(const struct topology *place);
+
+/* The usable CPUs, and the distances between their NUMA nodes, sorted into classes of pairs; lives as long as the
+ * place. */
+const struct pairs *place_pairs(const struct topology *place);
 
 /* OS index of the n-th usable CPU (n from 0, wraps), in an order that leaves CPU 0 to the last. */
-unsigned place_cpu(const struct place *place, unsigned n);
+unsigned place_cpu(const struct topology *place, unsigned n);
 
 /*
  * Summary for the fingerprint:
  *   {"source","this_machine","packages","numa_nodes","cores","cpus",
- *    "pus":[{"os_index","allowed","core","smt","l2","l3","die","numa_node","package","kind"}],
- *    "caches":[{"level","type","bytes","line_bytes","ways","cpus","count"}]}
+ *    "pus":[{"os_index","allowed","core","smt","l2","cluster","l3","die","numa_node","package","kind","frequency_mhz"}],
+ *    "caches":[{"level","type","bytes","line_bytes","ways","cpus","count"}],
+ *    "nodes":[{"os_index","bytes","cpus"}], "distances":[[…]] by node, or null,
+ *    "classes":[{"name","level","distance","kinds","pairs"}]}
  * "cpus" counts the usable ones. Of a PU os_index and numa_node are the kernel's numbers, smt is its rank in the core,
- * kind hwloc's class of CPUs (0: the slowest), the others hwloc's logical indices; alike caches are one row, "cpus"
- * sharing each. What the machine does not show is null; without hwloc that is everything but the CPUs. New reference;
- * NULL on failure.
+ * kind hwloc's class of CPUs (0: the slowest) and frequency_mhz the highest of that class, the others hwloc's logical
+ * indices; alike caches are one row, "cpus" sharing each. The "cpus" of a node are those usable ones to
+ * which it is the nearest; a cluster is told by its lowest CPU. "classes" are those of the pairs of usable CPUs,
+ * nearest first (pairs.h). What the machine does not show is null; without hwloc nothing but the CPUs is known, and
+ * lists are empty. New reference; NULL on failure.
  */
-json_t *place_json(const struct place *place);
+json_t *place_json(const struct topology *place);
 
 /* Writes topology.xml (version-2 format), without serial numbers and names. -errno with text; -ENOTSUP without hwloc.
  */
-int place_export(const struct place *place, const char *path, struct err *err);
+int place_export(const struct topology *place, const char *path, struct err *err);
 
 /*
  * Binds the calling thread to one CPU by its OS index, reads the binding back and checks sched_getcpu; -EXDEV when it

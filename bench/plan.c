@@ -43,5 +43,6 @@ void plan_free(struct plan *plan)
     free(plan->scenarios);
     free(plan->cells);
     free(plan->refused);
+    free(plan->pairs);
     *plan = (struct plan){0};
 }

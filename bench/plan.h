@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "method.h"
+#include "pairs.h"
 #include "params.h"
 
 enum {
@@ -50,6 +51,11 @@ struct refusal { /* a cell that is not run, and why: excluded by the file, or la
     char *reason;
 };
 
+struct plan_pair { /* of CPUs that two workers are bound to in some cell */
+    char class[PAIR_NAME_SIZE];
+    unsigned a, b; /* OS indices */
+};
+
 struct plan {
     struct plan_scenario *scenarios;
     unsigned scenario_count;
@@ -58,6 +64,8 @@ struct plan {
     unsigned group_count;
     struct refusal *refused;
     unsigned refused_count;
+    struct plan_pair *pairs;
+    unsigned pair_count;
     uint64_t seed;
     uint64_t budget_ns;    /* of the whole run; 0: none */
     char profile[16];      /* quick, standard, thorough */
@@ -82,8 +90,9 @@ struct plan_options {
     const char *directory;  /* NULL: PLAN_DIRECTORY */
     const char *given_path; /* NULL: none */
     bool allow_evict, make_filesystems;
-    uint64_t page_bytes; /* of the machine planned for; 0: this one */
-    unsigned cpu_count;  /* allowed CPUs of the machine planned for */
+    uint64_t page_bytes;       /* of the machine planned for; 0: this one */
+    unsigned cpu_count;        /* allowed CPUs of the machine planned for */
+    const struct pairs *pairs; /* how far apart they are; NULL: unknown, and then `place` is not checked */
 };
 
 struct scenario; /* scenario.h */

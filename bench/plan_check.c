@@ -4,6 +4,7 @@
 #include "hugepage.h"
 #include "mapping.h"
 #include "offsets.h"
+#include "pairs.h"
 #include "plan_parts.h"
 #include "region.h"
 #include "sync.h"
@@ -22,11 +23,12 @@ enum {
     TOUCHES_MAX = 1 << 20,
     PIECES_MAX = 1024, /* UIO_MAXIOV */
     QUEUE_DEPTH_MAX = 4096,
-    SECTOR_BYTES = 512,  /* the least that any storage reads */
-    VMAS_MAX = 60000,    /* vm.max_map_count is 65530 unless somebody raised it */
-    MAPPERS_MAX = 256,   /* each is a process */
-    MEMORY_PERCENT = 80, /* of memory that a warm file may fill … */
-    ARMS_PERCENT = 95,   /* … and all that a cell keeps together */
+    SECTOR_BYTES = 512,    /* the least that any storage reads */
+    VMAS_MAX = 60000,      /* vm.max_map_count is 65530 unless somebody raised it */
+    MAPPERS_MAX = 256,     /* each is a process */
+    PAIR_BYTES_MIN = 4096, /* words, what is told beside them, and room between */
+    MEMORY_PERCENT = 80,   /* of memory that a warm file may fill … */
+    ARMS_PERCENT = 95,     /* … and all that a cell keeps together */
 };
 
 /* An arm of a cell, and the field to blame when a check refuses. */
@@ -141,6 +143,77 @@ static int check_workers(struct site *site)
         return 0;
     return refuse(site, site->params->workers > cpus ? FIELD_workers : FIELD_siblings,
                   "%" PRIu64 " spinning workers need %" PRIu64 " CPUs, this machine has %u", busy, busy, cpus);
+}
+
+static int check_pair(struct site *site)
+{
+    if (!needs(site, NEEDS_PAIR))
+        return 0;
+    if (site->params->workers != 2)
+        return refuse(site, FIELD_workers, "%s is what two workers do to each other: workers has to be 2",
+                      site->arm->method->name);
+    if (site->params->worker_file == worker_file_own)
+        return refuse(site, FIELD_worker_file, "workers that have a file each do not meet");
+    if (site->params->cache != cache_as_found)
+        return refuse(site, FIELD_cache,
+                      "what two workers store to is dirty when they begin: cache has to be as-found");
+    if (site->params->working_set_bytes < PAIR_BYTES_MIN)
+        return refuse(site, FIELD_working_set_bytes, "two workers need %d bytes to meet on", PAIR_BYTES_MIN);
+    if (site->params->latency != latency_none)
+        return refuse(site, FIELD_latency,
+                      "operations of two workers on each other cannot be timed one by one: "
+                      "latency has to be none");
+    return 0;
+}
+
+static int check_payload(struct site *site)
+{
+    uint64_t bytes = site->params->payload_bytes, most = site->params->working_set_bytes / 4;
+    if (!uses(site, FIELD_payload_bytes))
+        return 0;
+    if (bytes < sizeof(uint64_t) || bytes % sizeof(uint64_t))
+        return refuse(site, FIELD_payload_bytes, "payload_bytes has to be whole words of 8 bytes");
+    return bytes <= most
+               ? 0
+               : refuse(site, FIELD_payload_bytes, "a payload of %s does not fit into a quarter of the working set, %s",
+                        size_text(site->params, FIELD_payload_bytes), size_text(site->params, FIELD_working_set_bytes));
+}
+
+static int check_apart(struct site *site)
+{
+    uint64_t apart = site->params->apart_bytes, room = site->params->working_set_bytes / 2;
+    if (!uses(site, FIELD_apart_bytes))
+        return 0;
+    if (apart % sizeof(uint64_t))
+        return refuse(site, FIELD_apart_bytes, "apart_bytes has to be whole words of 8 bytes");
+    if (apart + sizeof(uint64_t) > room)
+        return refuse(site, FIELD_apart_bytes, "words %s apart do not lie in half of a working set of %s",
+                      size_text(site->params, FIELD_apart_bytes), size_text(site->params, FIELD_working_set_bytes));
+    return 0;
+}
+
+static bool is_pair(uint64_t place)
+{
+    return place != place_any && place != place_pack && place != place_spread;
+}
+
+static int check_place_of_pair(struct site *site)
+{
+    if (!is_pair(site->params->place) || site->params->workers == 2)
+        return 0;
+    return refuse(site, FIELD_place, "place: %s is for two workers, here are %" PRIu64,
+                  field_table[FIELD_place].options[site->params->place].spelling, site->params->workers);
+}
+
+static int check_place(struct site *site)
+{
+    const struct pairs *pairs = site->draft->options->pairs;
+    unsigned cpus[2];
+    struct err why = {0};
+    if (!pairs || site->arm_index > 0 || !is_pair(site->params->place)) /* arms have it in common */
+        return 0;
+    int rc = pairs_place(pairs, (enum place)site->params->place, 0, cpus, 2, &why);
+    return rc == -ENXIO ? refuse(site, FIELD_place, "%s", why.text) : 0;
 }
 
 static int check_cache(struct site *site)
@@ -936,6 +1009,11 @@ static const struct check {
     {check_descriptor_of, ABOUT_SCENARIO},
     {check_miss, ABOUT_SCENARIO},
     {check_workers, ABOUT_MACHINE},
+    {check_pair, ABOUT_SCENARIO},
+    {check_apart, ABOUT_SCENARIO},
+    {check_payload, ABOUT_SCENARIO},
+    {check_place_of_pair, ABOUT_SCENARIO},
+    {check_place, ABOUT_MACHINE},
 };
 
 /* Turns the refusal into a message at the place that set the blamed field, or else at the arm. */
@@ -961,7 +1039,8 @@ static int check_arm(const struct draft *draft, const struct cell *cell, unsigne
         };
         if (checks[i].check(&site) == 0)
             continue;
-        bool of_machine = checks[i].about == ABOUT_MACHINE && draft->varied[site.blame];
+        bool asked = draft->varied[site.blame] || needs(&site, NEEDS_PAIR); /* a pair is all that is asked for */
+        bool of_machine = checks[i].about == ABOUT_MACHINE && asked;
         bool of_file = checks[i].about == ABOUT_FILE && draft->given.present;
         if (!of_machine && !of_file)
             return blame(&site);

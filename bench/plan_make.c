@@ -548,6 +548,42 @@ static int prepare(struct draft *draft)
     return rc ? rc : parse_sets(draft);
 }
 
+static bool has_place(const struct plan *plan, enum place place)
+{
+    bool has = false;
+    for (unsigned i = 0; i < plan->cell_count; i++)
+        has |= plan->cells[i].params.place == place;
+    return has;
+}
+
+static int add_pairs(struct plan *plan, const struct pairs *pairs, enum place place, struct err *err)
+{
+    struct pair *items = NULL;
+    unsigned count;
+    int rc = pairs_of_place(pairs, place, &items, &count, err);
+    struct plan_pair *room = rc ? NULL : realloc(plan->pairs, (plan->pair_count + count + 1) * sizeof *room);
+    if (rc == 0 && !room)
+        rc = err_set(err, ENOMEM, "no memory for pairs of CPUs");
+    plan->pairs = room ? room : plan->pairs;
+    for (unsigned i = 0; rc == 0 && i < count; i++) {
+        struct plan_pair *pair = &plan->pairs[plan->pair_count++];
+        *pair = (struct plan_pair){.a = pairs->cpus[items[i].a].os_index, .b = pairs->cpus[items[i].b].os_index};
+        memcpy(pair->class, pairs->classes[items[i].class].name, sizeof pair->class);
+    }
+    free(items);
+    return rc;
+}
+
+/* The pairs that take turns in the cells whose workers are placed as pairs. */
+static int list_pairs(struct plan *plan, const struct pairs *pairs, struct err *err)
+{
+    int rc = 0;
+    for (enum place place = 0; pairs && rc == 0 && place < place_count; place++)
+        if (has_place(plan, place))
+            rc = add_pairs(plan, pairs, place, err);
+    return rc;
+}
+
 int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned scenario_count,
               const struct plan_options *options, struct err *err)
 {
@@ -563,6 +599,9 @@ int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned sce
     if (!rc)
         rc = check_not_empty(&draft);
     free(draft.sets);
+    if (rc)
+        return rc;
+    rc = list_pairs(plan, options->pairs, err);
     if (rc)
         return rc;
     plan->budget_ns = whole_budget(plan, draft.profile, options->budget_ns);

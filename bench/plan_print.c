@@ -106,11 +106,27 @@ static void print_refused(const struct plan *plan, FILE *out)
         fputc('\n', out);
 }
 
+/* Which CPUs two workers are bound to, class by class. */
+static void print_pairs(const struct plan *plan, FILE *out)
+{
+    const char *class = "";
+    for (unsigned i = 0; i < plan->pair_count; i++) {
+        const struct plan_pair *pair = &plan->pairs[i];
+        if (strcmp(pair->class, class) != 0)
+            fprintf(out, "%s    %s: CPUs", i ? "\n" : "pairs of workers\n", pair->class);
+        fprintf(out, " %u+%u", pair->a, pair->b);
+        class = pair->class;
+    }
+    if (plan->pair_count)
+        fputs("\n\n", out);
+}
+
 void plan_print(const struct plan *plan, FILE *out)
 {
     for (unsigned i = 0; i < plan->scenario_count; i++)
         print_scenario(plan, i, out);
     print_refused(plan, out);
+    print_pairs(plan, out);
     fprintf(out, "profile %s, seed %" PRIu64 ": %u cell%s with %u kind%s of file, about ", plan->profile, plan->seed,
             plan->cell_count, plan->cell_count == 1 ? "" : "s", plan->group_count, plan->group_count == 1 ? "" : "s");
     print_seconds(out, plan_seconds(plan));

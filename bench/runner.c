@@ -48,7 +48,7 @@ struct cell_state {
 
 struct runner {
     struct plan *plan;
-    const struct place *place;
+    const struct topology *place;
     const struct run_options *options;
     struct run_outcome *outcome;
     struct store store;
@@ -264,35 +264,59 @@ static json_t *ops_json(const struct runner *runner, unsigned c)
     return ops;
 }
 
+/* All cells of a job have the same target. */
+static const struct params *job_target(const struct runner *runner, const struct job *job)
+{
+    return &runner->plan->cells[job->cells[0]].params;
+}
+
 /*
  * Workers take CPUs in the topology's order, which leaves CPU 0 (where interrupts tend to go) to the last. Trial
  * processes begin one further each, so that over the trials every CPU but that one is used, where there are more than
  * are needed.
  */
-static json_t *cpus_json(const struct runner *runner, const struct job *job)
+static void cpus_in_turn(const struct topology *topology, unsigned turn, unsigned *cpus, unsigned workers)
 {
-    json_t *cpus = json_array();
-    unsigned workers = 1, count = place_cpu_count(runner->place);
+    unsigned count = place_cpu_count(topology), ring = count > workers ? count - 1 : count;
+    for (unsigned n = 0; n < workers; n++)
+        cpus[n] = place_cpu(topology, (turn + n) % ring);
+}
+
+static int place_workers(const struct runner *runner, const struct job *job, unsigned *cpus, unsigned workers,
+                         struct err *err)
+{
+    enum place place = (enum place)job_target(runner, job)->place;
+    if (place != place_any)
+        return pairs_place(place_pairs(runner->place), place, job->trials[0], cpus, workers, err);
+    if (workers > place_cpu_count(runner->place))
+        return err_set(err, ENXIO, "%u workers need as many CPUs, there are %u", workers,
+                       place_cpu_count(runner->place));
+    cpus_in_turn(runner->place, job->trials[0], cpus, workers);
+    return 0;
+}
+
+/* Of the job's cell with most workers. -ENXIO with text when they cannot be placed so here: the plan is another
+ * machine's. */
+static int cpus_json(const struct runner *runner, const struct job *job, json_t **list, struct err *err)
+{
+    unsigned workers = 1;
     for (unsigned i = 0; i < job->count; i++) {
         unsigned wanted = (unsigned)runner->plan->cells[job->cells[i]].params.workers;
         workers = wanted > workers ? wanted : workers;
     }
-    unsigned ring = count > workers ? count - 1 : count;
-    for (unsigned n = 0; n < workers && n < count; n++)
-        json_array_append_new(cpus, json_integer(place_cpu(runner->place, (job->trials[0] + n) % ring)));
-    return cpus;
+    unsigned *cpus = calloc(workers, sizeof *cpus);
+    int rc = cpus ? place_workers(runner, job, cpus, workers, err) : err_set(err, ENOMEM, "no memory for the CPUs");
+    *list = rc ? NULL : json_array();
+    for (unsigned n = 0; rc == 0 && n < workers; n++)
+        json_array_append_new(*list, json_integer(cpus[n]));
+    free(cpus);
+    return rc;
 }
 
 static const char *machine_text(const struct runner *runner, const char *key)
 {
     const char *text = json_string_value(json_object_get(runner->machine, key));
     return text ? text : "unknown";
-}
-
-/* All cells of a job have the same target. */
-static const struct params *job_target(const struct runner *runner, const struct job *job)
-{
-    return &runner->plan->cells[job->cells[0]].params;
 }
 
 static const char *job_directory(const struct runner *runner, const struct job *job)
@@ -311,7 +335,7 @@ static void add_filesystem(const struct runner *runner, const struct job *job, j
     json_object_set_new(json, "device", json_integer((json_int_t)runner->filesystems.each[backing].device));
 }
 
-static json_t *job_json(struct runner *runner, const struct job *job, uint64_t padding)
+static json_t *job_json(struct runner *runner, const struct job *job, json_t *cpus, uint64_t padding)
 {
     json_t *cells = json_array();
     for (unsigned i = 0; i < job->count; i++)
@@ -323,8 +347,8 @@ static json_t *job_json(struct runner *runner, const struct job *job, uint64_t p
     return json_pack("{s:o, s:o, s:i, s:I, s:s, s:s, s:o, s:s, s:s, s:o, s:I, s:n}", "plan",
                      wire_plan_of(runner->plan, job->cells, job->count), "cells", cells, "process", (int)job->process,
                      "seed", (json_int_t)(random_derive(runner->plan->seed, job->process) >> 11), "directory",
-                     job_directory(runner, job), "name", name, "cpus", cpus_json(runner, job), "machine",
-                     machine_text(runner, "hash"), "boot_id", machine_text(runner, "boot_id"), "instance",
+                     job_directory(runner, job), "name", name, "cpus", cpus, "machine", machine_text(runner, "hash"),
+                     "boot_id", machine_text(runner, "boot_id"), "instance",
                      runner->options->instance ? json_string(runner->options->instance) : json_null(),
                      "environment_bytes", (json_int_t)padding, "turn");
 }
@@ -453,14 +477,14 @@ static int bury(struct runner *runner, struct job *job, const struct trial_statu
 }
 
 /* Carries out a job whose process can be started. */
-static int run_process(struct runner *runner, struct job *job, struct err *err)
+static int run_process(struct runner *runner, struct job *job, json_t *cpus, struct err *err)
 {
     struct child child;
     uint64_t padding = random_below(&runner->random, PADDING_MAX), begin = clock_now_ns(), kills = oom_kills();
     uint64_t deadline = runner->options->deadline_ns * (1 + job->count / 4);
     const char *line = NULL;
     size_t length = 0;
-    json_t *json = job_json(runner, job, padding);
+    json_t *json = job_json(runner, job, cpus, padding);
     add_filesystem(runner, job, json);
     int rc = child_start(&child, json, padding, runner->group.entry_fd, err);
     json_decref(json);
@@ -501,14 +525,17 @@ static int prepare_job(struct runner *runner, const struct params *target, struc
 static int run_job(struct runner *runner, struct job *job, struct err *err)
 {
     struct err why = {0};
+    json_t *cpus = NULL;
     job->process = runner->process_count++;
     int rc = prepare_job(runner, job_target(runner, job), &why);
-    if (rc == -EOPNOTSUPP)
+    if (rc == 0)
+        rc = cpus_json(runner, job, &cpus, &why);
+    if (rc == -EOPNOTSUPP || rc == -ENXIO)
         rc = record_unsupported(runner, job, why.text, err);
     else if (rc)
         *err = why;
     else
-        rc = run_process(runner, job, err);
+        rc = run_process(runner, job, cpus, err);
     if (memory_group_remove(&runner->group))
         progress_note(&runner->progress, "a control group could not be removed; the next run removes it");
     return rc;
@@ -861,7 +888,7 @@ static void finish(struct runner *runner)
         json_object_set_new(runner->manifest, "ended", json_string(now));
 }
 
-int run_plan(struct plan *plan, const struct place *place, const struct run_options *options,
+int run_plan(struct plan *plan, const struct topology *place, const struct run_options *options,
              struct run_outcome *outcome, struct err *err)
 {
     struct runner runner = {.plan = plan,

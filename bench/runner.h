@@ -35,7 +35,7 @@ struct run_outcome {
  * with outcome->unfit before anything is written. SIGINT and SIGTERM end it early, with the outcome filled, and stay
  * caught afterwards: run_signal() tells.
  */
-int run_plan(struct plan *plan, const struct place *place, const struct run_options *options,
+int run_plan(struct plan *plan, const struct topology *place, const struct run_options *options,
              struct run_outcome *outcome, struct err *err);
 
 /* The signal that asked the run, or what came after it, to end; 0 for none. */

@@ -126,6 +126,15 @@ static json_t *wire_refused(const struct plan *plan)
     return refused;
 }
 
+static json_t *wire_pairs(const struct plan *plan)
+{
+    json_t *pairs = json_array();
+    for (unsigned i = 0; i < plan->pair_count; i++)
+        json_array_append_new(pairs, json_pack("{s:s, s:i, s:i}", "class", plan->pairs[i].class, "a",
+                                               (int)plan->pairs[i].a, "b", (int)plan->pairs[i].b));
+    return pairs;
+}
+
 json_t *wire_plan(const struct plan *plan)
 {
     return wire_plan_of(plan, NULL, plan->cell_count);
@@ -143,13 +152,13 @@ json_t *wire_plan_of(const struct plan *plan, const unsigned *chosen, unsigned c
         trials += plan->scenarios[cell->scenario].rungs[0];
     }
     return json_pack(
-        "{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:[], s:o, s:I, s:s, s:s, s:b, s:b}",
-        "schema", "faultline.plan/1", "seed", (json_int_t)plan->seed, "profile", plan->profile, "scenarios", scenarios,
-        "cells", cells, "trials", trials, "estimate_s", "prepare", plan->estimate_prepare_s, "reset",
-        plan->estimate_reset_s, "measure", plan->estimate_measure_s, "total", plan_seconds(plan), "disk_bytes",
-        (json_int_t)plan->disk_bytes, "memory_bytes", (json_int_t)plan->memory_bytes, "pairs", "refused",
-        wire_refused(plan), "budget_ns", (json_int_t)plan->budget_ns, "directory", plan->directory, "given_path",
-        plan->given_path, "allow_evict", plan->allow_evict, "make_filesystems", plan->make_filesystems);
+        "{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:o, s:o, s:I, s:s, s:s, s:b, s:b}", "schema",
+        "faultline.plan/1", "seed", (json_int_t)plan->seed, "profile", plan->profile, "scenarios", scenarios, "cells",
+        cells, "trials", trials, "estimate_s", "prepare", plan->estimate_prepare_s, "reset", plan->estimate_reset_s,
+        "measure", plan->estimate_measure_s, "total", plan_seconds(plan), "disk_bytes", (json_int_t)plan->disk_bytes,
+        "memory_bytes", (json_int_t)plan->memory_bytes, "pairs", wire_pairs(plan), "refused", wire_refused(plan),
+        "budget_ns", (json_int_t)plan->budget_ns, "directory", plan->directory, "given_path", plan->given_path,
+        "allow_evict", plan->allow_evict, "make_filesystems", plan->make_filesystems);
 }
 
 /* Reads a whole number; -EINVAL when it is absent or something else. */
@@ -316,6 +325,28 @@ static int read_refused(const json_t *list, struct plan *plan, struct err *err)
     return 0;
 }
 
+static int read_pairs(const json_t *list, struct plan *plan, struct err *err)
+{
+    plan->pairs = calloc(json_array_size(list) + 1, sizeof *plan->pairs);
+    if (!plan->pairs)
+        return err_set(err, ENOMEM, "no memory for the plan");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *json = json_array_get(list, i);
+        struct plan_pair *pair = &plan->pairs[plan->pair_count++];
+        uint64_t a = 0, b = 0;
+        int rc = read_text(json, "class", pair->class, sizeof pair->class, err);
+        if (rc == 0)
+            rc = read_number(json, "a", &a, err);
+        if (rc == 0)
+            rc = read_number(json, "b", &b, err);
+        if (rc)
+            return rc;
+        pair->a = (unsigned)a;
+        pair->b = (unsigned)b;
+    }
+    return 0;
+}
+
 int wire_plan_read(const json_t *json, struct plan *plan, struct err *err)
 {
     *plan = (struct plan){0};
@@ -341,6 +372,8 @@ int wire_plan_read(const json_t *json, struct plan *plan, struct err *err)
         rc = read_cell(json_array_get(cells, plan->cell_count), plan, &plan->cells[plan->cell_count], err);
     if (rc == 0)
         rc = read_refused(json_object_get(json, "refused"), plan, err);
+    if (rc == 0)
+        rc = read_pairs(json_object_get(json, "pairs"), plan, err);
     if (rc == 0) {
         plan_group(plan);
         plan->memory_bytes = plan_memory(plan); /* it follows from the cells; version 0.1 did not tell it */

@@ -115,6 +115,8 @@ static int setup(struct work *work, unsigned a, struct err *err)
         .writes = method_writes(arm->method, &arm->params),
         .fd = -1,
         .crew_fd = work->cell->crew_fds[a],
+        .index = work->index,
+        .channel = &work->cell->channel,
         .sharers = shares_position(arm) ? work->cell->worker_count : 1,
     };
     work->is_set_up[a] = true;

@@ -3,6 +3,7 @@
 #ifndef FAULTLINE_WORK_H
 #define FAULTLINE_WORK_H
 
+#include "channel.h"
 #include "counter.h"
 #include "histogram.h"
 #include "offsets.h"
@@ -16,6 +17,7 @@ struct work_cell {
     const struct offsets *offsets[ARMS_MAX]; /* by arm; arms with equal blocks share a list */
     uint64_t starts[ARMS_MAX];               /* first position of each arm in its list: arms begin at disjoint places */
     int crew_fds[ARMS_MAX];                  /* by arm: where it has descriptor_of: crew a descriptor, or -errno */
+    struct channel channel;                  /* open where an arm needs one */
     unsigned worker_count;
     const unsigned *cpus; /* [worker_count] OS indices; NULL: not bound */
 };

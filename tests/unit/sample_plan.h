@@ -57,6 +57,8 @@ static inline struct plan sample_plan(void)
         .cell_count = 3,
         .refused = calloc(1, sizeof *plan.refused),
         .refused_count = 1,
+        .pairs = calloc(2, sizeof *plan.pairs),
+        .pair_count = 2,
         .seed = UINT64_C(0xfedcba9876543210),
         .budget_ns = 60 * 1000 * MS + 5,
         .profile = "quick",
@@ -69,6 +71,8 @@ static inline struct plan sample_plan(void)
         .estimate_measure_s = 2.2,
         .disk_bytes = 64 * MIB,
     };
+    plan.pairs[0] = (struct plan_pair){"core", 3, 64};
+    plan.pairs[1] = (struct plan_pair){"machine-distance-32", 1, 130};
     sample_scenario(&plan.scenarios[0], "access/one", "{\"id\":\"C1\",\"threshold\":0.25}");
     sample_scenario(&plan.scenarios[1], "access/two", NULL);
     sample_cell(&plan.cells[0], 0, 4 * KIB, MIB);

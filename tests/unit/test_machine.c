@@ -26,7 +26,7 @@
 #include "machine.h"
 #include "probe.h"
 
-static struct place *place;
+static struct topology *place;
 static char folder[64];
 
 static int begin(void **state)

@@ -40,10 +40,10 @@ static unsigned first_cpu(void)
     return cpu;
 }
 
-static struct place *load(void)
+static struct topology *load(void)
 {
     struct err err = {0};
-    struct place *place = NULL;
+    struct topology *place = NULL;
     int rc = place_load(&place, &err);
     if (rc)
         fail_msg("place_load: %s", err.text);
@@ -60,7 +60,7 @@ static json_int_t number(const json_t *object, const char *key)
 static void lists_the_cpus_of_the_affinity(void **state)
 {
     (void)state;
-    struct place *place = load();
+    struct topology *place = load();
     assert_true(place_is_this_machine(place));
     assert_int_equal(place_cpu_count(place), CPU_COUNT(&all_cpus));
     for (unsigned n = 0; n < place_cpu_count(place); n++) {
@@ -84,7 +84,7 @@ static void honours_a_narrower_affinity(void **state)
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
-    struct place *place = load();
+    struct topology *place = load();
     json_t *json = place_json(place), *pus = json_object_get(json, "pus");
     assert_int_equal(place_cpu_count(place), 1);
     assert_int_equal(place_cpu(place, 0), cpu);
@@ -98,7 +98,7 @@ static void honours_a_narrower_affinity(void **state)
 static void agrees_with_itself(void **state)
 {
     (void)state;
-    struct place *place = load();
+    struct topology *place = load();
     json_t *json = place_json(place), *pus = json_object_get(json, "pus"), *pu;
     size_t i;
     json_int_t allowed = 0;
@@ -117,7 +117,7 @@ static void shows_a_synthetic_machine_but_disowns_it(void **state)
 {
     (void)state;
     setenv("HWLOC_SYNTHETIC", "pack:2 l3:1 core:2 pu:2", 1);
-    struct place *place = load();
+    struct topology *place = load();
     json_t *json = place_json(place), *pus = json_object_get(json, "pus");
     assert_false(place_is_this_machine(place));
     assert_true(json_is_false(json_object_get(json, "this_machine")));
@@ -138,11 +138,101 @@ static void shows_a_synthetic_machine_but_disowns_it(void **state)
     place_free(place);
 }
 
+/* ---- distance classes of machines that are made up ---- */
+
+static void check_classes(const struct topology *place, const char *const *names, unsigned count)
+{
+    const struct pairs *pairs = place_pairs(place);
+    assert_int_equal(pairs->class_count, count);
+    for (unsigned i = 0; i < count; i++)
+        assert_string_equal(pairs->classes[i].name, names[i]);
+}
+
+static struct topology *load_synthetic(const char *description)
+{
+    setenv("HWLOC_SYNTHETIC", description, 1);
+    struct topology *place = load();
+    assert_false(place_is_this_machine(place));
+    return place;
+}
+
+static void classes_of_sockets_nodes_and_threads(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"core", "l3", "package", "machine"};
+    struct topology *place = load_synthetic("pack:2 numa:2 l3:1 core:2 pu:2");
+    json_t *json = place_json(place), *classes = json_object_get(json, "classes");
+    check_classes(place, names, 4);
+    assert_int_equal(json_array_size(classes), 4);
+    assert_int_equal(number(json_array_get(classes, 0), "pairs"), 8);
+    assert_int_equal(number(json_array_get(classes, 3), "pairs"), 64);
+    assert_int_equal(json_array_size(json_object_get(json, "nodes")), 4);
+    json_decref(json);
+    place_free(place);
+}
+
+static void classes_of_512_cpus(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"core", "l3", "node", "package", "machine"};
+    struct topology *place = load_synthetic("pack:2 numa:4 l3:4 core:8 pu:2");
+    assert_int_equal(place_cpu_count(place), 512);
+    check_classes(place, names, 5);
+    place_free(place);
+}
+
+/* Nothing is known but the cores: two CPUs share the machine, and no cache. */
+static void classes_without_caches(void **state)
+{
+    (void)state;
+    struct topology *place = load_synthetic("core:4 pu:1");
+    const struct pairs *pairs = place_pairs(place);
+    assert_int_equal(pairs->class_count, 1);
+    assert_true(pairs->classes[0].level >= PAIR_NODE); /* hwloc gives every machine a node */
+    assert_int_equal(pairs->cpus[0].l3, -1);
+    place_free(place);
+}
+
+static void one_cpu_has_no_class(void **state)
+{
+    (void)state;
+    struct topology *place = load_synthetic("core:1 pu:1");
+    assert_int_equal(place_pairs(place)->class_count, 0);
+    place_free(place);
+}
+
+/* CPUs that are numbered with gaps, as where some are offline. */
+static void classes_of_scattered_numbers(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"core", "l3"};
+    struct topology *place = load_synthetic("l3:1 core:2 pu:2(indexes=4,40,6,60)");
+    const struct pairs *pairs = place_pairs(place);
+    check_classes(place, names, 2);
+    bool seen = false;
+    for (unsigned i = 0; i < pairs->cpu_count; i++)
+        seen |= pairs->cpus[i].os_index == 60;
+    assert_true(seen);
+    place_free(place);
+}
+
+/* What hwloc 3 has written hwloc 2 cannot read, and says so. */
+static void names_a_topology_of_a_later_hwloc(void **state)
+{
+    struct err err = {0};
+    struct topology *place = NULL;
+    (void)state;
+    setenv("HWLOC_XMLFILE", TESTS_DIR "/data/topology-of-hwloc-3.xml", 1);
+    assert_int_equal(place_load(&place, &err), -EINVAL);
+    assert_non_null(strstr(err.text, "topology-of-hwloc-3.xml"));
+    assert_non_null(strstr(err.text, "hwloc 2 does not read the XML that hwloc 3 writes"));
+}
+
 static void names_a_topology_that_does_not_load(void **state)
 {
     (void)state;
     struct err err = {0};
-    struct place *place = NULL;
+    struct topology *place = NULL;
     setenv("HWLOC_XMLFILE", "/dev/null", 1);
     assert_int_equal(place_load(&place, &err), -EINVAL);
     assert_non_null(strstr(err.text, "HWLOC_XMLFILE=/dev/null"));
@@ -171,7 +261,7 @@ static void exports_without_names_and_serials(void **state)
     assert_true(fd >= 0);
     close(fd);
     setenv("HWLOC_XMLFILE", TESTS_DIR "/data/topology-with-names.xml", 1);
-    struct place *place = load();
+    struct topology *place = load();
     assert_int_equal(place_export(place, path, &err), 0);
     place_free(place);
     count_lines(path, "secret", &count);
@@ -196,7 +286,7 @@ static void says_where_it_cannot_export(void **state)
 {
     (void)state;
     struct err err = {0};
-    struct place *place = load();
+    struct topology *place = load();
     assert_int_equal(place_export(place, "/nonexistent/topology.xml", &err), -ENOENT);
     assert_non_null(strstr(err.text, "/nonexistent/topology.xml"));
     place_free(place);
@@ -237,6 +327,12 @@ int main(void)
         cmocka_unit_test_teardown(honours_a_narrower_affinity, restore),
         cmocka_unit_test_teardown(agrees_with_itself, restore),
         cmocka_unit_test_teardown(shows_a_synthetic_machine_but_disowns_it, restore),
+        cmocka_unit_test_teardown(classes_of_sockets_nodes_and_threads, restore),
+        cmocka_unit_test_teardown(classes_of_512_cpus, restore),
+        cmocka_unit_test_teardown(classes_without_caches, restore),
+        cmocka_unit_test_teardown(one_cpu_has_no_class, restore),
+        cmocka_unit_test_teardown(classes_of_scattered_numbers, restore),
+        cmocka_unit_test_teardown(names_a_topology_of_a_later_hwloc, restore),
         cmocka_unit_test_teardown(names_a_topology_that_does_not_load, restore),
         cmocka_unit_test_teardown(exports_without_names_and_serials, restore),
         cmocka_unit_test_teardown(says_where_it_cannot_export, restore),

@@ -62,6 +62,8 @@ static void check_members(const struct plan *a, const struct plan *b)
     assert_int_equal(a->memory_bytes, b->memory_bytes);
     assert_int_equal(a->group_count, b->group_count);
     assert_int_equal(a->refused_count, b->refused_count);
+    assert_int_equal(a->pair_count, b->pair_count);
+    assert_memory_equal(a->pairs, b->pairs, a->pair_count * sizeof *a->pairs);
     for (unsigned i = 0; i < a->refused_count; i++) {
         assert_int_equal(a->refused[i].scenario, b->refused[i].scenario);
         assert_string_equal(a->refused[i].cell, b->refused[i].cell);
@@ -208,6 +210,8 @@ static void refuses_damaged_members(void **state)
         {"", "seed", NULL, "'seed'"},
         {"", "budget_ns", "1.5", "'budget_ns'"},
         {"", "disk_bytes", "null", "'disk_bytes'"},
+        {"", "pairs", "[{\"class\":\"l3\",\"a\":1}]", "'b' is missing"},
+        {"", "pairs", "[{\"a\":1,\"b\":2}]", "'class' is missing"},
     };
     for (size_t i = 0; i < LENGTH_OF(damages); i++)
         check_damage(&damages[i]);
