@@ -19,12 +19,13 @@ static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, fault_page_ns =
 static const double evict_call_ns = 90e3, evict_byte_ns = 0.05, buffer_ns = 300e3, look_call_ns = 2e3,
                     look_folio_ns = 39;
 static const double order_ns = 1.5e3, wake_ns = 65e3; /* to have an order carried out, where workers have to be woken */
-static const double side_by_side = 1.3;               /* what an operation costs when others work beside it */
-static const double slow_start = 8;                   /* requests until read-ahead has its full size */
+static const double side_by_side = 1.3,
+                    writing_side_by_side = 2; /* what an operation costs when others work beside it */
+static const double slow_start = 8;           /* requests until read-ahead has its full size */
 static const double vma_ns = 1.9e3, mapper_ns = 1.2e6, pool_byte_ns = 0.9;
 static const double sum_byte_ns = 0.05, zero_block_ns = 2e3, fill_byte_ns = 0.6, place_ns = 21, draw_ns = 155,
                     memory_byte_ns = 0.4;
-static const double process_s = 8e-3;
+static const double process_s = 8e-3, write_folio_ns = 2.5e3;
 static const double run_s = 0.15; /* looking at the machine, before the first trial */
 
 /* ---- trials ---- */
@@ -248,6 +249,12 @@ static double reset_ns(const struct arm *arm, uint64_t blocks)
     return own + files * (looks * look_ns(&arm->params) + (schedule_is_cold(arm) ? evict_ns(arm) : 0));
 }
 
+static double company_of(const struct arm *arm)
+{
+    bool writes = method_writes(arm->method, &arm->params);
+    return arm->params.workers < 2 ? 1 : writes ? writing_side_by_side : side_by_side;
+}
+
 /* As measure.c calibrates: the baseline's number of blocks where arms can share it and are close in cost. */
 static void guess_batches(const struct cell *cell, struct arm_guess *arms)
 {
@@ -256,8 +263,7 @@ static void guess_batches(const struct cell *cell, struct arm_guess *arms)
         const struct arm *arm = &cell->arms[a];
         granules[a] = arms[a].granule = work_granule(arm);
         limits[a] = arms[a].limit = schedule_limit(arm, offsets_count(&arm->params));
-        arms[a].block_ns = blocks_ns(arm, (double)granules[a]) / (double)granules[a] *
-                           (arm->params.workers > 1 ? side_by_side : 1);
+        arms[a].block_ns = blocks_ns(arm, (double)granules[a]) / (double)granules[a] * company_of(arm);
     }
     schedule_common(granules, limits, cell->arm_count, &granule, &limit);
     uint64_t shared = schedule_batch(arms[0].block_ns, aim, granule, limit);
@@ -413,7 +419,9 @@ static double file_seconds(const struct params *params)
         return process_s;
     if (params->backing == backing_given || params_is_memory(params))
         return process_s + bytes * memory_byte_ns * 1e-9;
-    return process_s + (rates->sync_ns + bytes * (rates->write_byte_ns + (refill ? rates->read_byte_ns : 0))) * 1e-9;
+    double folios = bytes / (double)storage_folio_bytes(params) * write_folio_ns;
+    return process_s +
+           (rates->sync_ns + folios + bytes * (rates->write_byte_ns + (refill ? rates->read_byte_ns : 0))) * 1e-9;
 }
 
 /* Trials of a group: those of the scenario that wants most. 0 unless `index` is the group's first cell. */

@@ -13,8 +13,9 @@ QUICK_CELLS, QUICK_FILE_BYTES = 12, 64 * MIB
 ALPHA = 0.05  # of the verdicts, over all comparisons of a scenario
 NO_COMPARISON = {"floor/null", "sync/background"}  # one arm each
 PROFILES = ("quick", "standard", "thorough")
-# As many CPUs as any of them asks for, and the rights of root: so that no cell is left out for want of either.
-MACHINE = ("--topology", "synthetic:package:1 core:32 pu:1", "--make-filesystems")
+# As many CPUs as any of them asks for, at every distance, and the rights of root: so that no cell is left out for want
+# of either.
+MACHINE = ("--topology", "synthetic:package:2 numa:2 l3:2 l2:2 core:2 pu:2", "--make-filesystems")
 
 
 def shipped() -> dict[str, pathlib.Path]:
