@@ -70,7 +70,7 @@ static bool look_at_writing(int fd, char *piece, uint64_t limit_ns)
 
 static bool look_at_syncing(int fd, const char *piece, uint64_t limit_ns)
 {
-    enum { TRIES = 3 };
+    enum { TRIES = 8 };
     uint64_t sum = 0, count = 0;
     for (; count < TRIES && clock_now_ns() < limit_ns; count++) {
         if (pwrite(fd, piece, 1, 0) != 1)

@@ -197,8 +197,9 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    bool spins = params->via == via_mapped_spin || params->via == via_file_spin;
-    return (spins ? 150 : 8000) + params->payload_bytes / 4;
+    const uint64_t line_ns = 85, calls_ns = 1500, sleep_ns = 26 * US;
+    uint64_t way = params->via == via_mapped_spin ? line_ns : params->via == via_file_spin ? calls_ns : sleep_ns;
+    return way + params->payload_bytes / 10;
 }
 
 const struct method method_hand_off = {

@@ -86,8 +86,10 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    uint64_t fresh = params->buffer == buffer_fresh ? params->block_bytes / 2 : params->buffer == buffer_huge ? 50 : 0;
-    return params->block_bytes / 19 + fresh;
+    uint64_t fresh = params->buffer == buffer_fresh  ? params->block_bytes * 3 / 5
+                     : params->buffer == buffer_huge ? 50
+                                                     : 0;
+    return params->block_bytes / 13 + fresh;
 }
 
 const struct method method_snapshot_copy = {
