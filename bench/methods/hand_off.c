@@ -4,10 +4,11 @@
  *                   operation is one of the two: from a buffer of the sender's into a buffer of the receiver's, or with
  *                   consume: in_place into its hands where it lies in the mapping.
  * Does not measure: filling the sender's buffer, of which only a number changes from one to the next.
- * Expect:           where the receiver spins, a few hops of a cache line and the copies: 0.1-0.3 us for 64 bytes; where
- * it sleeps, waking it: 1-10 us, and tens in a virtual machine whose idle CPU gives itself up to the host. Source:
- * fs/pipe.c pipe_write, net/unix/af_unix.c unix_stream_sendmsg, fs/eventfd.c eventfd_write, kernel/futex/waitwake.c
- * futex_wake; kernel/sched/core.c try_to_wake_up for all that sleep.
+ * Expect:           0.1-0.3 us for 64 bytes where the receiver spins; where it sleeps, waking it: 1-10 us, and tens
+ *                   in a virtual machine whose idle CPU gives itself up to the host. Who is handed the next payload
+ *                   before he sleeps is not woken: some batches are then far cheaper than others.
+ * Source:           fs/pipe.c pipe_write, net/unix/af_unix.c unix_stream_sendmsg, fs/eventfd.c eventfd_write,
+ *                   kernel/futex/waitwake.c futex_wake; kernel/sched/core.c try_to_wake_up for all that sleep.
  */
 #define _GNU_SOURCE
 #include <errno.h>
