@@ -337,10 +337,10 @@ void work_latency_merge(struct work_latency *into, const struct work_latency *fr
 static void keep_operation(struct work_latency *latency, const struct worker *worker, const struct work_order *order,
                            uint64_t begin, uint64_t due, uint64_t start, uint64_t end)
 {
+    latency->spent_ns += end - start;
     if (worker->fault)
         return;
     histogram_add(&latency->service, end - start);
-    latency->spent_ns += end - start;
     if (order->interval_ns)
         histogram_add(&latency->response, end - due);
     keep_worst(latency, start - begin, order->interval_ns ? end - due : end - start);
