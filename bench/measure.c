@@ -13,6 +13,7 @@
 #include "rounds.h"
 
 enum {
+    TOO_LONG = 8, /* times as long as it was meant to be; arms that share their number of operations may differ by 4 */
     VOIDED_SHARE = 10, /* when more than one round in 10 is void, the arms that voided them have failed … */
     VOIDED_FEW = 1,    /* … unless it is a single one, as it can be where rounds are few */
 };
@@ -41,18 +42,23 @@ static uint64_t batch_probe(struct bench *bench, unsigned a, uint64_t blocks)
     return middle ? middle : 1;
 }
 
-/* Blocks that make a batch of about batch_time; 0 when the arm failed. */
-static uint64_t calibrate_arm(struct bench *bench, unsigned a, uint64_t granule, uint64_t limit)
+/* How long a batch is to be: batch_time, where the clock can tell that from nothing. */
+static uint64_t batch_aim_ns(const struct bench *bench)
 {
     uint64_t grid = bench->request->clock.grid_ns, empty = bench->request->empty_batch_ns;
     uint64_t floor = 1000 * (grid > empty ? grid : empty), aim = bench->cell->params.batch_time;
-    aim = aim > floor ? aim : floor;
+    return aim > floor ? aim : floor;
+}
+
+/* Blocks that make a batch of about batch_time; 0 when the arm failed. */
+static uint64_t calibrate_arm(struct bench *bench, unsigned a, uint64_t granule, uint64_t limit)
+{
     uint64_t blocks = granule, ns = batch_probe(bench, a, blocks);
     while (ns && ns < PROBE_NS && blocks * 2 <= limit) {
         blocks *= 2;
         ns = batch_probe(bench, a, blocks);
     }
-    return ns ? schedule_batch((double)ns / (double)blocks, aim, granule, limit) : 0;
+    return ns ? schedule_batch((double)ns / (double)blocks, batch_aim_ns(bench), granule, limit) : 0;
 }
 
 /* Granule and limit that all arms can share. */
@@ -211,6 +217,8 @@ static uint64_t round_batch(struct bench *bench, unsigned a, unsigned slot, int 
         return 0;
     if (fault)
         batch_mend(bench);
+    if (round < 0)
+        bench->warm_ns[a] += ns;
     if (fault && round >= 0 && !result->voided[round]) {
         result->voided[round] = fault;
         result->voided_by[round] = a;
@@ -231,6 +239,25 @@ static uint64_t round_run(struct bench *bench, struct rounds *rounds, int round)
     return sum;
 }
 
+/*
+ * An operation can be quick while it is calibrated and slow ever after (a waiter that has not slept yet). An arm whose
+ * batches of the warm-up were far longer than they were meant to be gets as many operations as it should have had.
+ * Returns the mean ns of its batches to come.
+ */
+static uint64_t calibrate_again(struct bench *bench, unsigned a)
+{
+    struct arm_result *arm = &bench->result->arms[a];
+    uint64_t ns = bench->warm_ns[a] / bench->result->warmup_rounds, blocks = arm_blocks(bench, a);
+    if (!arm_ok(bench, a) || bench->request->ops || bench->cell->arms[a].is_null || blocks == 0)
+        return ns;
+    uint64_t wanted = schedule_batch((double)ns / (double)blocks, batch_aim_ns(bench), arm_granule(bench, a),
+                                     arm_limit(bench, a));
+    if (wanted > blocks / TOO_LONG)
+        return ns;
+    arm->ops = wanted / params_blocks_per_op(&bench->cell->arms[a].params);
+    return (uint64_t)((double)ns * (double)wanted / (double)blocks);
+}
+
 /* Returns mean ns of a batch. */
 static uint64_t warm_up(struct bench *bench, struct rounds *rounds)
 {
@@ -239,11 +266,15 @@ static uint64_t warm_up(struct bench *bench, struct rounds *rounds)
     while (!schedule_is_warm(done, count, clock_now_ns() - begin, longest)) {
         uint64_t sum = round_run(bench, rounds, -1);
         longest = sum / count > longest ? sum / count : longest;
-        total += sum;
         done++;
     }
     bench->result->warmup_rounds = done;
-    return total / done / count;
+    for (unsigned a = 0; a < count; a++) {
+        total += calibrate_again(bench, a);
+        if (bench->cell->arms[a].is_null)
+            bench->result->arms[a].ops = bench->result->arms[0].ops;
+    }
+    return total / count;
 }
 
 static unsigned round_count(const struct bench *bench, uint64_t batch_ns)

@@ -98,6 +98,15 @@ static const char *latency_refusal(const struct bench *bench, unsigned a)
     return NULL;
 }
 
+/* An empty histogram would look like a measurement. */
+static void drop_latency(struct arm_result *arm)
+{
+    const char *why = arm->latency->fault ? arm->latency->fault : "none was finished";
+    snprintf(arm->latency_reason, sizeof arm->latency_reason, "no operation of the latency pass counts: %s", why);
+    free(arm->latency);
+    arm->latency = NULL;
+}
+
 void pass_latency(struct bench *bench)
 {
     for (unsigned a = 0; a < bench->cell->arm_count; a++) {
@@ -111,6 +120,8 @@ void pass_latency(struct bench *bench)
             snprintf(arm->latency_reason, sizeof arm->latency_reason, "%s", reason);
         else
             latency_of(bench, a);
+        if (arm->latency && arm->latency->service.count == 0)
+            drop_latency(arm);
     }
     bench->state_known = false;
 }

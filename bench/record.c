@@ -63,10 +63,10 @@ static json_t *latency_json(const struct params *params, const struct work_laten
     for (unsigned i = 0; i < latency->worst_count; i++)
         json_array_append_new(worst, json_pack("{s:I, s:I, s:n}", "t_ns", (json_int_t)latency->worst[i].t_ns, "ns",
                                                (json_int_t)latency->worst[i].ns, "cause"));
-    return json_pack("{s:s, s:I, s:o, s:o, s:o}", "mode", open ? "open" : "closed", "interval_ns",
+    return json_pack("{s:s, s:I, s:o, s:o, s:o, s:I}", "mode", open ? "open" : "closed", "interval_ns",
                      (json_int_t)(open ? params->latency_interval : 0), "response",
                      open ? histogram_json(&latency->response) : json_null(), "service",
-                     histogram_json(&latency->service), "worst", worst);
+                     histogram_json(&latency->service), "worst", worst, "left_out", (json_int_t)latency->left_out);
 }
 
 static json_t *counts_json(const struct arm_result *arm)

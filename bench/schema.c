@@ -76,9 +76,10 @@ static json_t *latency_schema(void)
 {
     json_t *worst = object_of(json_pack("{s:o, s:o, s:o}", "t_ns", type_of("integer", 0), "ns", type_of("integer", 0),
                                         "cause", type_of("string", 1)));
-    return or_null(object_of(json_pack("{s:{s:[s, s]}, s:o, s:o, s:o, s:o}", "mode", "enum", "closed", "open",
-                                       "interval_ns", type_of("integer", 0), "response", or_null(histogram_schema()),
-                                       "service", histogram_schema(), "worst", list_of(worst))));
+    return or_null(
+        object_of(json_pack("{s:{s:[s, s]}, s:o, s:o, s:o, s:o, s:o}", "mode", "enum", "closed", "open", "interval_ns",
+                            type_of("integer", 0), "response", or_null(histogram_schema()), "service",
+                            histogram_schema(), "worst", list_of(worst), "left_out", type_of("integer", 0))));
 }
 
 static json_t *counts_schema(void)

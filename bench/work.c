@@ -331,6 +331,8 @@ void work_latency_merge(struct work_latency *into, const struct work_latency *fr
     for (unsigned i = 0; i < from->worst_count; i++)
         keep_worst(into, from->worst[i].t_ns, from->worst[i].ns);
     into->spent_ns += from->spent_ns;
+    into->left_out += from->left_out;
+    into->fault = from->fault ? from->fault : into->fault;
 }
 
 /* One operation of the latency pass, which counts unless the method says that it does not. */
@@ -338,8 +340,11 @@ static void keep_operation(struct work_latency *latency, const struct worker *wo
                            uint64_t begin, uint64_t due, uint64_t start, uint64_t end)
 {
     latency->spent_ns += end - start;
-    if (worker->fault)
+    if (worker->fault) {
+        latency->left_out++;
+        latency->fault = worker->fault;
         return;
+    }
     histogram_add(&latency->service, end - start);
     if (order->interval_ns)
         histogram_add(&latency->response, end - due);

@@ -48,6 +48,8 @@ struct work_latency {
     struct work_sample worst[WORST_COUNT]; /* by service, or by response in the open form; largest first */
     unsigned worst_count;
     uint64_t spent_ns; /* in operations */
+    uint64_t left_out; /* operations that did not count, by the method's own word */
+    const char *fault; /* why, of one of them (static text), or NULL */
 };
 
 /* Adds `from` to `into`. */

@@ -16,7 +16,7 @@
 
 enum { MAPPERS = 3 };
 
-extern const struct method method_munmap, method_punch, method_sync;
+extern const struct method method_munmap, method_punch, method_sync, method_truncate;
 
 /*
  * Resident bytes of a process's shared mappings of a file; UINT64_MAX where smaps cannot be read. Not by the device,
@@ -123,38 +123,51 @@ static void test_munmap_leaves_the_others(void **state)
     target_close(&target);
 }
 
-/* A hole is taken from all who map the file; the reset brings the pages back to all of them. */
-static void test_punch_takes_from_everyone(void **state)
+/* What a method takes is taken from all who map the file; the reset brings the pages back to all of them. */
+static void takes_from_everyone(const struct method *method, ssize_t left)
 {
-    (void)state;
     struct params params;
     struct target target;
     struct stat file;
     struct bare_worker bare;
-    unsigned char byte = 1;
     open_target(&target, &params, &file);
     snprintf(target.directory, sizeof target.directory, "/var/tmp"); /* its folder is gone, and it needs one */
-    bare_setup(&bare, &method_punch, &params, &target);
+    bare_setup(&bare, method, &params, &target);
     assert_int_equal(fstat(bare.worker.fd, &file), 0); /* a file of its own */
+    off_t begin = (off_t)(bare.worker.base_bytes - 2 * params.range_bytes);
     for (unsigned i = 0; i < 2; i++) {
+        unsigned char byte = 1;
         bare_reset(&bare, 2);
-        struct mappers *mappers, *same;
+        assert_int_equal(pread(bare.worker.fd, &byte, 1, begin), 1);
+        assert_int_not_equal(byte, 0);
+        struct mappers *mappers;
         struct err err = {0};
-        uint64_t bytes = bare.worker.base_bytes;
-        assert_int_equal(mappers_start(&same, MAPPERS, bare.worker.fd, bytes, &err), 0);
-        mappers = same;
+        assert_int_equal(mappers_start(&mappers, MAPPERS, bare.worker.fd, bare.worker.base_bytes, &err), 0);
         pid_t process = mappers_process(mappers, MAPPERS - 1);
         uint64_t own = resident_of(getpid(), &file), theirs = resident_of(process, &file);
         assert_true(own >= 2 * params.range_bytes && theirs >= 2 * params.range_bytes);
         bare_run(&bare, 2);
         assert_int_equal(resident_of(getpid(), &file), own - 2 * params.range_bytes);
         assert_int_equal(resident_of(process, &file), theirs - 2 * params.range_bytes);
-        assert_int_equal(pread(bare.worker.fd, &byte, 1, (off_t)params.range_bytes), 1);
-        assert_int_equal(byte, 0);
-        mappers_stop(same);
+        assert_int_equal(pread(bare.worker.fd, &byte, 1, begin), left);
+        assert_int_equal(left ? byte : 0, 0);
+        assert_int_equal(pread(bare.worker.fd, &byte, 1, begin - 1), 1); /* and no more than that */
+        mappers_stop(mappers);
     }
     bare_teardown(&bare);
     target_close(&target);
+}
+
+static void test_punch_takes_from_everyone(void **state)
+{
+    (void)state;
+    takes_from_everyone(&method_punch, 1); /* zeroes stay */
+}
+
+static void test_truncate_takes_from_everyone(void **state)
+{
+    (void)state;
+    takes_from_everyone(&method_truncate, 0); /* nothing stays */
 }
 
 /* msync has to look at every mapper's entry and takes away none. */
@@ -244,8 +257,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mappers_map_every_page),    cmocka_unit_test(test_munmap_leaves_the_others),
-        cmocka_unit_test(test_punch_takes_from_everyone), cmocka_unit_test(test_msync_leaves_them_mapped),
-        cmocka_unit_test(test_none_outlives_its_parent),  cmocka_unit_test(test_a_dead_mapper_is_an_error),
+        cmocka_unit_test(test_punch_takes_from_everyone), cmocka_unit_test(test_truncate_takes_from_everyone),
+        cmocka_unit_test(test_msync_leaves_them_mapped),  cmocka_unit_test(test_none_outlives_its_parent),
+        cmocka_unit_test(test_a_dead_mapper_is_an_error),
     };
     return physics_run(tests);
 }

@@ -220,7 +220,7 @@ def arm_record(
         "voided": [{"round": int(r), "reason": "3 pages were not resident"} for r in np.flatnonzero(void)],
         "warmup_rounds": 5,
         "checksum": f"{zlib.crc32(repr(sorted(params.items())).encode()):016x}",
-        "latency": {"mode": "closed", "interval_ns": 0, "response": None, "service": histogram(latencies), "worst": []},
+        "latency": {"mode": "closed", "interval_ns": 0, "response": None, "service": histogram(latencies), "worst": [], "left_out": 0},
         "latency_reason": None,
         "counts": {
             "ops": 256,
