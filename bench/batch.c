@@ -195,8 +195,8 @@ static const char *worker_fault(const struct bench *bench)
     for (unsigned w = 0; w < crew_size(bench->crew); w++)
         if (crew_answer(bench->crew, w)->fault)
             return crew_answer(bench->crew, w)->fault;
-    for (unsigned w = 0; bench->request->cpus && w < crew_size(bench->crew); w++)
-        if (crew_answer(bench->crew, w)->cpu != bench->request->cpus[w])
+    for (unsigned w = 0; bench->cpus && w < crew_size(bench->crew); w++)
+        if (crew_answer(bench->crew, w)->cpu != bench->cpus[w])
             return "a worker left the CPU it was bound to";
     return NULL;
 }

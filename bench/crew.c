@@ -17,7 +17,9 @@
 
 #include "clock.h"
 #include "descriptor.h"
+#include "relax.h"
 
+enum { BARRIER_LOOKS = 1000 }; /* in vain, before the other CPU may be one that is emulated */
 #define BARRIER_LIMIT_NS (2000 * MS) /* a worker that is not there by then is stuck or has no CPU */
 #define CHECK_INTERVAL_NS (100 * MS) /* how often a waiting coordinator looks whether workers are alive */
 #define TURN_LIMIT_NS (30000 * MS)   /* checksum passes of the workers before this one take seconds at most */
@@ -64,11 +66,14 @@ static void futex_wake(_Atomic uint32_t *word)
 /* Waits until all workers have arrived `target` times in sum. */
 static int barrier(struct board *board, uint32_t target)
 {
-    uint64_t limit = clock_now_ns() + BARRIER_LIMIT_NS;
+    uint64_t limit = clock_now_ns() + BARRIER_LIMIT_NS, looks = 0;
     atomic_fetch_add(&board->ready, 1);
-    while ((int32_t)(atomic_load(&board->ready) - target) < 0)
+    while ((int32_t)(atomic_load(&board->ready) - target) < 0) {
         if (clock_now_ns() > limit)
             return -ETIMEDOUT;
+        if (++looks % BARRIER_LOOKS == 0) /* not each time: that would make starts uneven */
+            relax();
+    }
     return 0;
 }
 

@@ -123,14 +123,26 @@ static int read_page_bytes(const struct options *options, uint64_t *bytes, struc
     return 0;
 }
 
+/* Every --set; --matrix KIND is another way to write --set matrix=KIND, in `matrix[size]`. */
+static void gather_sets(const struct options *options, struct plan_options *wishes, const char **sets, char *matrix,
+                        size_t size)
+{
+    const char *kind = options->values[OPTION_matrix];
+    memcpy(sets, options->sets, options->set_count * sizeof *sets);
+    wishes->sets = sets;
+    wishes->set_count = options->set_count;
+    if (!kind)
+        return;
+    snprintf(matrix, size, "matrix=%s", kind);
+    sets[wishes->set_count++] = matrix;
+}
+
 /* The scenarios named on the command line, resolved. */
 static int make_plan(struct plan *plan, const struct options *options, const struct topology *place, struct err *err)
 {
     struct catalog catalog = {0};
     struct plan_options wishes = {
         .profile = options->values[OPTION_profile],
-        .sets = options->sets,
-        .set_count = options->set_count,
         .has_seed = options->values[OPTION_seed] != NULL,
         .directory = options->values[OPTION_directory],
         .given_path = options->values[OPTION_file],
@@ -139,6 +151,9 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .cpu_count = usable_cpus(place),
         .pairs = place_pairs(place),
     };
+    const char *sets[SETS_MAX + 1];
+    char matrix[64];
+    gather_sets(options, &wishes, sets, matrix, sizeof matrix);
     if (options->word_count == 0)
         return err_set(err, EINVAL, "no scenario is named: see 'faultline list scenarios'");
     int rc = read_time(options, OPTION_budget, &wishes.budget_ns, err);

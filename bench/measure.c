@@ -10,6 +10,7 @@
 #include "cgroup.h"
 #include "measure_parts.h"
 #include "memory_group.h"
+#include "place.h"
 #include "rounds.h"
 
 enum {
@@ -201,7 +202,7 @@ static void keep_batch(struct bench *bench, unsigned a, unsigned slot, unsigned 
         const struct work_answer *answer = crew_answer(bench->crew, w);
         arm->cpus |= UINT64_C(1) << (answer->cpu < 63 ? answer->cpu : 63);
         if (arm->worker_ns)
-            arm->worker_ns[w * ROUNDS_MAX + round] = answer->finish_ns - answer->start_ns;
+            arm->worker_ns[w * bench->result->room + round] = answer->finish_ns - answer->start_ns;
     }
     if (batch_counts(bench))
         keep_counts(bench, a, round, ns);
@@ -330,6 +331,52 @@ static unsigned stretch_rounds(const struct bench *bench)
     return rounds < 2 ? 2 : rounds;
 }
 
+/* Workers and coordinator go to another pair of CPUs, where they find pages that are new to the first worker's CPU. */
+static int move_to(struct bench *bench, const struct visit *visit, struct err *err)
+{
+    struct work_order order = {.verb = WORK_MOVE, .cpus = {visit->cpus[0], visit->cpus[1]}};
+    for (unsigned a = 0; a < bench->cell->arm_count; a++)
+        arm_do_blocks(bench, a, WORK_TEARDOWN, 0);
+    int rc = place_bind(visit->cpus[0], err);
+    if (rc == 0)
+        rc = crew_do(bench->crew, &order, err);
+    if (rc == 0)
+        rc = target_renew(bench->request->target, err);
+    bench->cpus = visit->cpus;
+    bench->state_known = false;
+    for (unsigned a = 0; rc == 0 && a < bench->cell->arm_count; a++)
+        if (arm_ok(bench, a))
+            arm_do_blocks(bench, a, WORK_SETUP, 0);
+    return rc;
+}
+
+/* Rounds that move from pair to pair, each after one that warms the two CPUs up. */
+static int visits_run(struct bench *bench, struct rounds *rounds, struct err *err)
+{
+    unsigned round = 0;
+    int rc = 0;
+    for (unsigned v = 0; v < bench->request->visit_count && rc == 0; v++) {
+        struct visit *visit = &bench->request->visits[v];
+        rc = move_to(bench, visit, err);
+        if (rc == 0)
+            round_run(bench, rounds, -1);
+        visit->t_ns = clock_now_ns() - bench->begin_ns;
+        visit->rounds = bench->request->visit_rounds;
+        for (unsigned r = 0; r < visit->rounds && rc == 0; r++)
+            round_run(bench, rounds, (int)round++);
+    }
+    return rc;
+}
+
+/* How many rounds there will be; the warm-up tells, where they are not given. */
+static unsigned rounds_to_come(struct bench *bench, struct rounds *rounds)
+{
+    const struct measure_request *request = bench->request;
+    return request->visit_rounds ? request->visit_count * request->visit_rounds
+           : bench->limited      ? stretch_rounds(bench)
+                                 : round_count(bench, warm_up(bench, rounds));
+}
+
 static int timed_rounds(struct bench *bench, struct err *err)
 {
     struct rounds rounds;
@@ -337,16 +384,20 @@ static int timed_rounds(struct bench *bench, struct err *err)
     struct covariates before;
     unsigned count = bench->cell->arm_count;
     rounds_begin(&rounds, count, random_derive(bench->request->seed, 'r'));
-    bench->result->rounds = bench->limited ? stretch_rounds(bench) : round_count(bench, warm_up(bench, &rounds));
+    bench->result->rounds = rounds_to_come(bench, &rounds);
     rounds_begin(&rounds, count, random_derive(bench->request->seed, 'R'));
     counter_open(&sources, NULL);
     covariates_read(&sources, &before);
     bench->begin_ns = clock_now_ns();
     int rc = 0;
-    if (bench->limited)
+    if (bench->request->visit_rounds)
+        rc = visits_run(bench, &rounds, err);
+    else if (bench->limited)
         stretches_run(bench, &rounds);
     else
         rc = rounds_run(bench, &rounds, err);
+    if (bench->request->visit_count && !bench->request->visit_rounds)
+        bench->request->visits[0].rounds = bench->result->rounds;
     covariates_read(&sources, &bench->result->covariates);
     covariates_subtract(&bench->result->covariates, &before);
     counter_close(&sources);
@@ -429,15 +480,27 @@ static int prove_limit(struct bench *bench, struct err *err)
                          (unsigned long long)asked, (unsigned long long)found);
 }
 
-static int make_lists_of_results(struct bench *bench, struct arm_result *arm, struct err *err)
+static bool make_arm_room(struct arm_result *arm, const struct params *params, unsigned rounds)
 {
-    uint64_t workers = bench->cell->params.workers;
-    bool timeline = bench->cell->params.timeline == timeline_yes;
-    arm->worker_ns = workers > 1 ? calloc((size_t)workers * ROUNDS_MAX, sizeof *arm->worker_ns) : NULL;
-    arm->samples = timeline ? calloc(ROUNDS_MAX, sizeof *arm->samples) : NULL;
-    return (workers > 1 && !arm->worker_ns) || (timeline && !arm->samples)
-               ? err_set(err, ENOMEM, "no memory for the results")
-               : 0;
+    bool several = params->workers > 1, timeline = params->timeline == timeline_yes;
+    arm->batch_ns = calloc(rounds, sizeof *arm->batch_ns);
+    arm->order = calloc(rounds, sizeof *arm->order);
+    arm->worker_ns = several ? calloc((size_t)params->workers * rounds, sizeof *arm->worker_ns) : NULL;
+    arm->samples = timeline ? calloc(rounds, sizeof *arm->samples) : NULL;
+    return arm->batch_ns && arm->order && (arm->worker_ns || !several) && (arm->samples || !timeline);
+}
+
+int measure_make_room(struct cell_result *result, const struct cell *cell, unsigned rounds, struct err *err)
+{
+    result->arm_count = cell->arm_count;
+    result->room = rounds;
+    result->arms = calloc(cell->arm_count, sizeof *result->arms);
+    result->voided = calloc(rounds, sizeof *result->voided);
+    result->voided_by = calloc(rounds, sizeof *result->voided_by);
+    bool made = result->arms && result->voided && result->voided_by;
+    for (unsigned a = 0; made && a < cell->arm_count; a++)
+        made = make_arm_room(&result->arms[a], &cell->params, rounds);
+    return made ? 0 : err_set(err, ENOMEM, "no memory for the results");
 }
 
 /* What a cell before this one, in the same process, has stored to the file: a cell that only reads would never write it
@@ -454,29 +517,29 @@ static int bench_begin(struct bench *bench, struct err *err)
 {
     const struct measure_request *request = bench->request;
     unsigned count = bench->cell->arm_count, workers = (unsigned)bench->cell->params.workers;
-    bench->result->arm_count = count;
-    bench->result->arms = calloc(count, sizeof *bench->result->arms);
-    if (!bench->result->arms)
-        return err_set(err, ENOMEM, "no memory for the results");
+    unsigned visits = request->visit_count * request->visit_rounds;
+    int rc = measure_make_room(bench->result, bench->cell, visits > ROUNDS_MAX ? visits : ROUNDS_MAX, err);
+    if (rc)
+        return rc;
     bench->cold = bench->cell->params.cache == cache_cold && request->target;
     bench->limited = bench->cell->params.memory_limit && request->target && !bench->cold;
     bench->io = bench->cold ? open("/proc/self/io", O_RDONLY | O_CLOEXEC) : -1;
     bench->work.cell = bench->cell;
     bench->work.target = request->target;
     bench->work.worker_count = workers;
-    bench->work.cpus = bench->result->cpus = request->cpus;
+    bench->work.cpus = bench->result->cpus = bench->cpus = request->cpus;
     bench->result->cpu_count = workers;
     if (request->target)
         bench->result->witness = target_witness(request->target);
-    int rc = prove_limit(bench, err);
+    bench->result->visits = request->visits;
+    bench->result->visit_count = request->visit_count;
+    rc = prove_limit(bench, err);
     if (rc == 0)
         rc = lists_make(bench, err);
-    for (unsigned a = 0; a < count && rc == 0; a++) {
-        struct arm_result *arm = &bench->result->arms[a];
-        const struct params *params = &bench->cell->arms[a].params;
-        arm->bytes_per_op = bytes_per_op(&bench->cell->arms[a]);
-        bench->writes |= method_writes(bench->cell->arms[a].method, params) || bench->cell->arms[a].method->dirties;
-        rc = make_lists_of_results(bench, arm, err);
+    for (unsigned a = 0; a < count; a++) {
+        const struct arm *arm = &bench->cell->arms[a];
+        bench->result->arms[a].bytes_per_op = bytes_per_op(arm);
+        bench->writes |= method_writes(arm->method, &arm->params) || arm->method->dirties;
     }
     if (rc == 0 && request->target && bench->cell->params.cache == cache_warm)
         rc = target_warm(request->target, bench->cell->params.working_set_bytes, err);
@@ -524,11 +587,15 @@ out:
 void measure_free(struct cell_result *result)
 {
     for (unsigned a = 0; result->arms && a < result->arm_count; a++) {
+        free(result->arms[a].batch_ns);
+        free(result->arms[a].order);
         free(result->arms[a].worker_ns);
         free(result->arms[a].samples);
         free(result->arms[a].latency);
     }
     free(result->arms);
+    free(result->voided);
+    free(result->voided_by);
     *result = (struct cell_result){0};
 }
 

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "covariate.h"
 #include "crew.h"
+#include "matrix.h"
 #include "schedule.h"
 #include "turn.h"
 
@@ -22,10 +23,10 @@ struct arm_result {
     char reason[sizeof((struct err *)0)->text]; /* "" when ok */
     uint64_t ops;                               /* per batch, of one worker; the record has the sum over workers */
     uint64_t bytes_per_op;
-    uint64_t batch_ns[ROUNDS_MAX]; /* [rounds] */
-    unsigned order[ROUNDS_MAX];    /* [rounds] slot in which the arm ran */
-    uint64_t *worker_ns;           /* [workers][rounds], or NULL for a single worker */
-    struct batch_sample *samples;  /* [rounds], or NULL without timeline: yes */
+    uint64_t *batch_ns;           /* [rounds] */
+    unsigned *order;              /* [rounds] slot in which the arm ran */
+    uint64_t *worker_ns;          /* [workers][room], or NULL for a single worker */
+    struct batch_sample *samples; /* [rounds], or NULL without timeline: yes */
     bool has_sum, has_counts;
     uint64_t sum, count_ops;
     struct counts counts;
@@ -38,12 +39,15 @@ struct arm_result {
 
 struct cell_result {
     unsigned rounds, warmup_rounds;
-    const char *voided[ROUNDS_MAX]; /* [rounds] why the round does not count, or NULL */
-    unsigned voided_by[ROUNDS_MAX]; /* index of the arm that showed it */
-    struct arm_result *arms;        /* [arm_count] */
+    unsigned room;           /* for rounds */
+    const char **voided;     /* [rounds] why the round does not count, or NULL */
+    unsigned *voided_by;     /* [rounds] index of the arm that showed it */
+    struct arm_result *arms; /* [arm_count] */
     unsigned arm_count;
     const unsigned *cpus; /* [cpu_count] to which workers were bound, proven after each batch; NULL: unbound */
     unsigned cpu_count;
+    const struct visit *visits; /* [visit_count] to which pairs of CPUs, in the order of the rounds; borrowed */
+    unsigned visit_count;
     const char *witness; /* "cachestat" or "mincore": who saw the page cache; NULL: no file */
     uint64_t signature_pages, signature_faults, signature_faults_after; /* see target_signature; pages 0: not taken */
     uint64_t memory_limit;        /* of the own control group, as the kernel reads it back; 0: none was asked for */
@@ -55,6 +59,10 @@ struct measure_request {
     const struct cell *cell;
     struct target *target; /* NULL when no arm needs one */
     const unsigned *cpus;  /* [workers], or NULL */
+    struct visit
+        *visits; /* [visit_count] of two workers; `rounds` and `t_ns` of each are filled in; NULL: none known */
+    unsigned visit_count;
+    unsigned visit_rounds; /* of each visit, to all of which the workers move in turn; 0: they stay where they are */
     uint64_t seed;         /* of the orders: offsets, rounds */
     const uint64_t *ops;   /* [arm_count] operations per batch; NULL: calibrate */
     unsigned rounds;       /* 0: as arm_time says */
@@ -70,6 +78,9 @@ struct measure_request {
  */
 int measure_cell(const struct measure_request *request, struct cell_result *result, struct err *err);
 void measure_free(struct cell_result *result);
+
+/* Room for the results of that many rounds of each arm. -ENOMEM with text. Free with measure_free, also then. */
+int measure_make_room(struct cell_result *result, const struct cell *cell, unsigned rounds, struct err *err);
 
 /* Time of a batch of nothing: two clock readings and a call. Median of some. */
 uint64_t measure_empty_batch(void);

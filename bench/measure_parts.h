@@ -12,6 +12,7 @@ struct bench {
     struct cell_result *result;
     struct crew *crew;
     struct work_cell work;
+    const unsigned *cpus; /* [workers] where they are bound now; NULL: nowhere */
     struct offsets lists[ARMS_MAX];
     unsigned list_count;
     bool cold;    /* arms are set up around each batch, after evicting */

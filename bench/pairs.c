@@ -364,7 +364,7 @@ static int place_pair(const struct pairs *pairs, enum place place, unsigned turn
     return rc;
 }
 
-static int place_all(const struct pairs *pairs, enum place place, unsigned *cpus, unsigned count, struct err *err)
+int pairs_order(const struct pairs *pairs, enum place place, unsigned *rows, struct err *err)
 {
     struct rank *ranks = calloc(pairs->cpu_count, sizeof *ranks);
     if (!ranks)
@@ -372,10 +372,20 @@ static int place_all(const struct pairs *pairs, enum place place, unsigned *cpus
     for (unsigned i = 0; i < pairs->cpu_count; i++)
         ranks[i] = place == place_pack ? rank_packed(pairs, i) : rank_spread(pairs, i);
     qsort(ranks, pairs->cpu_count, sizeof *ranks, compare_ranks);
-    for (unsigned i = 0; i < count; i++)
-        cpus[i] = pairs->cpus[ranks[i].cpu].os_index;
+    for (unsigned i = 0; i < pairs->cpu_count; i++)
+        rows[i] = ranks[i].cpu;
     free(ranks);
     return 0;
+}
+
+static int place_all(const struct pairs *pairs, enum place place, unsigned *cpus, unsigned count, struct err *err)
+{
+    unsigned *rows = calloc(pairs->cpu_count, sizeof *rows);
+    int rc = rows ? pairs_order(pairs, place, rows, err) : err_set(err, ENOMEM, "no memory for an order of CPUs");
+    for (unsigned i = 0; rc == 0 && i < count; i++)
+        cpus[i] = pairs->cpus[rows[i]].os_index;
+    free(rows);
+    return rc;
 }
 
 int pairs_place(const struct pairs *pairs, enum place place, unsigned turn, unsigned *cpus, unsigned count,

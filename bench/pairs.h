@@ -88,6 +88,9 @@ int pairs_choose(const struct pairs *pairs, unsigned per_class, uint64_t seed, s
 int pairs_place(const struct pairs *pairs, enum place place, unsigned turn, unsigned *cpus, unsigned count,
                 struct err *err);
 
+/* All rows in the order of place: pack or spread, in rows[cpu_count]. -ENOMEM. */
+int pairs_order(const struct pairs *pairs, enum place place, unsigned *rows, struct err *err);
+
 /* The pairs that take turns for a place of two workers; none for the others. -ENOMEM. The caller frees *items. */
 int pairs_of_place(const struct pairs *pairs, enum place place, struct pair **items, unsigned *count, struct err *err);
 

@@ -31,7 +31,8 @@ struct cell {
     struct params params;  /* what the arms have in common */
     struct arm *arms;      /* [arm_count]; arms[0] is the baseline, the null arm is the last */
     unsigned arm_count;
-    unsigned group; /* cells with the same number may share a trial process */
+    unsigned visits; /* of pairs of CPUs in a trial (matrix), for the estimate; 0: none */
+    unsigned group;  /* cells with the same number may share a trial process */
 };
 
 struct plan_scenario {

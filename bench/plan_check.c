@@ -3,6 +3,7 @@
 #include "filesystem.h"
 #include "hugepage.h"
 #include "mapping.h"
+#include "matrix.h"
 #include "offsets.h"
 #include "pairs.h"
 #include "plan_parts.h"
@@ -214,6 +215,32 @@ static int check_place(struct site *site)
         return 0;
     int rc = pairs_place(pairs, (enum place)site->params->place, 0, cpus, 2, &why);
     return rc == -ENXIO ? refuse(site, FIELD_place, "%s", why.text) : 0;
+}
+
+static int check_visits(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->matrix == matrix_none)
+        return 0;
+    if (!needs(site, NEEDS_PAIR) || params->workers != 2)
+        return refuse(site, FIELD_matrix, "matrix: %s is for what two workers do to each other",
+                      field_table[FIELD_matrix].options[params->matrix].spelling);
+    if (params->place != place_any)
+        return refuse(site, FIELD_place, "workers that go from pair to pair are not placed: place has to be any");
+    return 0;
+}
+
+static int check_matrix(struct site *site)
+{
+    const struct pairs *pairs = site->draft->options->pairs;
+    struct pair *items = NULL;
+    unsigned count;
+    struct err why = {0};
+    if (!pairs || site->arm_index > 0 || site->params->matrix == matrix_none)
+        return 0;
+    int rc = matrix_pairs(pairs, (enum matrix)site->params->matrix, NULL, 0, &items, &count, &why);
+    free(items);
+    return rc == -ENXIO ? refuse(site, FIELD_matrix, "%s", why.text) : 0;
 }
 
 static int check_cache(struct site *site)
@@ -1014,6 +1041,8 @@ static const struct check {
     {check_payload, ABOUT_SCENARIO},
     {check_place_of_pair, ABOUT_SCENARIO},
     {check_place, ABOUT_MACHINE},
+    {check_visits, ABOUT_SCENARIO},
+    {check_matrix, ABOUT_MACHINE},
 };
 
 /* Turns the refusal into a message at the place that set the blamed field, or else at the arm. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "filesystem.h"
+#include "matrix.h"
 #include "offsets.h"
 #include "plan_parts.h"
 #include "region.h"
@@ -277,6 +278,14 @@ static void guess_batches(const struct cell *cell, struct arm_guess *arms)
     }
 }
 
+/* A visit to a pair of CPUs is some rounds and one that warms up; both workers move, and set all arms up again. */
+static void guess_visits(const struct cell *cell, struct cell_guess *guess)
+{
+    double orders = 2 * cell->arm_count + 1, rounds = 1 + MATRIX_ROUNDS;
+    guess->rounds = cell->visits * rounds;
+    guess->round_reset_ns += orders * (order_ns + 2 * wake_ns) / rounds;
+}
+
 static void guess_rounds(const struct cell *cell, struct cell_guess *guess)
 {
     unsigned count = cell->arm_count, warm = 0;
@@ -284,6 +293,10 @@ static void guess_rounds(const struct cell *cell, struct cell_guess *guess)
     for (unsigned a = 0; a < count; a++) {
         guess->round_ns += guess->arms[a].batch_ns;
         guess->round_reset_ns += guess->arms[a].reset_ns + order;
+    }
+    if (cell->visits) {
+        guess_visits(cell, guess);
+        return;
     }
     double batch_ns = cell->params.memory_limit ? (double)cell->params.batch_time : guess->round_ns / count;
     guess->rounds = schedule_rounds(count, cell->params.arm_time, (uint64_t)batch_ns);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "matrix.h"
 #include "plan_parts.h"
 
 #define SEED_LIMIT (UINT64_C(1) << 53) /* every smaller whole number survives any reader of JSON */
@@ -131,12 +132,27 @@ static void apply_settings(const struct settings *settings, struct params *param
         apply(settings->items[i].field, settings->items[i].text, settings->items[i].at, params, origins);
 }
 
+/* A matrix that is asked for replaces the places that a scenario varies. */
+static void drop_places(struct draft *draft)
+{
+    bool asked = false;
+    struct params params;
+    struct err impossible;
+    for (unsigned i = 0; i < draft->options->set_count; i++)
+        if (draft->sets[i].field == &field_table[FIELD_matrix])
+            asked = field_parse(draft->sets[i].field, draft->sets[i].value, &params, &impossible) == 0 &&
+                    params.matrix != matrix_none;
+    if (asked)
+        draft->varied[FIELD_place] = NULL;
+}
+
 static int begin_scenario(struct draft *draft, const struct scenario *scenario, unsigned index)
 {
     draft->scenario = scenario;
     draft->scenario_index = index;
     for (size_t i = 0; i < FIELD_COUNT; i++)
         draft->varied[i] = scenario_variation(scenario, draft->profile, &field_table[i]);
+    drop_places(draft);
     memset(draft->choice, 0, sizeof draft->choice);
     draft->common_origins = (struct origins){0};
     params_default(&draft->common);
@@ -548,6 +564,14 @@ static int prepare(struct draft *draft)
     return rc ? rc : parse_sets(draft);
 }
 
+static bool has_matrix(const struct plan *plan, enum matrix matrix)
+{
+    bool has = false;
+    for (unsigned i = 0; i < plan->cell_count; i++)
+        has |= plan->cells[i].params.matrix == matrix;
+    return has;
+}
+
 static bool has_place(const struct plan *plan, enum place place)
 {
     bool has = false;
@@ -556,31 +580,59 @@ static bool has_place(const struct plan *plan, enum place place)
     return has;
 }
 
-static int add_pairs(struct plan *plan, const struct pairs *pairs, enum place place, struct err *err)
+static int add_pairs(struct plan *plan, const struct pairs *pairs, const struct pair *items, unsigned count,
+                     struct err *err)
+{
+    struct plan_pair *room = realloc(plan->pairs, (plan->pair_count + count + 1) * sizeof *room);
+    if (!room)
+        return err_set(err, ENOMEM, "no memory for pairs of CPUs");
+    plan->pairs = room;
+    for (unsigned i = 0; i < count; i++) {
+        struct plan_pair *pair = &plan->pairs[plan->pair_count++];
+        *pair = (struct plan_pair){.a = pairs->cpus[items[i].a].os_index, .b = pairs->cpus[items[i].b].os_index};
+        memcpy(pair->class, pairs->classes[items[i].class].name, sizeof pair->class);
+    }
+    return 0;
+}
+
+static int add_pairs_of_place(struct plan *plan, const struct pairs *pairs, enum place place, struct err *err)
 {
     struct pair *items = NULL;
     unsigned count;
     int rc = pairs_of_place(pairs, place, &items, &count, err);
-    struct plan_pair *room = rc ? NULL : realloc(plan->pairs, (plan->pair_count + count + 1) * sizeof *room);
-    if (rc == 0 && !room)
-        rc = err_set(err, ENOMEM, "no memory for pairs of CPUs");
-    plan->pairs = room ? room : plan->pairs;
-    for (unsigned i = 0; rc == 0 && i < count; i++) {
-        struct plan_pair *pair = &plan->pairs[plan->pair_count++];
-        *pair = (struct plan_pair){.a = pairs->cpus[items[i].a].os_index, .b = pairs->cpus[items[i].b].os_index};
-        memcpy(pair->class, pairs->classes[items[i].class].name, sizeof pair->class);
+    if (rc == 0)
+        rc = add_pairs(plan, pairs, items, count, err);
+    free(items);
+    return rc;
+}
+
+static int add_pairs_of_matrix(struct plan *plan, const struct pairs *pairs, enum matrix matrix, struct err *err)
+{
+    struct pair *items = NULL;
+    unsigned count;
+    int rc = matrix_pairs(pairs, matrix, NULL, plan->seed, &items, &count, err);
+    if (rc == 0)
+        rc = add_pairs(plan, pairs, items, count, err);
+    for (unsigned i = 0; i < plan->cell_count && rc == 0; i++) {
+        struct cell *cell = &plan->cells[i];
+        unsigned trials = plan->scenarios[cell->scenario].rungs[0];
+        if (cell->params.matrix == matrix)
+            cell->visits = matrix_visit_count(matrix_share(count, trials));
     }
     free(items);
     return rc;
 }
 
-/* The pairs that take turns in the cells whose workers are placed as pairs. */
+/* The pairs that take turns in the cells whose workers are placed as pairs, and those that are visited. */
 static int list_pairs(struct plan *plan, const struct pairs *pairs, struct err *err)
 {
     int rc = 0;
     for (enum place place = 0; pairs && rc == 0 && place < place_count; place++)
         if (has_place(plan, place))
-            rc = add_pairs(plan, pairs, place, err);
+            rc = add_pairs_of_place(plan, pairs, place, err);
+    for (enum matrix matrix = matrix_none + 1; pairs && rc == 0 && matrix < matrix_count; matrix++)
+        if (has_matrix(plan, matrix))
+            rc = add_pairs_of_matrix(plan, pairs, matrix, err);
     return rc;
 }
 

@@ -72,9 +72,9 @@ bool precision_log_ratio(const json_t *record, unsigned arm_index, double *log_r
     const json_t *arm = json_array_get(arms, arm_index);
     const json_t *arm_order = json_object_get(arm, "order"), *base_order = json_object_get(base, "order");
     size_t rounds = json_array_size(json_object_get(arm, "batch_ns"));
-    double before[ROUNDS_MAX], after[ROUNDS_MAX];
+    double *before = calloc(2 * rounds + 1, sizeof *before), *after = before ? before + rounds : NULL;
     unsigned before_count = 0, after_count = 0;
-    for (size_t r = 0; r < rounds && r < ROUNDS_MAX; r++) {
+    for (size_t r = 0; before && r < rounds; r++) {
         double arm_log, base_log;
         if (!log_time(arm, r, &arm_log) || !log_time(base, r, &base_log))
             continue;
@@ -83,10 +83,11 @@ bool precision_log_ratio(const json_t *record, unsigned arm_index, double *log_r
         else
             after[after_count++] = arm_log - base_log;
     }
-    if (before_count == 0 || after_count == 0)
-        return false;
-    *log_ratio = (median_of(before, before_count) + median_of(after, after_count)) / 2;
-    return true;
+    bool known = before_count && after_count;
+    if (known)
+        *log_ratio = (median_of(before, before_count) + median_of(after, after_count)) / 2;
+    free(before);
+    return known;
 }
 
 const char *precision_word(const struct precision_interval *interval, double delta)

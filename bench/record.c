@@ -79,13 +79,14 @@ static json_t *counts_json(const struct arm_result *arm)
     return counts;
 }
 
-/* Where workers were bound to, or where batches were seen to end. */
+/* Where workers were bound to, or where batches were seen to end; nothing where "pairs" tells. */
 static json_t *cpus_json(const struct cell_result *result, uint64_t cpus)
 {
     json_t *list = json_array();
-    for (unsigned w = 0; result->cpus && w < result->cpu_count; w++)
+    bool moved = result->visit_count > 1;
+    for (unsigned w = 0; !moved && result->cpus && w < result->cpu_count; w++)
         json_array_append_new(list, json_integer(result->cpus[w]));
-    if (result->cpus)
+    if (result->cpus || moved)
         return list;
     for (int cpu = 0; cpu < 64; cpu++)
         if (cpus >> cpu & 1)
@@ -124,7 +125,7 @@ static json_t *workers_json(const struct cell_result *result, const struct arm_r
     for (uint64_t w = 0; w < workers; w++) {
         json_t *list = json_array();
         for (unsigned r = 0; r < result->rounds; r++)
-            json_array_append_new(list, result->voided[r] ? json_null() : known(arm->worker_ns[w * ROUNDS_MAX + r]));
+            json_array_append_new(list, result->voided[r] ? json_null() : known(arm->worker_ns[w * result->room + r]));
         json_array_append_new(lists, list);
     }
     return lists;
@@ -205,6 +206,23 @@ static json_t *unmeasured_arm(const struct arm *arm, enum arm_status status, con
     return json;
 }
 
+/* Which pair of CPUs the rounds were measured on, one visit after the other. */
+static json_t *pairs_json(const struct cell_result *result)
+{
+    json_t *list = json_array();
+    for (unsigned v = 0; v < result->visit_count; v++) {
+        const struct visit *visit = &result->visits[v];
+        json_array_append_new(list,
+                              json_pack("{s:i, s:i, s:o, s:i, s:b, s:I}", "a", (int)visit->cpus[0], "b",
+                                        (int)visit->cpus[1], "class", text_or_null(visit->class), "rounds",
+                                        (int)visit->rounds, "canary", visit->canary, "t_ns", (json_int_t)visit->t_ns));
+    }
+    if (result->visit_count)
+        return list;
+    json_decref(list);
+    return json_null();
+}
+
 void record_time(char text[32])
 {
     struct timespec now;
@@ -245,7 +263,9 @@ json_t *record_make(const struct record_context *context, const struct cell_resu
         add_filesystem(arm, context->filesystem);
         json_array_append_new(arms, arm);
     }
-    return record_of(context, arms, covariates_json(&result->covariates));
+    json_t *record = record_of(context, arms, covariates_json(&result->covariates));
+    json_object_set_new(record, "pairs", pairs_json(result));
+    return record;
 }
 
 json_t *record_unmeasured(const struct record_context *context, int arm, enum arm_status status, const char *reason)
@@ -256,7 +276,9 @@ json_t *record_unmeasured(const struct record_context *context, int arm, enum ar
         json_array_append_new(arms, unmeasured_arm(&context->cell->arms[a], it ? status : ARM_SKIPPED,
                                                    it ? reason : "another arm ended the trial process"));
     }
-    return record_of(context, arms, json_null());
+    json_t *record = record_of(context, arms, json_null());
+    json_object_set_new(record, "pairs", json_null());
+    return record;
 }
 
 char *record_line(const json_t *record)

@@ -20,6 +20,7 @@
 #include "filesystem.h"
 #include "fnv.h"
 #include "machine.h"
+#include "matrix.h"
 #include "memory_group.h"
 #include "progress.h"
 #include "random.h"
@@ -35,7 +36,8 @@ enum {
     TRIALS_MAX = PRECISION_TRIALS_MAX,
     ARM_MISSING = -1,
 };
-#define POOL_EXTRA (16 * MIB) /* the program itself, lists of offsets, page tables */
+#define VISIT_LIMIT_NS (100 * MS) /* by which a visit to a pair of CPUs puts the deadline off */
+#define POOL_EXTRA (16 * MIB)     /* the program itself, lists of offsets, page tables */
 
 struct cell_state {
     uint64_t have; /* bit t: trial t is recorded */
@@ -44,6 +46,7 @@ struct cell_state {
     uint64_t ops[ARMS_MAX];
     double ratios[ARMS_MAX][TRIALS_MAX];
     unsigned ratio_count[ARMS_MAX];
+    struct matrix_seen seen; /* of pairs of CPUs, where the cell goes from one to the other */
 };
 
 struct runner {
@@ -147,15 +150,20 @@ static bool sums_differ(const json_t *arms)
     return false;
 }
 
+static const struct params *params_of(const struct runner *runner, unsigned c)
+{
+    return &runner->plan->cells[c].params;
+}
+
 /* Takes over what a record says about its cell. */
-static void learn(struct runner *runner, unsigned c, const json_t *record)
+static int learn(struct runner *runner, unsigned c, const json_t *record, struct err *err)
 {
     struct cell_state *state = &runner->cells[c];
     const json_t *arms = json_object_get(record, "arms");
     unsigned trial = (unsigned)json_integer_value(json_object_get(record, "trial"));
     size_t arm_count = json_array_size(arms);
     if (trial >= TRIALS_MAX || state->have >> trial & 1)
-        return;
+        return 0;
     state->have |= UINT64_C(1) << trial;
     state->done++;
     for (unsigned a = 0; a < arm_count && a < ARMS_MAX; a++) {
@@ -173,6 +181,8 @@ static void learn(struct runner *runner, unsigned c, const json_t *record)
     runner->outcome->arm_failed |= sums_differ(arms);
     runner->records++;
     consult_ladder(runner, c);
+    bool visits = params_of(runner, c)->matrix != matrix_none;
+    return visits ? matrix_learn(&state->seen, place_pairs(runner->place), record, err) : 0;
 }
 
 static int find_cell(const struct runner *runner, const json_t *record)
@@ -230,11 +240,11 @@ static int keep(struct runner *runner, unsigned c, const json_t *record, const c
                 struct err *err)
 {
     int rc = store_append(&runner->store, line, length, err);
-    if (rc)
-        return rc;
-    learn(runner, c, record);
-    show_cell(runner, c);
-    return 0;
+    if (rc == 0)
+        rc = learn(runner, c, record, err);
+    if (rc == 0)
+        show_cell(runner, c);
+    return rc;
 }
 
 /* ---- a job ---- */
@@ -243,6 +253,7 @@ struct job {
     unsigned cells[CELLS_PER_PROCESS], trials[CELLS_PER_PROCESS];
     bool recorded[CELLS_PER_PROCESS];
     unsigned count, process;
+    unsigned visits; /* to pairs of CPUs, of all its cells */
 };
 
 /* Seed of one trial of one cell: it depends on nothing but the plan's seed and what is measured. */
@@ -335,13 +346,66 @@ static void add_filesystem(const struct runner *runner, const struct job *job, j
     json_object_set_new(json, "device", json_integer((json_int_t)runner->filesystems.each[backing].device));
 }
 
-static json_t *job_json(struct runner *runner, const struct job *job, json_t *cpus, uint64_t padding)
+/* The pairs of CPUs that the cell's workers visit in its next trial. -ENXIO with text: there are none here. */
+static int choose_visits(const struct runner *runner, unsigned c, unsigned trial, struct visit **visits,
+                         unsigned *count, struct err *err)
 {
-    json_t *cells = json_array();
-    for (unsigned i = 0; i < job->count; i++)
-        json_array_append_new(cells, json_pack("{s:i, s:I, s:o, s:i}", "trial", (int)job->trials[i], "seed",
-                                               (json_int_t)trial_seed(runner, job->cells[i], job->trials[i]), "ops",
-                                               ops_json(runner, job->cells[i]), "rounds", 0));
+    const struct pairs *pairs = place_pairs(runner->place);
+    const struct matrix_seen *seen = &runner->cells[c].seen;
+    struct pair *items = NULL;
+    unsigned item_count;
+    int rc = matrix_pairs(pairs, (enum matrix)params_of(runner, c)->matrix, seen->widths, runner->plan->seed, &items,
+                          &item_count, err);
+    if (rc == 0)
+        rc = matrix_visits(pairs, items, item_count, seen, scenario_of(runner, c)->rungs[0],
+                           trial_seed(runner, c, trial), visits, count, err);
+    free(items);
+    return rc;
+}
+
+/* Of a cell with two workers: the pairs that they visit, or the one that they stay on. *list is NULL for others. */
+static int pairs_json(const struct runner *runner, unsigned c, unsigned trial, const json_t *cpus, json_t **list,
+                      struct err *err)
+{
+    const struct params *params = params_of(runner, c);
+    struct visit *visits = NULL, stay;
+    unsigned count = params->workers == 2;
+    int rc = 0;
+    *list = NULL;
+    if (params->matrix != matrix_none)
+        rc = choose_visits(runner, c, trial, &visits, &count, err);
+    else if (count)
+        stay = matrix_stay(place_pairs(runner->place), (unsigned)json_integer_value(json_array_get(cpus, 0)),
+                           (unsigned)json_integer_value(json_array_get(cpus, 1)));
+    if (rc == 0 && count)
+        *list = json_array();
+    for (unsigned i = 0; rc == 0 && i < count; i++) {
+        const struct visit *visit = visits ? &visits[i] : &stay;
+        json_array_append_new(*list, json_pack("{s:i, s:i, s:s, s:b}", "a", (int)visit->cpus[0], "b",
+                                               (int)visit->cpus[1], "class", visit->class, "canary", visit->canary));
+    }
+    free(visits);
+    return rc;
+}
+
+/* What each cell of a job is to do. */
+static int cells_json(struct runner *runner, struct job *job, const json_t *cpus, json_t **cells, struct err *err)
+{
+    int rc = 0;
+    *cells = json_array();
+    for (unsigned i = 0; i < job->count && rc == 0; i++) {
+        json_t *pairs;
+        rc = pairs_json(runner, job->cells[i], job->trials[i], cpus, &pairs, err);
+        job->visits += (unsigned)json_array_size(pairs);
+        json_array_append_new(*cells, json_pack("{s:i, s:I, s:o, s:i, s:o*}", "trial", (int)job->trials[i], "seed",
+                                                (json_int_t)trial_seed(runner, job->cells[i], job->trials[i]), "ops",
+                                                ops_json(runner, job->cells[i]), "rounds", 0, "pairs", pairs));
+    }
+    return rc;
+}
+
+static json_t *job_json(struct runner *runner, const struct job *job, json_t *cells, json_t *cpus, uint64_t padding)
+{
     char name[32];
     snprintf(name, sizeof name, "target-%u", job->process);
     return json_pack("{s:o, s:o, s:i, s:I, s:s, s:s, s:o, s:s, s:s, s:o, s:I, s:n}", "plan",
@@ -477,14 +541,14 @@ static int bury(struct runner *runner, struct job *job, const struct trial_statu
 }
 
 /* Carries out a job whose process can be started. */
-static int run_process(struct runner *runner, struct job *job, json_t *cpus, struct err *err)
+static int run_process(struct runner *runner, struct job *job, json_t *cells, json_t *cpus, struct err *err)
 {
     struct child child;
     uint64_t padding = random_below(&runner->random, PADDING_MAX), begin = clock_now_ns(), kills = oom_kills();
-    uint64_t deadline = runner->options->deadline_ns * (1 + job->count / 4);
+    uint64_t deadline = runner->options->deadline_ns * (1 + job->count / 4) + job->visits * VISIT_LIMIT_NS;
     const char *line = NULL;
     size_t length = 0;
-    json_t *json = job_json(runner, job, cpus, padding);
+    json_t *json = job_json(runner, job, cells, cpus, padding);
     add_filesystem(runner, job, json);
     int rc = child_start(&child, json, padding, runner->group.entry_fd, err);
     json_decref(json);
@@ -525,17 +589,21 @@ static int prepare_job(struct runner *runner, const struct params *target, struc
 static int run_job(struct runner *runner, struct job *job, struct err *err)
 {
     struct err why = {0};
-    json_t *cpus = NULL;
+    json_t *cpus = NULL, *cells = NULL;
     job->process = runner->process_count++;
     int rc = prepare_job(runner, job_target(runner, job), &why);
     if (rc == 0)
         rc = cpus_json(runner, job, &cpus, &why);
+    if (rc == 0)
+        rc = cells_json(runner, job, cpus, &cells, &why);
     if (rc == -EOPNOTSUPP || rc == -ENXIO)
         rc = record_unsupported(runner, job, why.text, err);
     else if (rc)
         *err = why;
     else
-        rc = run_process(runner, job, cpus, err);
+        rc = run_process(runner, job, json_incref(cells), json_incref(cpus), err);
+    json_decref(cells);
+    json_decref(cpus);
     if (memory_group_remove(&runner->group))
         progress_note(&runner->progress, "a control group could not be removed; the next run removes it");
     return rc;
@@ -722,9 +790,8 @@ static int learn_again(void *context, const json_t *record)
     unsigned process = (unsigned)json_integer_value(json_object_get(record, "process"));
     if (process >= runner->process_count)
         runner->process_count = process + 1;
-    if (c >= 0)
-        learn(runner, (unsigned)c, record);
-    return 0;
+    struct err ignored; /* memory that is missing here will be missing again */
+    return c >= 0 ? learn(runner, (unsigned)c, record, &ignored) : 0;
 }
 
 /* Takes over the records that are there. Damaged ones count as missing, and are said to. */
@@ -924,6 +991,8 @@ int run_plan(struct plan *plan, const struct topology *place, const struct run_o
     store_close(&runner.store);
     json_decref(runner.machine);
     json_decref(runner.manifest);
+    for (unsigned c = 0; runner.cells && c < plan->cell_count; c++)
+        matrix_forget(&runner.cells[c].seen);
     free(runner.cells);
     return rc;
 }

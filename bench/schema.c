@@ -136,6 +136,14 @@ static json_t *layout_schema(void)
         json_pack("{s:o, s:o}", "environment_bytes", type_of("integer", 0), "mapping_pages", type_of("integer", 0)));
 }
 
+static json_t *pairs_schema(void)
+{
+    return or_null(list_of(
+        object_of(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "a", type_of("integer", 0), "b", type_of("integer", 0),
+                            "class", type_of("string", 1), "rounds", type_of("integer", 0), "canary",
+                            type_of("boolean", 0), "t_ns", type_of("integer", 0)))));
+}
+
 json_t *schema_record(void)
 {
     json_t *clock = object_of(json_pack("{s:o, s:o, s:o}", "cost_ns", type_of("integer", 0), "grid_ns",
@@ -150,6 +158,7 @@ json_t *schema_record(void)
                              "crc32", json_pack("{s:s, s:s}", "type", "string", "pattern", "^[0-9a-f]{8}$"));
     json_object_update_new(members, rest);
     json_object_set_new(members, "layout", layout_schema());
+    json_object_set_new(members, "pairs", pairs_schema());
     json_object_set_new(members, "covariates", covariates_schema());
     json_t *schema = object_of(members);
     json_object_set_new(schema, "$schema", json_string(DIALECT));

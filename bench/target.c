@@ -455,6 +455,18 @@ int target_zero(const struct target *target, uint64_t offset, uint64_t bytes)
     return rc;
 }
 
+int target_renew(const struct target *target, struct err *err)
+{
+    int rc = fallocate(target->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)target->params->file_bytes)
+                 ? -errno
+                 : 0;
+    if (rc == -EOPNOTSUPP) /* then the same pages get the zeros */
+        rc = 0;
+    if (rc == 0)
+        rc = target_zero(target, 0, target->params->file_bytes);
+    return rc ? err_set(err, -rc, "make %s anew: %s", target->path, strerror(-rc)) : 0;
+}
+
 /* mincore shows only the owner of a file, or who may write it, what is resident (mm/mincore.c can_do_mincore). */
 static bool mincore_tells(const struct target *target)
 {

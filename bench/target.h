@@ -69,6 +69,12 @@ int target_dirty(const struct target *target, uint64_t bytes, struct err *err);
 int target_zero(const struct target *target, uint64_t offset, uint64_t bytes);
 
 /*
+ * Gives a file of ours other pages, all zeros, which the calling thread is the first to touch: they lie on the memory
+ * node of its CPU. Where the filesystem punches no holes it keeps its pages. -errno with text.
+ */
+int target_renew(const struct target *target, struct err *err);
+
+/*
  * Makes a file of ours one hole again: all its blocks are given back (proven by st_blocks), its cached pages dropped
  * and, where cache: warm, read in again as zeros. -EOPNOTSUPP where the filesystem allocates what nobody has written.
  */

@@ -227,6 +227,24 @@ static uint64_t *read_ops(const json_t *list, unsigned arm_count)
     return ops;
 }
 
+/* The pairs of CPUs that the workers of a cell are on, or are to visit. In *visits, which the caller frees. */
+static int read_visits(const json_t *list, struct visit **visits, unsigned *count, struct err *err)
+{
+    *count = (unsigned)json_array_size(list);
+    *visits = *count ? calloc(*count, sizeof **visits) : NULL;
+    if (*count && !*visits)
+        return err_set(err, ENOMEM, "no memory for %u pairs of CPUs", *count);
+    for (unsigned i = 0; i < *count; i++) {
+        const json_t *json = json_array_get(list, i);
+        const char *class = json_string_value(json_object_get(json, "class"));
+        struct visit *visit = &(*visits)[i];
+        *visit = (struct visit){.cpus = {(unsigned)int_of(json, "a"), (unsigned)int_of(json, "b")},
+                                .canary = json_is_true(json_object_get(json, "canary"))};
+        snprintf(visit->class, sizeof visit->class, "%s", class ? class : "");
+    }
+    return 0;
+}
+
 /* The user's own file may have been cut short by somebody; a mapping would have ended in SIGBUS. */
 static bool target_shrunk(const struct trial *trial)
 {
@@ -264,12 +282,20 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
     bool own = has_own_files(cell);
     trial->target.others = own ? trial->others : NULL;
     trial->target.other_count = own ? (unsigned)cell->params.workers - 1 : 0;
+    struct visit *visits;
+    unsigned visit_count;
+    int rc = read_visits(json_object_get(job, "pairs"), &visits, &visit_count, err);
+    if (rc)
+        return rc;
     uint64_t *ops = read_ops(json_object_get(job, "ops"), cell->arm_count);
     struct measure_request request = {
         .plan = &trial->plan,
         .cell = cell,
         .target = trial->has_target && cell_needs(cell, NEEDS_FILE) ? &trial->target : NULL,
         .cpus = trial->cpus,
+        .visits = visits,
+        .visit_count = visit_count,
+        .visit_rounds = cell->params.matrix == matrix_none ? 0 : MATRIX_ROUNDS,
         .seed = trial->record.seed,
         .ops = ops,
         .rounds = (unsigned)int_of(job, "rounds"),
@@ -279,9 +305,10 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
         .arm_now = &trial->status->arm,
     };
     json_t *record = cell_record(trial, &request);
-    int rc = write_line(out_fd, record, err);
+    rc = write_line(out_fd, record, err);
     json_decref(record);
     free(ops);
+    free(visits);
     return rc;
 }
 

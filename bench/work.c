@@ -394,6 +394,8 @@ static int carry_out(struct work *work, const struct work_order *order, struct w
     case WORK_TEARDOWN:
         teardown(work, order->arm);
         return 0;
+    case WORK_MOVE:
+        return work->index < 2 ? place_bind(order->cpus[work->index], &answer->err) : -EINVAL;
     case WORK_EXIT:
         return 0;
     }

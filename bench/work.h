@@ -22,7 +22,17 @@ struct work_cell {
     const unsigned *cpus; /* [worker_count] OS indices; NULL: not bound */
 };
 
-enum work_verb { WORK_SETUP, WORK_RESET, WORK_RUN, WORK_SUM, WORK_COUNT, WORK_LATENCY, WORK_TEARDOWN, WORK_EXIT };
+enum work_verb {
+    WORK_SETUP,
+    WORK_RESET,
+    WORK_RUN,
+    WORK_SUM,
+    WORK_COUNT,
+    WORK_LATENCY,
+    WORK_TEARDOWN,
+    WORK_MOVE,
+    WORK_EXIT
+};
 
 struct work_order {
     enum work_verb verb;
@@ -32,6 +42,7 @@ struct work_order {
     uint64_t operations;  /* LATENCY: at most so many */
     uint64_t limit_ns;    /* LATENCY: and at most about so long */
     uint64_t interval_ns; /* LATENCY: 0 closed; else operations are due this far apart */
+    unsigned cpus[2];     /* MOVE: to which the first and the second worker are bound from then on */
     bool counts;          /* RUN: what it did is counted too, outside its clock readings */
 };
 

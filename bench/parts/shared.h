@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "method.h"
+#include "relax.h"
 
 /* Longer than any hand-over: a peer that has not come by then has lost its CPU for good, or is dead. */
 #define SHARED_PATIENCE_NS (2000 * MS)
@@ -39,6 +40,7 @@ static inline bool shared_is_late(struct shared_wait *wait)
     enum { LOOKS = 1 << 14 }; /* a tenth of a millisecond and more between two readings of the clock */
     if (++wait->looks % LOOKS)
         return false;
+    relax();
     uint64_t now = clock_now_ns();
     wait->limit_ns = wait->limit_ns ? wait->limit_ns : now + SHARED_PATIENCE_NS;
     return now > wait->limit_ns;

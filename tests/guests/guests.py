@@ -59,6 +59,9 @@ echo 64 >/proc/sys/vm/nr_hugepages
 zcat /dax.gz >/dev/pmem0 && mount -t ext4 -o dax=always /dev/pmem0 /mnt/dax || echo "guest: no DAX"
 chmod 1777 /mnt/dax
 """
+# Where one thread emulates all CPUs; tests that see what two do at the same time then have nothing to see.
+SET_UP_TURNS = """export FAULTLINE_CPUS_TAKE_TURNS=1
+"""
 
 
 class Impossible(Exception):
@@ -132,7 +135,7 @@ GUESTS = (
         page_bytes=4096,
         emulator="qemu-system-x86",
         kernel_options="memmap=256M!1G",
-        set_up=SET_UP_DISK + SET_UP_MEMORY,
+        set_up=SET_UP_DISK + SET_UP_MEMORY + SET_UP_TURNS,
         scenarios=("access/map-sync", "access/memory", "faults/anonymous", "faults/tlb", "pressure/random"),
         on_dax=("access/map-sync",),
         succeeds=(

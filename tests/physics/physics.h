@@ -137,20 +137,25 @@ static inline struct arm *physics_arm(struct physics_cell *cell, const struct me
     return &cell->arms[a];
 }
 
-/* Measures the cell with so many rounds. Free cell->result with measure_free. */
-static inline void physics_measure(struct physics_cell *cell, struct target *target, unsigned rounds)
+static inline struct measure_request physics_request(struct physics_cell *cell, struct target *target)
 {
-    struct err err = {0};
-    struct measure_request request = {
+    return (struct measure_request){
         .plan = &cell->plan,
         .cell = &cell->cell,
         .target = target,
         .seed = 42,
         .ops = cell->ops,
-        .rounds = rounds,
         .turn = {-1, -1, false},
         .clock = {.cost_ns = 20, .grid_ns = 1},
     };
+}
+
+/* Measures the cell with so many rounds. Free cell->result with measure_free. */
+static inline void physics_measure(struct physics_cell *cell, struct target *target, unsigned rounds)
+{
+    struct err err = {0};
+    struct measure_request request = physics_request(cell, target);
+    request.rounds = rounds;
     if (measure_cell(&request, &cell->result, &err))
         fail_msg("%s", err.text);
 }

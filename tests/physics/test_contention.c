@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 extern const struct method method_ping_pong, method_false_sharing, method_hand_off;
 
@@ -48,6 +49,88 @@ static void vary_distance(struct arm *arm, unsigned a)
 {
     static const uint64_t apart[] = {0, 8, 64, 4096};
     arm->params.apart_bytes = apart[a];
+}
+
+/* Workers that go from pair to pair: each batch ran where it was to (a batch that did not is void), on new pages. */
+static void workers_move(enum worker_kind kind, unsigned first, unsigned second)
+{
+    enum { ROUNDS = 2, VISITS = 3 };
+    struct params params = pair_params(kind);
+    struct physics_cell cell;
+    struct target target;
+    struct err err = {0};
+    unsigned cpus[2] = {first, second};
+    struct visit visits[VISITS] = {{.cpus = {first, second}}, {.cpus = {second, first}}, {.cpus = {first, second}}};
+    physics_open(&target, &params);
+    assert_int_equal(pwrite(target.fd, "old", 3, (off_t)params.file_bytes - 3), 3);
+    physics_begin(&cell, &params);
+    for (unsigned a = 0; a < 4; a++)
+        vary_hand_over(physics_arm(&cell, &method_ping_pong, 200), a);
+    struct measure_request request = physics_request(&cell, &target);
+    request.cpus = cpus;
+    request.visits = visits;
+    request.visit_count = VISITS;
+    request.visit_rounds = ROUNDS;
+    if (measure_cell(&request, &cell.result, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(cell.result.rounds, VISITS * ROUNDS);
+    for (unsigned a = 0; a < 4; a++)
+        physics_expect_ok(&cell, a);
+    for (unsigned r = 0; r < cell.result.rounds; r++) {
+        assert_null(cell.result.voided[r]);
+        assert_true(cell.result.arms[1].batch_ns[r] > 0);
+    }
+    for (unsigned v = 0; v < VISITS; v++) {
+        assert_int_equal(visits[v].rounds, ROUNDS);
+        assert_true(v == 0 || visits[v].t_ns > visits[v - 1].t_ns);
+    }
+    char byte = 1;
+    assert_int_equal(pread(target.fd, &byte, 1, (off_t)params.file_bytes - 1), 1);
+    assert_int_equal(byte, 0);
+    measure_free(&cell.result);
+    target_close(&target);
+}
+
+static void workers_visit_pairs_of_cpus(void **state)
+{
+    (void)state;
+    cpu_set_t allowed;
+    unsigned cpus[2], count = 0;
+    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
+        if (CPU_ISSET(cpu, &allowed))
+            cpus[count++] = cpu;
+    if (count < 2)
+        physics_skip("two workers that spin need two CPUs");
+    for (enum worker_kind kind = 0; kind < worker_kind_count; kind++) {
+        workers_move(kind, cpus[0], cpus[1]);
+        assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0); /* the coordinator goes along */
+    }
+}
+
+/* A CPU that is not there, or has gone, ends the cell with a reason and leaves no worker behind. */
+static void a_cpu_that_is_not_there_is_told(void **state)
+{
+    (void)state;
+    struct params params = pair_params(worker_kind_process);
+    struct physics_cell cell;
+    struct target target;
+    struct err err = {0};
+    struct visit visit = {.cpus = {0, CPU_SETSIZE - 1}};
+    cpu_set_t before;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    physics_open(&target, &params);
+    physics_begin(&cell, &params);
+    vary_hand_over(physics_arm(&cell, &method_ping_pong, 200), 0);
+    struct measure_request request = physics_request(&cell, &target);
+    request.visits = &visit;
+    request.visit_count = request.visit_rounds = 1;
+    assert_true(measure_cell(&request, &cell.result, &err) < 0);
+    assert_non_null(strstr(err.text, "1023"));
+    measure_free(&cell.result);
+    target_close(&target);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 static void no_hand_over_is_lost(void **state)
@@ -171,9 +254,14 @@ static void waiting_has_an_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_hand_over_is_lost),       cmocka_unit_test(no_addition_is_lost),
-        cmocka_unit_test(no_payload_is_lost),         cmocka_unit_test(a_word_that_is_off_is_noticed),
-        cmocka_unit_test(a_wrong_payload_is_noticed), cmocka_unit_test(waiting_has_an_end),
+        cmocka_unit_test(no_hand_over_is_lost),
+        cmocka_unit_test(workers_visit_pairs_of_cpus),
+        cmocka_unit_test(a_cpu_that_is_not_there_is_told),
+        cmocka_unit_test(no_addition_is_lost),
+        cmocka_unit_test(no_payload_is_lost),
+        cmocka_unit_test(a_word_that_is_off_is_noticed),
+        cmocka_unit_test(a_wrong_payload_is_noticed),
+        cmocka_unit_test(waiting_has_an_end),
     };
     return physics_run(tests);
 }

@@ -6,7 +6,7 @@
 #include "record.h"
 #include "schema.h"
 
-enum { ROUNDS = 4, WORKERS = 2 };
+enum { ROUNDS = 4, ROOM = 7, WORKERS = 2 };
 
 static struct plan plan;
 static struct cell_result result;
@@ -32,8 +32,10 @@ static int make_result(void **state)
 {
     (void)state;
     plan = sample_plan();
-    result = (struct cell_result){.rounds = ROUNDS, .warmup_rounds = 5, .arm_count = 3};
-    result.arms = calloc(3, sizeof *result.arms);
+    struct err err = {0};
+    result = (struct cell_result){.rounds = ROUNDS, .warmup_rounds = 5};
+    if (measure_make_room(&result, &plan.cells[0], ROOM, &err))
+        return -1;
     for (unsigned a = 0; a < 3; a++)
         fill_arm(&result.arms[a], a);
     result.voided[2] = "not warm: pages are missing";
@@ -222,12 +224,12 @@ static void keeps_the_times_of_each_worker(void **state)
 {
     (void)state;
     plan.cells[0].params.workers = WORKERS;
-    result.arms[0].worker_ns = calloc((size_t)WORKERS * ROUNDS_MAX, sizeof(uint64_t));
-    result.arms[1].worker_ns = calloc((size_t)WORKERS * ROUNDS_MAX, sizeof(uint64_t));
+    result.arms[0].worker_ns = calloc((size_t)WORKERS * ROOM, sizeof(uint64_t));
+    result.arms[1].worker_ns = calloc((size_t)WORKERS * ROOM, sizeof(uint64_t));
     assert_true(result.arms[0].worker_ns && result.arms[1].worker_ns);
     for (unsigned w = 0; w < WORKERS; w++)
         for (unsigned r = 0; r < ROUNDS; r++)
-            result.arms[0].worker_ns[w * ROUNDS_MAX + r] = 100 * w + r;
+            result.arms[0].worker_ns[w * ROOM + r] = 100 * w + r;
     result.arms[1].status = ARM_FAILED;
     json_t *record = through_line(record_make(&context, &result));
     const json_t *workers = json_object_get(arm_of(record, 0), "workers");
