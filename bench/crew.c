@@ -19,7 +19,7 @@
 #include "descriptor.h"
 #include "relax.h"
 
-enum { BARRIER_LOOKS = 1000 }; /* in vain, before the other CPU may be one that is emulated */
+enum { BARRIER_LOOKS = 1000 };       /* in vain, before the other CPU may be one that is emulated */
 #define BARRIER_LIMIT_NS (2000 * MS) /* a worker that is not there by then is stuck or has no CPU */
 #define CHECK_INTERVAL_NS (100 * MS) /* how often a waiting coordinator looks whether workers are alive */
 #define TURN_LIMIT_NS (30000 * MS)   /* checksum passes of the workers before this one take seconds at most */
