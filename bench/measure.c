@@ -513,6 +513,39 @@ static int settle_leftovers(const struct bench *bench, struct err *err)
     return settled ? target_settle(target, err) : 0;
 }
 
+static bool is_among(unsigned node, const unsigned *nodes, unsigned count)
+{
+    bool among = false;
+    for (unsigned i = 0; i < count; i++)
+        among |= nodes[i] == node;
+    return among;
+}
+
+/* Pages that are to lie on certain memory nodes must do so: where each was first touched, the kernel may have had none.
+ */
+static int prove_homes(struct bench *bench, struct err *err)
+{
+    const struct measure_request *request = bench->request;
+    struct cell_result *result = bench->result;
+    uint64_t pages[NODES_MAX] = {0}, elsewhere = 0, all = 0, others = 0;
+    if (request->node_count == 0 || !request->target)
+        return 0;
+    int rc = target_homes(request->target, bench->cell->params.working_set_bytes, pages, NODES_MAX, &others, err);
+    result->homes = rc ? NULL : calloc(NODES_MAX, sizeof *result->homes);
+    if (rc == 0 && !result->homes)
+        rc = err_set(err, ENOMEM, "no memory for a list of nodes");
+    for (unsigned node = 0; rc == 0 && node < NODES_MAX; node++) {
+        if (pages[node])
+            result->homes[result->home_count++] = (struct home){node, pages[node]};
+        elsewhere += is_among(node, request->nodes, request->node_count) ? 0 : pages[node];
+        all += pages[node];
+    }
+    if (rc == 0 && elsewhere + others)
+        rc = err_set(err, EXDEV, "%llu of %llu pages do not lie on the memory node that was asked for",
+                     (unsigned long long)(elsewhere + others), (unsigned long long)(all + others));
+    return rc;
+}
+
 static int bench_begin(struct bench *bench, struct err *err)
 {
     const struct measure_request *request = bench->request;
@@ -545,6 +578,8 @@ static int bench_begin(struct bench *bench, struct err *err)
         rc = target_warm(request->target, bench->cell->params.working_set_bytes, err);
     if (rc == 0)
         rc = settle_leftovers(bench, err);
+    if (rc == 0)
+        rc = prove_homes(bench, err);
     if (rc == 0)
         rc = pass_signature_before(bench, err);
     return rc ? rc : crew_start(&bench->crew, &bench->work, err);
@@ -594,6 +629,7 @@ void measure_free(struct cell_result *result)
         free(result->arms[a].latency);
     }
     free(result->arms);
+    free(result->homes);
     free(result->voided);
     free(result->voided_by);
     *result = (struct cell_result){0};

@@ -37,6 +37,11 @@ struct arm_result {
     uint64_t cpus; /* bit n: a batch ended on CPU n (the last bit: on any from 63 up) */
 };
 
+struct home { /* a memory node by its OS index, and pages of the working set on it */
+    unsigned node;
+    uint64_t pages;
+};
+
 struct cell_result {
     unsigned rounds, warmup_rounds;
     unsigned room;           /* for rounds */
@@ -48,6 +53,8 @@ struct cell_result {
     unsigned cpu_count;
     const struct visit *visits; /* [visit_count] to which pairs of CPUs, in the order of the rounds; borrowed */
     unsigned visit_count;
+    struct home *homes; /* [home_count] on which memory nodes the working set lay; NULL: not asked for */
+    unsigned home_count;
     const char *witness; /* "cachestat" or "mincore": who saw the page cache; NULL: no file */
     uint64_t signature_pages, signature_faults, signature_faults_after; /* see target_signature; pages 0: not taken */
     uint64_t memory_limit;        /* of the own control group, as the kernel reads it back; 0: none was asked for */
@@ -63,9 +70,11 @@ struct measure_request {
         *visits; /* [visit_count] of two workers; `rounds` and `t_ns` of each are filled in; NULL: none known */
     unsigned visit_count;
     unsigned visit_rounds; /* of each visit, to all of which the workers move in turn; 0: they stay where they are */
-    uint64_t seed;         /* of the orders: offsets, rounds */
-    const uint64_t *ops;   /* [arm_count] operations per batch; NULL: calibrate */
-    unsigned rounds;       /* 0: as arm_time says */
+    const unsigned *nodes; /* [node_count] on which memory nodes pages are to lie, by memory_node; NULL: anywhere */
+    unsigned node_count;
+    uint64_t seed;       /* of the orders: offsets, rounds */
+    const uint64_t *ops; /* [arm_count] operations per batch; NULL: calibrate */
+    unsigned rounds;     /* 0: as arm_time says */
     struct turn turn;
     struct clock_quality clock;
     uint64_t empty_batch_ns;

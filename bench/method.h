@@ -59,7 +59,7 @@ struct method {                  /* one static const object per file under bench
     const char *name, *measures; /* stem; one line for `faultline list methods` */
     unsigned version;            /* rises when what is timed changes */
     unsigned needs;              /* checked by the plan, not while running */
-    uint64_t uses;               /* FIELD_BIT of every ARM and STATE field that has a meaning for it */
+    field_set uses;              /* FIELD_BIT of every ARM and STATE field that has a meaning for it */
     uint64_t (*limit)(const struct params *); /* most blocks that one batch may hold; NULL: any number */
     /* Pages of the working set that reset leaves dirty, at least (a folio is dirty as a whole); 0 or NULL: none. */
     uint64_t (*dirties)(const struct params *);

@@ -3,6 +3,7 @@
 #include "pairs.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,7 +389,17 @@ static int place_all(const struct pairs *pairs, enum place place, unsigned *cpus
     return rc;
 }
 
-int pairs_place(const struct pairs *pairs, enum place place, unsigned turn, unsigned *cpus, unsigned count,
+static int place_on(const struct pairs *pairs, uint64_t cpu, unsigned *cpus, struct err *err)
+{
+    for (unsigned i = 0; i < pairs->cpu_count; i++)
+        if (pairs->cpus[i].os_index == cpu) {
+            *cpus = pairs->cpus[i].os_index;
+            return 0;
+        }
+    return err_set(err, ENXIO, "CPU %" PRIu64 " is not among the %u that may be used", cpu, pairs->cpu_count);
+}
+
+int pairs_place(const struct pairs *pairs, uint64_t place, unsigned turn, unsigned *cpus, unsigned count,
                 struct err *err)
 {
     bool all = place == place_pack || place == place_spread;
@@ -396,7 +407,10 @@ int pairs_place(const struct pairs *pairs, enum place place, unsigned turn, unsi
         return err_set(err, ENXIO, "this build does not know how the CPUs lie (it has no hwloc)");
     if (count > pairs->cpu_count)
         return err_set(err, ENXIO, "%u workers need as many CPUs, there are %u", count, pairs->cpu_count);
+    if (place >= place_cpu && count == 1)
+        return place_on(pairs, place - place_cpu, cpus, err);
     if (!all && count != 2)
         return err_set(err, EINVAL, "%u workers are no pair", count);
-    return all ? place_all(pairs, place, cpus, count, err) : place_pair(pairs, place, turn, cpus, err);
+    return all ? place_all(pairs, (enum place)place, cpus, count, err)
+               : place_pair(pairs, (enum place)place, turn, cpus, err);
 }

@@ -85,7 +85,7 @@ int pairs_choose(const struct pairs *pairs, unsigned per_class, uint64_t seed, s
  * turns: `turn` says which of them it is, and which of its two CPUs comes first. -ENXIO with text when the machine has
  * no such pair, or fewer CPUs. -ENOMEM.
  */
-int pairs_place(const struct pairs *pairs, enum place place, unsigned turn, unsigned *cpus, unsigned count,
+int pairs_place(const struct pairs *pairs, uint64_t place, unsigned turn, unsigned *cpus, unsigned count,
                 struct err *err);
 
 /* All rows in the order of place: pack or spread, in rows[cpu_count]. -ENOMEM. */

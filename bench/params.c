@@ -56,7 +56,7 @@ void params_default(struct params *params)
 }
 
 _Static_assert(sizeof(struct params) == FIELD_COUNT * sizeof(uint64_t), "every member is 8 bytes wide");
-_Static_assert(FIELD_COUNT <= 64, "FIELD_BIT needs a wider set");
+_Static_assert(FIELD_COUNT <= 8 * sizeof(field_set), "FIELD_BIT needs a wider set");
 
 struct unit {
     const char *suffix;
@@ -114,6 +114,7 @@ void field_copy(const struct field *field, const struct params *from, struct par
     *integer_in(field, to) = integer_of(field, from);
 }
 
+enum { NUMBERED_MAX = 1 << 20 };         /* of an option that has a number */
 #define NUMBER_MAX ((uint64_t)INT64_MAX) /* what JSON carries; above it lies FIELD_AUTO */
 
 /* Reads digits, at least one; returns what follows them, or NULL when there are none or the number does not fit. */
@@ -174,12 +175,27 @@ int text_parse_share(const char *text, double *share, struct err *err)
     return 0;
 }
 
+size_t field_numbered_length(const struct field_option *option)
+{
+    size_t length = strlen(option->spelling);
+    return length > 2 && strcmp(option->spelling + length - 2, ":N") == 0 ? length - 1 : 0;
+}
+
+static bool parse_numbered(const struct field_option *option, const char *text, uint64_t *number)
+{
+    size_t length = field_numbered_length(option);
+    const char *end = length && strncmp(text, option->spelling, length) == 0 ? digits(text + length, number) : NULL;
+    return end && *end == '\0' && *number < NUMBERED_MAX;
+}
+
 static int parse_choice(const struct field *field, const char *text, uint64_t *value, struct err *err)
 {
     char known[256] = "";
+    uint64_t number = 0;
     for (const struct field_option *option = field->options; option->spelling; option++) {
-        if (strcmp(option->spelling, text) == 0) {
-            *value = (uint64_t)(option - field->options);
+        bool numbered = parse_numbered(option, text, &number);
+        if (numbered || (field_numbered_length(option) == 0 && strcmp(option->spelling, text) == 0)) {
+            *value = (uint64_t)(option - field->options) + number;
             return 0;
         }
         size_t used = strlen(known);
@@ -213,6 +229,20 @@ int field_parse(const struct field *field, const char *text, struct params *para
     return err_set(err, EINVAL, "%s has no kind", field->name);
 }
 
+static void format_choice(const struct field *field, uint64_t value, char *text, size_t size)
+{
+    const struct field_option *option = field->options;
+    while (value && option[1].spelling) {
+        option++;
+        value--;
+    }
+    int length = (int)field_numbered_length(option);
+    if (length)
+        snprintf(text, size, "%.*s%" PRIu64, length, option->spelling, value);
+    else
+        snprintf(text, size, "%s", option->spelling);
+}
+
 static void format_with_unit(uint64_t value, const struct unit *units, char *text, size_t size)
 {
     while (units->suffix && (value == 0 || value % units->factor != 0))
@@ -243,7 +273,7 @@ void field_format(const struct field *field, const struct params *params, char *
         snprintf(text, size, "%.10g%%", share * 100);
         break;
     case FIELD_CHOICE:
-        snprintf(text, size, "%s", field->options[value].spelling);
+        format_choice(field, value, text, size);
         break;
     }
 }

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/mempolicy.h>
+#include <sys/syscall.h>
+
 #ifndef FAULTLINE_MINIMAL
 #include <hwloc.h>
 #endif
@@ -33,6 +36,27 @@ struct topology {
     hwloc_topology_t topology;
 #endif
 };
+
+struct node_mask {
+    unsigned long part[NODES_MAX / (8 * sizeof(unsigned long))];
+};
+
+int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err)
+{
+    enum { PART_BITS = 8 * sizeof(unsigned long) };
+    struct node_mask mask = {{0}}, found = {{0}};
+    int mode = count > 1 ? MPOL_INTERLEAVE : MPOL_BIND, found_mode = -1;
+    for (unsigned i = 0; i < count; i++)
+        mask.part[nodes[i] / PART_BITS] |= 1UL << nodes[i] % PART_BITS;
+    /* One more than there are: the kernel takes the last bit for none (mm/mempolicy.c get_nodes). */
+    if (syscall(SYS_set_mempolicy, mode, mask.part, NODES_MAX + 1UL))
+        return err_set(err, EXDEV, "cannot bind memory to node %u%s: %s", nodes[0], count > 1 ? " and others" : "",
+                       strerror(errno));
+    if (syscall(SYS_get_mempolicy, &found_mode, found.part, (unsigned long)NODES_MAX, NULL, 0UL) ||
+        found_mode != mode || memcmp(&found, &mask, sizeof mask) != 0)
+        return err_set(err, EXDEV, "binding memory to node %u did not take", nodes[0]);
+    return 0;
+}
 
 static bool mask_has(const struct cpu_mask *mask, unsigned cpu)
 {
@@ -85,7 +109,7 @@ unsigned place_cpu_count(const struct topology *place)
     return place->cpu_count;
 }
 
-unsigned place_cpu(const struct topology *place, unsigned n)
+unsigned place_nth_cpu(const struct topology *place, unsigned n)
 {
     return place->cpus[n % place->cpu_count];
 }
@@ -149,6 +173,17 @@ void place_free(struct topology *place)
 {
     if (place)
         rows_free(place);
+}
+
+int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
+                       unsigned *count, struct err *err)
+{
+    (void)place;
+    (void)where;
+    (void)cpu;
+    (void)nodes;
+    *count = 0;
+    return err_set(err, ENXIO, "this build does not know the memory nodes (it has no hwloc)");
 }
 
 json_t *place_json(const struct topology *place)
@@ -251,6 +286,56 @@ static struct cpu_row row_of(hwloc_topology_t topology, hwloc_obj_t pu)
         .package = ancestor(topology, pu, HWLOC_OBJ_PACKAGE),
         .kind = hwloc_cpukinds_get_by_cpuset(topology, pu->cpuset, 0),
     };
+}
+
+static bool has_memory(hwloc_obj_t node)
+{
+    return node && node->attr->numanode.local_memory > 0;
+}
+
+/* The node with memory that is farthest from that one; NULL when there is no other. */
+static hwloc_obj_t farthest_from(const struct topology *place, hwloc_obj_t here)
+{
+    hwloc_obj_t farthest = NULL;
+    unsigned most = 0;
+    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_NUMANODE, node));) {
+        unsigned distance = place->distances
+                                ? place->distances[here->logical_index * place->node_count + node->logical_index]
+                                : 0;
+        if (node == here || !has_memory(node) || (farthest && distance <= most))
+            continue;
+        farthest = node;
+        most = distance;
+    }
+    return farthest;
+}
+
+static unsigned all_with_memory(const struct topology *place, unsigned *nodes)
+{
+    unsigned count = 0;
+    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_NUMANODE, node));)
+        if (has_memory(node) && count < NODES_MAX)
+            nodes[count++] = node->os_index;
+    return count;
+}
+
+int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
+                       unsigned *count, struct err *err)
+{
+    hwloc_obj_t pu = hwloc_get_pu_obj_by_os_index(place->topology, cpu), here = pu ? node_of(pu) : NULL;
+    hwloc_obj_t one = where == memory_node_remote && here ? farthest_from(place, here) : here;
+    if (where == memory_node_interleave) {
+        *count = all_with_memory(place, nodes);
+        return *count > 1 ? 0 : err_set(err, ENXIO, "pages in turn need two memory nodes, there is one");
+    }
+    if (!has_memory(one))
+        return err_set(err, ENXIO,
+                       where == memory_node_remote ? "CPU %u has no other memory node"
+                                                   : "CPU %u has no memory node of its own",
+                       cpu);
+    nodes[0] = one->os_index;
+    *count = 1;
+    return 0;
 }
 
 /* Distances as the firmware tells them (the kernel's node distances); none is no error. */

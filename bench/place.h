@@ -31,7 +31,7 @@ unsigned place_cpu_count(const struct topology *place);
 const struct pairs *place_pairs(const struct topology *place);
 
 /* OS index of the n-th usable CPU (n from 0, wraps), in an order that leaves CPU 0 to the last. */
-unsigned place_cpu(const struct topology *place, unsigned n);
+unsigned place_nth_cpu(const struct topology *place, unsigned n);
 
 /*
  * Summary for the fingerprint:
@@ -52,6 +52,22 @@ json_t *place_json(const struct topology *place);
 /* Writes topology.xml (version-2 format), without serial numbers and names. -errno with text; -ENOTSUP without hwloc.
  */
 int place_export(const struct topology *place, const char *path, struct err *err);
+
+enum { NODES_MAX = 1024 }; /* the largest MAX_NUMNODES a kernel can be built with (CONFIG_NODES_SHIFT 10) */
+
+/*
+ * OS indices of the memory nodes on which pages lie for `where` (not `any`) when the first worker is on `cpu`, in
+ * nodes[NODES_MAX]; *count of them. Nodes without memory are left out. -ENXIO with text where the machine has no such
+ * node, or this build knows none.
+ */
+int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
+                       unsigned *count, struct err *err);
+
+/*
+ * What the calling thread, and whom it starts, touches first from now on lies on these nodes: the only one, or all in
+ * turn (set_mempolicy(2), MPOL_BIND and MPOL_INTERLEAVE). Read back; -EXDEV with text when it did not take.
+ */
+int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err);
 
 /*
  * Binds the calling thread to one CPU by its OS index, reads the binding back and checks sched_getcpu; -EXDEV when it

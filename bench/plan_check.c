@@ -195,7 +195,7 @@ static int check_apart(struct site *site)
 
 static bool is_pair(uint64_t place)
 {
-    return place != place_any && place != place_pack && place != place_spread;
+    return place != place_any && place != place_pack && place != place_spread && place < place_cpu;
 }
 
 static int check_place_of_pair(struct site *site)
@@ -204,6 +204,50 @@ static int check_place_of_pair(struct site *site)
         return 0;
     return refuse(site, FIELD_place, "place: %s is for two workers, here are %" PRIu64,
                   field_table[FIELD_place].options[site->params->place].spelling, site->params->workers);
+}
+
+/* One worker on a CPU by its number, which has to be one of those that may be used. */
+static int check_place_of_cpu(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->place >= place_cpu && params->workers != 1)
+        return refuse(site, FIELD_place, "place: %s is for one worker, here are %" PRIu64,
+                      size_text(params, FIELD_place), params->workers);
+    return 0;
+}
+
+static int check_place_is_here(struct site *site)
+{
+    const struct pairs *pairs = site->draft->options->pairs;
+    unsigned cpu;
+    struct err why = {0};
+    if (!pairs || site->arm_index > 0 || site->params->place < place_cpu)
+        return 0;
+    return pairs_place(pairs, site->params->place, 0, &cpu, 1, &why) ? refuse(site, FIELD_place, "%s", why.text) : 0;
+}
+
+static unsigned nodes_of(const struct pairs *pairs)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pairs->cpu_count; i++) {
+        bool again = pairs->cpus[i].node < 0;
+        for (unsigned j = 0; j < i; j++)
+            again |= pairs->cpus[j].node == pairs->cpus[i].node;
+        count += !again;
+    }
+    return count;
+}
+
+static int check_memory_node(struct site *site)
+{
+    const struct pairs *pairs = site->draft->options->pairs;
+    uint64_t wanted = site->params->memory_node;
+    if (!pairs || site->arm_index > 0 || wanted == memory_node_any || wanted == memory_node_local)
+        return 0;
+    unsigned nodes = nodes_of(pairs);
+    return nodes < 2 ? refuse(site, FIELD_memory_node, "memory_node: %s needs two memory nodes, there %s %u",
+                              size_text(site->params, FIELD_memory_node), nodes == 1 ? "is" : "are", nodes)
+                     : 0;
 }
 
 static int check_place(struct site *site)
@@ -225,6 +269,8 @@ static int check_visits(struct site *site)
     if (!needs(site, NEEDS_PAIR) || params->workers != 2)
         return refuse(site, FIELD_matrix, "matrix: %s is for what two workers do to each other",
                       field_table[FIELD_matrix].options[params->matrix].spelling);
+    if (params->memory_node != memory_node_any)
+        return refuse(site, FIELD_memory_node, "pages lie near the first CPU of each pair: memory_node has to be any");
     if (params->place != place_any)
         return refuse(site, FIELD_place, "workers that go from pair to pair are not placed: place has to be any");
     return 0;
@@ -1041,6 +1087,9 @@ static const struct check {
     {check_payload, ABOUT_SCENARIO},
     {check_place_of_pair, ABOUT_SCENARIO},
     {check_place, ABOUT_MACHINE},
+    {check_place_of_cpu, ABOUT_SCENARIO},
+    {check_place_is_here, ABOUT_MACHINE},
+    {check_memory_node, ABOUT_MACHINE},
     {check_visits, ABOUT_SCENARIO},
     {check_matrix, ABOUT_MACHINE},
 };

@@ -110,6 +110,13 @@ static json_t *proof_json(const struct cell_result *result, const struct arm_res
         json_object_set_new(proof, "recipe_faults", known(result->signature_faults));
         json_object_set_new(proof, "recipe_faults_after", known(result->signature_faults_after));
     }
+    if (result->homes) {
+        json_t *homes = json_array();
+        for (unsigned i = 0; i < result->home_count; i++)
+            json_array_append_new(homes, json_pack("{s:i, s:I}", "node", (int)result->homes[i].node, "pages",
+                                                   (json_int_t)result->homes[i].pages));
+        json_object_set_new(proof, "homes", homes);
+    }
     if (result->memory_limit)
         json_object_set_new(proof, "memory_limit", json_integer((json_int_t)result->memory_limit));
     if (arm->samples)

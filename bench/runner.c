@@ -256,6 +256,11 @@ struct job {
     unsigned visits; /* to pairs of CPUs, of all its cells */
 };
 
+/* What a job says beside what all jobs do. */
+struct job_parts {
+    json_t *cells, *cpus, *nodes;
+};
+
 /* Seed of one trial of one cell: it depends on nothing but the plan's seed and what is measured. */
 static uint64_t trial_seed(const struct runner *runner, unsigned c, unsigned trial)
 {
@@ -290,13 +295,13 @@ static void cpus_in_turn(const struct topology *topology, unsigned turn, unsigne
 {
     unsigned count = place_cpu_count(topology), ring = count > workers ? count - 1 : count;
     for (unsigned n = 0; n < workers; n++)
-        cpus[n] = place_cpu(topology, (turn + n) % ring);
+        cpus[n] = place_nth_cpu(topology, (turn + n) % ring);
 }
 
 static int place_workers(const struct runner *runner, const struct job *job, unsigned *cpus, unsigned workers,
                          struct err *err)
 {
-    enum place place = (enum place)job_target(runner, job)->place;
+    uint64_t place = job_target(runner, job)->place;
     if (place != place_any)
         return pairs_place(place_pairs(runner->place), place, job->trials[0], cpus, workers, err);
     if (workers > place_cpu_count(runner->place))
@@ -321,6 +326,21 @@ static int cpus_json(const struct runner *runner, const struct job *job, json_t 
     for (unsigned n = 0; rc == 0 && n < workers; n++)
         json_array_append_new(*list, json_integer(cpus[n]));
     free(cpus);
+    return rc;
+}
+
+/* The memory nodes on which the job's pages are to lie; *list is NULL where they may lie anywhere. */
+static int nodes_json(const struct runner *runner, const struct job *job, const json_t *cpus, json_t **list,
+                      struct err *err)
+{
+    enum memory_node where = (enum memory_node)job_target(runner, job)->memory_node;
+    unsigned nodes[NODES_MAX], count = 0, cpu = (unsigned)json_integer_value(json_array_get(cpus, 0));
+    *list = NULL;
+    int rc = where == memory_node_any ? 0 : place_memory_nodes(runner->place, where, cpu, nodes, &count, err);
+    if (rc == 0 && count)
+        *list = json_array();
+    for (unsigned i = 0; rc == 0 && i < count; i++)
+        json_array_append_new(*list, json_integer(nodes[i]));
     return rc;
 }
 
@@ -404,15 +424,16 @@ static int cells_json(struct runner *runner, struct job *job, const json_t *cpus
     return rc;
 }
 
-static json_t *job_json(struct runner *runner, const struct job *job, json_t *cells, json_t *cpus, uint64_t padding)
+static json_t *job_json(struct runner *runner, const struct job *job, const struct job_parts *parts, uint64_t padding)
 {
     char name[32];
     snprintf(name, sizeof name, "target-%u", job->process);
-    return json_pack("{s:o, s:o, s:i, s:I, s:s, s:s, s:o, s:s, s:s, s:o, s:I, s:n}", "plan",
-                     wire_plan_of(runner->plan, job->cells, job->count), "cells", cells, "process", (int)job->process,
-                     "seed", (json_int_t)(random_derive(runner->plan->seed, job->process) >> 11), "directory",
-                     job_directory(runner, job), "name", name, "cpus", cpus, "machine", machine_text(runner, "hash"),
-                     "boot_id", machine_text(runner, "boot_id"), "instance",
+    return json_pack("{s:o, s:o, s:i, s:I, s:s, s:s, s:o, s:o*, s:s, s:s, s:o, s:I, s:n}", "plan",
+                     wire_plan_of(runner->plan, job->cells, job->count), "cells", json_incref(parts->cells), "process",
+                     (int)job->process, "seed", (json_int_t)(random_derive(runner->plan->seed, job->process) >> 11),
+                     "directory", job_directory(runner, job), "name", name, "cpus", json_incref(parts->cpus), "nodes",
+                     json_incref(parts->nodes), "machine", machine_text(runner, "hash"), "boot_id",
+                     machine_text(runner, "boot_id"), "instance",
                      runner->options->instance ? json_string(runner->options->instance) : json_null(),
                      "environment_bytes", (json_int_t)padding, "turn");
 }
@@ -541,14 +562,14 @@ static int bury(struct runner *runner, struct job *job, const struct trial_statu
 }
 
 /* Carries out a job whose process can be started. */
-static int run_process(struct runner *runner, struct job *job, json_t *cells, json_t *cpus, struct err *err)
+static int run_process(struct runner *runner, struct job *job, const struct job_parts *parts, struct err *err)
 {
     struct child child;
     uint64_t padding = random_below(&runner->random, PADDING_MAX), begin = clock_now_ns(), kills = oom_kills();
     uint64_t deadline = runner->options->deadline_ns * (1 + job->count / 4) + job->visits * VISIT_LIMIT_NS;
     const char *line = NULL;
     size_t length = 0;
-    json_t *json = job_json(runner, job, cells, cpus, padding);
+    json_t *json = job_json(runner, job, parts, padding);
     add_filesystem(runner, job, json);
     int rc = child_start(&child, json, padding, runner->group.entry_fd, err);
     json_decref(json);
@@ -589,21 +610,24 @@ static int prepare_job(struct runner *runner, const struct params *target, struc
 static int run_job(struct runner *runner, struct job *job, struct err *err)
 {
     struct err why = {0};
-    json_t *cpus = NULL, *cells = NULL;
+    struct job_parts parts = {0};
     job->process = runner->process_count++;
     int rc = prepare_job(runner, job_target(runner, job), &why);
     if (rc == 0)
-        rc = cpus_json(runner, job, &cpus, &why);
+        rc = cpus_json(runner, job, &parts.cpus, &why);
     if (rc == 0)
-        rc = cells_json(runner, job, cpus, &cells, &why);
+        rc = nodes_json(runner, job, parts.cpus, &parts.nodes, &why);
+    if (rc == 0)
+        rc = cells_json(runner, job, parts.cpus, &parts.cells, &why);
     if (rc == -EOPNOTSUPP || rc == -ENXIO)
         rc = record_unsupported(runner, job, why.text, err);
     else if (rc)
         *err = why;
     else
-        rc = run_process(runner, job, json_incref(cells), json_incref(cpus), err);
-    json_decref(cells);
-    json_decref(cpus);
+        rc = run_process(runner, job, &parts, err);
+    json_decref(parts.cells);
+    json_decref(parts.cpus);
+    json_decref(parts.nodes);
     if (memory_group_remove(&runner->group))
         progress_note(&runner->progress, "a control group could not be removed; the next run removes it");
     return rc;

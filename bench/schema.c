@@ -35,19 +35,26 @@ static json_t *or_null(json_t *schema)
     return json_pack("{s:[o, {s:s}]}", "anyOf", schema, "type", "null");
 }
 
-static json_t *spellings(const struct field *field)
+/* One of its spellings; the last may have any number in place of its N. */
+static json_t *choice_schema(const struct field *field)
 {
-    json_t *list = json_array();
-    for (const struct field_option *option = field->options; option->spelling; option++)
-        json_array_append_new(list, json_string(option->spelling));
-    return list;
+    json_t *list = json_array(), *numbered = NULL;
+    for (const struct field_option *option = field->options; option->spelling; option++) {
+        size_t length = field_numbered_length(option);
+        if (length)
+            numbered = json_sprintf("^%.*s[0-9]+$", (int)length, option->spelling);
+        else
+            json_array_append_new(list, json_string(option->spelling));
+    }
+    return numbered ? json_pack("{s:[{s:o}, {s:s, s:o}]}", "anyOf", "enum", list, "type", "string", "pattern", numbered)
+                    : json_pack("{s:o}", "enum", list);
 }
 
 /* A field as records hold it. */
 static json_t *field_in_record(const struct field *field)
 {
     static const char *const units[] = {"bytes", "ns", "count", "fraction of 1", NULL};
-    json_t *schema = field->kind == FIELD_CHOICE  ? json_pack("{s:o}", "enum", spellings(field))
+    json_t *schema = field->kind == FIELD_CHOICE  ? choice_schema(field)
                      : field->kind == FIELD_SHARE ? json_pack("{s:s, s:i}", "type", "number", "minimum", 0)
                                                   : json_pack("{s:s, s:i}", "type", "integer", "minimum", 0);
     json_object_set_new(schema, "description", json_string(field->doc));
@@ -174,7 +181,7 @@ static json_t *field_in_file(const struct field *field)
     static const char *const patterns[] = {"^([0-9]+(KiB|MiB|GiB)?|auto)$", "^([0-9]+(ns|us|ms|s)|0)$",
                                            "^([0-9]+|auto)$", "^[0-9]*[.]?[0-9]*%$"};
     json_t *schema = field->kind == FIELD_CHOICE
-                         ? json_pack("{s:o}", "enum", spellings(field))
+                         ? choice_schema(field)
                          : json_pack("{s:[s, s], s:s}", "type", "string", "integer", "pattern", patterns[field->kind]);
     json_object_set_new(schema, "description", json_string(field->doc));
     return schema;

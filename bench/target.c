@@ -467,6 +467,42 @@ int target_renew(const struct target *target, struct err *err)
     return rc ? err_set(err, -rc, "make %s anew: %s", target->path, strerror(-rc)) : 0;
 }
 
+/* Each page is touched, so that it is mapped, and asked about. */
+static int ask_homes(unsigned char *base, uint64_t pages, uint64_t page_bytes, void **addresses, int *nodes)
+{
+    for (uint64_t i = 0; i < pages; i++) {
+        addresses[i] = base + i * page_bytes;
+        (void)*(const volatile unsigned char *)addresses[i];
+    }
+    return syscall(SYS_move_pages, 0, (unsigned long)pages, addresses, NULL, nodes, 0) ? -errno : 0;
+}
+
+int target_homes(const struct target *target, uint64_t bytes, uint64_t *pages, unsigned node_count, uint64_t *others,
+                 struct err *err)
+{
+    uint64_t count = bytes / target->page_bytes;
+    unsigned char *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, target->fd, 0);
+    void **addresses = calloc(count + 1, sizeof *addresses);
+    int *nodes = calloc(count + 1, sizeof *nodes);
+    int rc = base == MAP_FAILED ? err_sys(err, "mmap %s", target->path) : 0;
+    if (rc == 0 && (!addresses || !nodes))
+        rc = err_set(err, ENOMEM, "no memory for a list of pages");
+    if (rc == 0)
+        rc = ask_homes(base, count, target->page_bytes, addresses, nodes);
+    if (rc && !err->code)
+        err_set(err, -rc, "move_pages of %s: %s", target->path, strerror(-rc));
+    for (uint64_t i = 0; rc == 0 && i < count; i++)
+        if (nodes[i] >= 0 && (unsigned)nodes[i] < node_count)
+            pages[nodes[i]]++;
+        else
+            (*others)++;
+    free(nodes);
+    free(addresses);
+    if (base != MAP_FAILED)
+        munmap(base, bytes);
+    return rc;
+}
+
 /* mincore shows only the owner of a file, or who may write it, what is resident (mm/mincore.c can_do_mincore). */
 static bool mincore_tells(const struct target *target)
 {

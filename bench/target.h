@@ -80,6 +80,14 @@ int target_renew(const struct target *target, struct err *err);
  */
 int target_hollow(const struct target *target, struct err *err);
 
+/*
+ * On which memory nodes the leading `bytes` lie, as the kernel tells (move_pages(2)): adds up pages by node in
+ * pages[node_count], by the nodes' OS indices; those of nodes beyond, and those that are not there, in *others. -errno
+ * with text.
+ */
+int target_homes(const struct target *target, uint64_t bytes, uint64_t *pages, unsigned node_count, uint64_t *others,
+                 struct err *err);
+
 struct page_state { /* in pages; UINT64_MAX: this machine cannot tell */
     uint64_t pages; /* in the range asked for */
     uint64_t resident, dirty, writeback;

@@ -28,6 +28,7 @@ struct trial {
     struct record_context record;
     struct turn turn;
     unsigned *cpus;
+    unsigned nodes[NODES_MAX], node_count; /* on which pages are to lie; none: anywhere */
     struct trial_status *status;
     struct trial_status unwatched; /* where status points when nobody watches */
 };
@@ -84,6 +85,21 @@ static int read_cpus(struct trial *trial, struct err *err)
     return place_bind(trial->cpus[0], err);
 }
 
+/* Before anything is touched: what is made from here on lies there. */
+static int read_nodes(struct trial *trial, struct err *err)
+{
+    const json_t *list = json_object_get(trial->job, "nodes"), *node;
+    size_t index;
+    json_array_foreach((json_t *)list, index, node)
+    {
+        json_int_t number = json_integer_value(node);
+        if (number < 0 || number >= NODES_MAX || trial->node_count == NODES_MAX)
+            return err_set(err, EINVAL, "job: %" JSON_INTEGER_FORMAT " is no memory node", number);
+        trial->nodes[trial->node_count++] = (unsigned)number;
+    }
+    return trial->node_count ? place_bind_memory(trial->nodes, trial->node_count, err) : 0;
+}
+
 /*
  * Where later mappings lie is part of the noise between trials: a random number of pages, drawn from the seed, decides
  * it within LAYOUT_PAGES, whatever the kernel's own randomisation did. It also decides how a small mapping falls into
@@ -130,7 +146,8 @@ static int read_job(struct trial *trial, struct err *err)
     };
     if (!trial->record.machine || !trial->record.boot_id)
         return err_set(err, EINVAL, "job: machine or boot_id is missing");
-    return read_cpus(trial, err);
+    rc = read_cpus(trial, err);
+    return rc ? rc : read_nodes(trial, err);
 }
 
 static bool cell_needs(const struct cell *cell, unsigned need)
@@ -293,6 +310,8 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
         .cell = cell,
         .target = trial->has_target && cell_needs(cell, NEEDS_FILE) ? &trial->target : NULL,
         .cpus = trial->cpus,
+        .nodes = trial->nodes,
+        .node_count = trial->node_count,
         .visits = visits,
         .visit_count = visit_count,
         .visit_rounds = cell->params.matrix == matrix_none ? 0 : MATRIX_ROUNDS,

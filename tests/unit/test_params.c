@@ -49,9 +49,33 @@ static void every_option_goes_there_and_back(void **state)
             struct params params;
             struct err err = {0};
             params_default(&params);
+            if (field_numbered_length(&field->options[o]))
+                continue;
             assert_int_equal(field_parse(field, field->options[o].spelling, &params, &err), 0);
             check_round_trip(field, &params);
         }
+    }
+}
+
+static void an_option_may_have_a_number(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"cpu:0", "cpu:1", "cpu:511", "cpu:8191"};
+    static const char *const bad[] = {"cpu:N", "cpu:", "cpu", "cpu:-1", "cpu:1x", "cpu: 1", "cpu:99999999", "any:1"};
+    const struct field *place = &field_table[FIELD_place];
+    struct params params;
+    struct err err = {0};
+    char text[64];
+    params_default(&params);
+    for (unsigned i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(field_parse(place, good[i], &params, &err), 0);
+        assert_int_equal(params.place, place_cpu + strtoul(good[i] + 4, NULL, 10));
+        field_format(place, &params, text, sizeof text);
+        assert_string_equal(text, good[i]);
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(field_parse(place, bad[i], &params, &err), -EINVAL);
+        assert_non_null(strstr(err.text, "spread, cpu:N"));
     }
 }
 
@@ -258,6 +282,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_default_goes_there_and_back),
         cmocka_unit_test(every_option_goes_there_and_back),
+        cmocka_unit_test(an_option_may_have_a_number),
         cmocka_unit_test(every_field_is_found_and_separate),
         cmocka_unit_test(sizes_take_the_largest_unit_that_divides),
         cmocka_unit_test(times_need_a_unit),

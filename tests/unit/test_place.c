@@ -13,6 +13,11 @@
 
 #include <cmocka.h>
 
+#include <linux/mempolicy.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "place.h"
 
 static cpu_set_t all_cpus;
@@ -64,11 +69,11 @@ static void lists_the_cpus_of_the_affinity(void **state)
     assert_true(place_is_this_machine(place));
     assert_int_equal(place_cpu_count(place), CPU_COUNT(&all_cpus));
     for (unsigned n = 0; n < place_cpu_count(place); n++) {
-        assert_true(CPU_ISSET(place_cpu(place, n), &all_cpus));
+        assert_true(CPU_ISSET(place_nth_cpu(place, n), &all_cpus));
         if (n + 1 < place_cpu_count(place))
-            assert_int_not_equal(place_cpu(place, n), 0);
+            assert_int_not_equal(place_nth_cpu(place, n), 0);
     }
-    assert_int_equal(place_cpu(place, place_cpu_count(place)), place_cpu(place, 0));
+    assert_int_equal(place_nth_cpu(place, place_cpu_count(place)), place_nth_cpu(place, 0));
     place_free(place);
 }
 
@@ -87,7 +92,7 @@ static void honours_a_narrower_affinity(void **state)
     struct topology *place = load();
     json_t *json = place_json(place), *pus = json_object_get(json, "pus");
     assert_int_equal(place_cpu_count(place), 1);
-    assert_int_equal(place_cpu(place, 0), cpu);
+    assert_int_equal(place_nth_cpu(place, 0), cpu);
     assert_int_equal(number(json, "cpus"), 1);
     assert_int_equal(json_array_size(pus), 1);
     assert_int_equal(number(json_array_get(pus, 0), "os_index"), cpu);
@@ -122,8 +127,8 @@ static void shows_a_synthetic_machine_but_disowns_it(void **state)
     assert_false(place_is_this_machine(place));
     assert_true(json_is_false(json_object_get(json, "this_machine")));
     assert_int_equal(place_cpu_count(place), 8);
-    assert_int_equal(place_cpu(place, 0), 1);
-    assert_int_equal(place_cpu(place, 7), 0);
+    assert_int_equal(place_nth_cpu(place, 0), 1);
+    assert_int_equal(place_nth_cpu(place, 7), 0);
     assert_int_equal(number(json, "packages"), 2);
     assert_int_equal(number(json, "cores"), 4);
     assert_int_equal(number(json, "cpus"), 8);
@@ -168,6 +173,56 @@ static void classes_of_sockets_nodes_and_threads(void **state)
     assert_int_equal(number(json_array_get(classes, 3), "pairs"), 64);
     assert_int_equal(json_array_size(json_object_get(json, "nodes")), 4);
     json_decref(json);
+    place_free(place);
+}
+
+/* Numbered otherwise than they lie: the kernel's numbers are what counts. */
+static void memory_lies_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    struct topology *place = load_synthetic("pack:2 numa:2(indexes=3,1,2,0) l3:1 core:2 pu:1");
+    unsigned nodes[NODES_MAX], count = 0;
+    struct err err = {0};
+    assert_int_equal(place_memory_nodes(place, memory_node_local, 0, nodes, &count, &err), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(nodes[0], 3);
+    assert_int_equal(place_memory_nodes(place, memory_node_local, 7, nodes, &count, &err), 0);
+    assert_int_equal(nodes[0], 0);
+    assert_int_equal(place_memory_nodes(place, memory_node_remote, 0, nodes, &count, &err), 0);
+    assert_int_equal(count, 1);
+    assert_int_not_equal(nodes[0], 3);
+    assert_int_equal(place_memory_nodes(place, memory_node_interleave, 0, nodes, &count, &err), 0);
+    assert_int_equal(count, 4);
+    place_free(place);
+    place = load_synthetic("pack:1 core:2 pu:1");
+    assert_int_equal(place_memory_nodes(place, memory_node_local, 1, nodes, &count, &err), 0);
+    assert_int_equal(place_memory_nodes(place, memory_node_remote, 0, nodes, &count, &err), -ENXIO);
+    assert_string_equal(err.text, "CPU 0 has no other memory node");
+    assert_int_equal(place_memory_nodes(place, memory_node_interleave, 0, nodes, &count, &err), -ENXIO);
+    place_free(place);
+}
+
+/* What is touched after that lies there, and the kernel is asked whether it does. */
+static void binds_memory_and_verifies(void **state)
+{
+    (void)state;
+    struct topology *place = load();
+    unsigned nodes[NODES_MAX], count = 0, absent = NODES_MAX - 1;
+    struct err err = {0};
+    int node = -1;
+    if (place_memory_nodes(place, memory_node_local, place_nth_cpu(place, 0), nodes, &count, &err))
+        skip();
+    assert_int_equal(place_bind_memory(nodes, count, &err), 0);
+    char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(page, MAP_FAILED);
+    *page = 1;
+    void *address = page;
+    assert_int_equal(syscall(SYS_move_pages, 0, 1UL, &address, NULL, &node, 0), 0);
+    assert_int_equal(node, nodes[0]);
+    munmap(page, 4096);
+    assert_int_equal(place_bind_memory(&absent, 1, &err), -EXDEV);
+    assert_non_null(strstr(err.text, "node 1023"));
+    assert_int_equal(syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0UL), 0);
     place_free(place);
 }
 
@@ -328,6 +383,8 @@ int main(void)
         cmocka_unit_test_teardown(agrees_with_itself, restore),
         cmocka_unit_test_teardown(shows_a_synthetic_machine_but_disowns_it, restore),
         cmocka_unit_test_teardown(classes_of_sockets_nodes_and_threads, restore),
+        cmocka_unit_test_teardown(memory_lies_where_it_is_asked_for, restore),
+        cmocka_unit_test_teardown(binds_memory_and_verifies, restore),
         cmocka_unit_test_teardown(classes_of_512_cpus, restore),
         cmocka_unit_test_teardown(classes_without_caches, restore),
         cmocka_unit_test_teardown(one_cpu_has_no_class, restore),
