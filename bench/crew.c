@@ -290,10 +290,19 @@ int crew_do(struct crew *crew, const struct work_order *order, struct err *err)
     return answer->rc;
 }
 
+/* Where one has died the others may wait for it in the kernel, where no deadline of theirs reaches. */
+static void end_survivors(const struct crew *crew)
+{
+    for (unsigned i = 0; crew->broken.code && i < crew->count; i++)
+        if (crew->members[i].started)
+            kill(crew->members[i].process, SIGKILL);
+}
+
 void crew_stop(struct crew *crew)
 {
     if (!crew)
         return;
+    end_survivors(crew);
     if (crew->members)
         send(crew, &(struct work_order){.verb = WORK_EXIT});
     for (unsigned i = 0; crew->members && i < crew->count; i++) {
@@ -322,6 +331,8 @@ uint64_t crew_elapsed_ns(const struct crew *crew)
     uint64_t start = UINT64_MAX, finish = 0;
     for (unsigned i = 0; i < crew->count; i++) {
         const struct work_answer *answer = &crew->board->answers[i];
+        if (answer->is_company)
+            continue;
         start = answer->start_ns < start ? answer->start_ns : start;
         finish = answer->finish_ns > finish ? answer->finish_ns : finish;
     }

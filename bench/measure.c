@@ -173,7 +173,7 @@ static void keep_counts(struct bench *bench, unsigned a, unsigned round, uint64_
 {
     struct arm_result *arm = &bench->result->arms[a];
     struct counts counts = crew_answer(bench->crew, 0)->counts;
-    uint64_t ops = arm->ops * crew_size(bench->crew);
+    uint64_t ops = arm->ops * arm_timed_workers(bench, a);
     for (unsigned w = 1; w < crew_size(bench->crew); w++)
         counter_add(&counts, &crew_answer(bench->crew, w)->counts);
     if (bench->limited)

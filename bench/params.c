@@ -56,7 +56,7 @@ void params_default(struct params *params)
 }
 
 _Static_assert(sizeof(struct params) == FIELD_COUNT * sizeof(uint64_t), "every member is 8 bytes wide");
-_Static_assert(FIELD_COUNT <= 64, "FIELD_BIT needs a wider set");
+_Static_assert(FIELD_COUNT <= 8 * sizeof(field_set), "FIELD_BIT needs a wider set");
 
 struct unit {
     const char *suffix;

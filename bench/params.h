@@ -61,7 +61,8 @@ enum field_index {
 #undef CHOICE
     FIELD_COUNT
 };
-#define FIELD_BIT(name) (UINT64_C(1) << FIELD_##name)
+typedef unsigned __int128 field_set; /* there are more fields than a word has bits */
+#define FIELD_BIT(name) ((field_set)1 << FIELD_##name)
 
 enum field_kind { FIELD_SIZE, FIELD_TIME, FIELD_NUMBER, FIELD_SHARE, FIELD_CHOICE };
 enum field_scope { SCOPE_TARGET, SCOPE_CELL, SCOPE_STATE, SCOPE_ARM };

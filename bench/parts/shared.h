@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What methods share in which two workers meet in memory: a page of the target that both have mapped, and waiting. */
+/*
+ * What methods share in which workers meet in memory: pages of the target that all have mapped, and waiting. The first
+ * half of the working set is what they contend for; the second is where they tell each other about it.
+ */
 #ifndef FAULTLINE_SHARED_H
 #define FAULTLINE_SHARED_H
 
@@ -18,11 +21,54 @@ enum { SHARED_LINE = 256 };
 int shared_setup(struct worker *worker, struct err *err);
 void shared_teardown(struct worker *worker);
 
-/* Where methods keep what has to be known of a batch beside its words: the second half, where nobody contends. */
-static inline void *shared_notes(const struct worker *worker)
+/* What one worker tells the others of a batch; begun anew by shared_clear. */
+struct shared_slot {
+    _Atomic uint64_t done;   /* its own work is done: what it does from then on is for the others */
+    _Atomic uint64_t ended;  /* and it has left off */
+    _Atomic uint64_t amount; /* of what it did, as the method counts it; stored before `ended` */
+    _Atomic uint64_t steps;  /* while it works */
+    char rest[SHARED_LINE - 4 * sizeof(uint64_t)];
+};
+
+/* Where workers wait for each other. */
+struct shared_gate {
+    _Atomic uint64_t arrived, opened;
+    char rest[SHARED_LINE - 2 * sizeof(uint64_t)];
+};
+
+/* Bytes of a working set that so many workers can meet on, where the first half holds no more than it has to. */
+static inline uint64_t shared_least_bytes(uint64_t workers)
 {
-    return worker->base + worker->base_bytes / 2 / SHARED_LINE * SHARED_LINE;
+    return 2 * (sizeof(struct shared_gate) + (workers + 1) * sizeof(struct shared_slot));
 }
+
+static inline struct shared_gate *shared_gate(const struct worker *worker)
+{
+    return (struct shared_gate *)(void *)(worker->base + worker->base_bytes / 2 / SHARED_LINE * SHARED_LINE);
+}
+
+static inline struct shared_slot *shared_slot(const struct worker *worker, unsigned index)
+{
+    return (struct shared_slot *)(void *)(shared_gate(worker) + 1) + index;
+}
+
+/* For the reset of the first worker: the slots of all are as before a batch. */
+void shared_clear(const struct worker *worker);
+
+/* Returns when `count` workers have come. -ETIMEDOUT when one has not. */
+int shared_meet(const struct worker *worker, unsigned count);
+
+/* Ends this worker's own time, and says so. */
+void shared_done(struct worker *worker);
+
+/* Whether every worker of [from, until) is done. */
+bool shared_are_done(const struct worker *worker, unsigned from, unsigned until);
+
+/* Says that this worker has left off after so much work. */
+void shared_end(const struct worker *worker, uint64_t amount);
+
+/* Returns when the first `count` workers have left off. -ETIMEDOUT when one does not. */
+int shared_await_end(const struct worker *worker, unsigned count);
 
 static inline _Atomic uint64_t *shared_word(const struct worker *worker, uint64_t offset)
 {
