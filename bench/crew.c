@@ -186,7 +186,13 @@ static int check_alive(struct crew *crew)
     return 0;
 }
 
-/* Waits until all have carried out the order; collects the first error. */
+/* Whether it may only be that another has failed: who waited in vain says less than who knows. */
+static bool is_consequence(int rc)
+{
+    return rc == 0 || rc == -ETIMEDOUT || rc == -ECANCELED;
+}
+
+/* Waits until all have carried out the order; collects the first error, and rather a cause than a consequence. */
 static int gather(struct crew *crew, struct err *err)
 {
     uint32_t done;
@@ -197,12 +203,15 @@ static int gather(struct crew *crew, struct err *err)
             return -err->code;
         }
     }
-    for (unsigned i = 0; i < crew->count; i++)
-        if (crew->board->answers[i].rc) {
-            *err = crew->board->answers[i].err;
-            return crew->board->answers[i].rc;
+    int rc = 0;
+    for (unsigned i = 0; i < crew->count && is_consequence(rc); i++) {
+        const struct work_answer *answer = &crew->board->answers[i];
+        if (answer->rc && (rc == 0 || !is_consequence(answer->rc))) {
+            *err = answer->err;
+            rc = answer->rc;
         }
-    return 0;
+    }
+    return rc;
 }
 
 /* Before the workers start: processes inherit them. Why one could not be had is for the arm's setup to say. */

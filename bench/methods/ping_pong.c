@@ -103,9 +103,9 @@ static int run(struct worker *worker, uint64_t hops)
     int rc = rest(worker);
     if (rc == 0)
         rc = hand_over(worker, hops);
-    shared_done(worker); /* also where it failed: nobody is to wait for it */
+    shared_done(worker);
     if (rc)
-        return rc;
+        return shared_fail(worker, rc);
     shared_end(worker, hops);
     if (worker->index)
         return 0;

@@ -36,17 +36,27 @@ static void add_by(_Atomic uint64_t *word, uint64_t count, enum update update)
         add(word, count);
 }
 
+/* Says now and then that it gets on. */
+static void add_all(const struct worker *worker, uint64_t count, enum update update)
+{
+    for (uint64_t left = count, now; left; left -= now) {
+        now = left < SHARED_STRIDE ? left : SHARED_STRIDE;
+        add_by(word_of(worker, worker->index), now, update);
+        shared_step(worker);
+    }
+}
+
 /* Goes on until all are done. Additions of it all, or -ETIMEDOUT. */
 static int64_t keep_busy(const struct worker *worker, enum update update)
 {
     enum { BETWEEN_LOOKS = 16 };
-    const uint64_t limit_ns = worker->done_ns + SHARED_PATIENCE_NS;
+    struct shared_watch watch = {.until = worker->count};
     uint64_t retries = counter_method_retries;
     int64_t added = 0;
     while (!shared_are_done(worker, 0, worker->count)) {
         add_by(word_of(worker, worker->index), BETWEEN_LOOKS, update);
         added += BETWEEN_LOOKS;
-        if (added % (1 << 16) == 0 && clock_now_ns() > limit_ns)
+        if (shared_is_stuck(worker, &watch))
             return -ETIMEDOUT;
     }
     counter_method_retries = retries; /* uncounted, as what they were tried for */
@@ -71,11 +81,11 @@ static int check_sums(struct worker *worker)
 
 int adding_run(struct worker *worker, uint64_t count, enum update update)
 {
-    add_by(word_of(worker, worker->index), count, update);
+    add_all(worker, count, update);
     shared_done(worker);
     int64_t more = keep_busy(worker, update);
     if (more < 0)
-        return (int)more;
+        return shared_fail(worker, (int)more);
     shared_end(worker, count + (uint64_t)more);
     if (worker->index)
         return 0;

@@ -69,6 +69,20 @@ void shared_done(struct worker *worker)
     atomic_store_explicit(&shared_slot(worker, worker->index)->done, 1, memory_order_release);
 }
 
+bool shared_is_stuck(const struct worker *worker, struct shared_watch *watch)
+{
+    uint64_t steps = 0;
+    if (!shared_is_late(&watch->wait))
+        return false;
+    for (unsigned i = watch->from; i < watch->until; i++)
+        if (i != worker->index && !atomic_load(&shared_slot(worker, i)->done))
+            steps += 1 + atomic_load(&shared_slot(worker, i)->steps);
+    bool stuck = steps == watch->seen;
+    watch->seen = steps;
+    watch->wait = (struct shared_wait){0};
+    return stuck;
+}
+
 void shared_end(const struct worker *worker, uint64_t amount)
 {
     struct shared_slot *slot = shared_slot(worker, worker->index);
@@ -76,13 +90,24 @@ void shared_end(const struct worker *worker, uint64_t amount)
     atomic_store_explicit(&slot->ended, 1, memory_order_release);
 }
 
+int shared_fail(const struct worker *worker, int rc)
+{
+    struct shared_slot *slot = shared_slot(worker, worker->index);
+    atomic_store_explicit(&slot->ended, 2, memory_order_release);
+    atomic_store_explicit(&slot->done, 1, memory_order_release);
+    return rc;
+}
+
 int shared_await_end(const struct worker *worker, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         struct shared_wait wait = {0};
-        while (!atomic_load_explicit(&shared_slot(worker, i)->ended, memory_order_acquire))
+        uint64_t ended;
+        while (!(ended = atomic_load_explicit(&shared_slot(worker, i)->ended, memory_order_acquire)))
             if (shared_is_late(&wait))
                 return -ETIMEDOUT;
+        if (ended == 2)
+            return -ECANCELED;
     }
     return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef FAULTLINE_SHARED_H
 #define FAULTLINE_SHARED_H
 
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "clock.h"
@@ -21,12 +22,29 @@ enum { SHARED_LINE = 256 };
 int shared_setup(struct worker *worker, struct err *err);
 void shared_teardown(struct worker *worker);
 
+/* One wait: counts vain looks, and tells once in many whether patience is at an end. */
+struct shared_wait {
+    uint64_t looks, limit_ns;
+};
+
+/* Once in many looks it also leaves the CPU to whoever else wants it: that may be the peer. */
+static inline bool shared_is_late(struct shared_wait *wait)
+{
+    enum { LOOKS = 1 << 14 }; /* a tenth of a millisecond and more between two readings of the clock */
+    if (++wait->looks % LOOKS)
+        return false;
+    sched_yield();
+    uint64_t now = clock_now_ns();
+    wait->limit_ns = wait->limit_ns ? wait->limit_ns : now + SHARED_PATIENCE_NS;
+    return now > wait->limit_ns;
+}
+
 /* What one worker tells the others of a batch; begun anew by shared_clear. */
 struct shared_slot {
     _Atomic uint64_t done;   /* its own work is done: what it does from then on is for the others */
-    _Atomic uint64_t ended;  /* and it has left off */
+    _Atomic uint64_t ended;  /* and it has left off, or failed: 2 */
     _Atomic uint64_t amount; /* of what it did, as the method counts it; stored before `ended` */
-    _Atomic uint64_t steps;  /* while it works */
+    _Atomic uint64_t steps;  /* changes while it gets on */
     char rest[SHARED_LINE - 4 * sizeof(uint64_t)];
 };
 
@@ -64,30 +82,38 @@ void shared_done(struct worker *worker);
 /* Whether every worker of [from, until) is done. */
 bool shared_are_done(const struct worker *worker, unsigned from, unsigned until);
 
+/* While one works on for the sake of workers [from, until): whether those that are not done have not got on for as long
+ * as patience lasts. */
+struct shared_watch {
+    unsigned from, until;
+    struct shared_wait wait;
+    uint64_t seen;
+};
+bool shared_is_stuck(const struct worker *worker, struct shared_watch *watch);
+
+/* Between two of what a worker tells by `steps` in its own time: rarely enough to cost nothing. */
+enum { SHARED_STRIDE = 4096 };
+
+/* Says that this worker has got on by one step. */
+static inline void shared_step(const struct worker *worker)
+{
+    _Atomic uint64_t *steps = &shared_slot(worker, worker->index)->steps;
+    atomic_store_explicit(steps, atomic_load_explicit(steps, memory_order_relaxed) + 1, memory_order_release);
+}
+
 /* Says that this worker has left off after so much work. */
 void shared_end(const struct worker *worker, uint64_t amount);
 
-/* Returns when the first `count` workers have left off. -ETIMEDOUT when one does not. */
+/* Says that this worker has failed, so that nobody waits for it. Returns rc. */
+int shared_fail(const struct worker *worker, int rc);
+
+/* Returns when the first `count` workers have left off. -ETIMEDOUT when one does not, -ECANCELED when one has failed.
+ */
 int shared_await_end(const struct worker *worker, unsigned count);
 
 static inline _Atomic uint64_t *shared_word(const struct worker *worker, uint64_t offset)
 {
     return (_Atomic uint64_t *)(void *)(worker->base + offset);
-}
-
-/* One wait: counts vain looks, and tells once in many whether patience is at an end. */
-struct shared_wait {
-    uint64_t looks, limit_ns;
-};
-
-static inline bool shared_is_late(struct shared_wait *wait)
-{
-    enum { LOOKS = 1 << 14 }; /* a tenth of a millisecond and more between two readings of the clock */
-    if (++wait->looks % LOOKS)
-        return false;
-    uint64_t now = clock_now_ns();
-    wait->limit_ns = wait->limit_ns ? wait->limit_ns : now + SHARED_PATIENCE_NS;
-    return now > wait->limit_ns;
 }
 
 #endif
