@@ -59,6 +59,11 @@ uint64_t arm_limit(const struct bench *bench, unsigned a)
     return schedule_limit(&bench->cell->arms[a], bench->work.offsets[a]->count);
 }
 
+uint64_t arm_timed_workers(const struct bench *bench, unsigned a)
+{
+    return method_timed_workers(bench->cell->arms[a].method, &bench->cell->params);
+}
+
 /* What has come from storage so far. Either may be unknown, UINT64_MAX. */
 struct fetched {
     uint64_t by_process; /* read_bytes of /proc/self/io; it knows nothing of live child processes */

@@ -20,7 +20,7 @@ const struct counter counter_table[COUNTER_COUNT] = {
 };
 #undef COUNTER
 
-_Thread_local uint64_t counter_child_minor_faults;
+_Thread_local uint64_t counter_child_minor_faults, counter_method_retries;
 
 /* What one look at a source yields; a row of the table picks a member or a key out of it. */
 struct view {
@@ -127,6 +127,7 @@ const char *counter_refault_source(void)
 #define VALUE_SCHEDSTAT(view, event) schedstat_##event((view)->schedstat)
 #define VALUE_INTERRUPTS(view, event) ((view)->event)
 #define VALUE_CHILD(view, event) (counter_child_##event)
+#define VALUE_METHOD(view, event) (counter_method_##event)
 #define VALUE_WORKINGSET(view, event) workingset_##event((view)->workingset)
 
 static void evaluate(const struct view *view, struct counts *counts)

@@ -32,6 +32,9 @@ bool counter_is_device(enum counter_id id);
 /* Minor faults that children took for the calling thread: the kernel counts them elsewhere, so the method adds them. */
 extern _Thread_local uint64_t counter_child_minor_faults;
 
+/* Times the calling thread's method had to begin an operation again: it alone knows. */
+extern _Thread_local uint64_t counter_method_retries;
+
 /* One reading, or a difference of two. UINT64_MAX: unknown here. */
 struct counts {
     uint64_t values[COUNTER_COUNT];

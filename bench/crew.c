@@ -191,7 +191,13 @@ static int check_alive(struct crew *crew)
     return 0;
 }
 
-/* Waits until all have carried out the order; collects the first error. */
+/* Whether it may only be that another has failed: who waited in vain says less than who knows. */
+static bool is_consequence(int rc)
+{
+    return rc == 0 || rc == -ETIMEDOUT || rc == -ECANCELED;
+}
+
+/* Waits until all have carried out the order; collects the first error, and rather a cause than a consequence. */
 static int gather(struct crew *crew, struct err *err)
 {
     uint32_t done;
@@ -202,12 +208,15 @@ static int gather(struct crew *crew, struct err *err)
             return -err->code;
         }
     }
-    for (unsigned i = 0; i < crew->count; i++)
-        if (crew->board->answers[i].rc) {
-            *err = crew->board->answers[i].err;
-            return crew->board->answers[i].rc;
+    int rc = 0;
+    for (unsigned i = 0; i < crew->count && is_consequence(rc); i++) {
+        const struct work_answer *answer = &crew->board->answers[i];
+        if (answer->rc && (rc == 0 || !is_consequence(answer->rc))) {
+            *err = answer->err;
+            rc = answer->rc;
         }
-    return 0;
+    }
+    return rc;
 }
 
 /* Before the workers start: processes inherit them. Why one could not be had is for the arm's setup to say. */
@@ -295,10 +304,19 @@ int crew_do(struct crew *crew, const struct work_order *order, struct err *err)
     return answer->rc;
 }
 
+/* Where one has died the others may wait for it in the kernel, where no deadline of theirs reaches. */
+static void end_survivors(const struct crew *crew)
+{
+    for (unsigned i = 0; crew->broken.code && i < crew->count; i++)
+        if (crew->members[i].started)
+            kill(crew->members[i].process, SIGKILL);
+}
+
 void crew_stop(struct crew *crew)
 {
     if (!crew)
         return;
+    end_survivors(crew);
     if (crew->members)
         send(crew, &(struct work_order){.verb = WORK_EXIT});
     for (unsigned i = 0; crew->members && i < crew->count; i++) {
@@ -327,6 +345,8 @@ uint64_t crew_elapsed_ns(const struct crew *crew)
     uint64_t start = UINT64_MAX, finish = 0;
     for (unsigned i = 0; i < crew->count; i++) {
         const struct work_answer *answer = &crew->board->answers[i];
+        if (answer->is_company)
+            continue;
         start = answer->start_ns < start ? answer->start_ns : start;
         finish = answer->finish_ns > finish ? answer->finish_ns : finish;
     }

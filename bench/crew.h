@@ -24,7 +24,7 @@ int crew_do(struct crew *crew, const struct work_order *order, struct err *err);
 /* Answer of worker i to the last order. */
 const struct work_answer *crew_answer(const struct crew *crew, unsigned worker);
 
-/* Last finish - first start of the last WORK_RUN. */
+/* Last finish - first start of the last WORK_RUN, of the workers that are timed. */
 uint64_t crew_elapsed_ns(const struct crew *crew);
 
 unsigned crew_size(const struct crew *crew);

@@ -174,7 +174,7 @@ static void keep_counts(struct bench *bench, unsigned a, unsigned round, uint64_
 {
     struct arm_result *arm = &bench->result->arms[a];
     struct counts counts = crew_answer(bench->crew, 0)->counts;
-    uint64_t ops = arm->ops * crew_size(bench->crew);
+    uint64_t ops = arm->ops * arm_timed_workers(bench, a);
     for (unsigned w = 1; w < crew_size(bench->crew); w++)
         counter_add(&counts, &crew_answer(bench->crew, w)->counts);
     if (bench->limited)
@@ -536,7 +536,7 @@ static int prove_homes(struct bench *bench, struct err *err)
         rc = err_set(err, ENOMEM, "no memory for a list of nodes");
     for (unsigned node = 0; rc == 0 && node < NODES_MAX; node++) {
         if (pages[node])
-            result->homes[result->home_count++] = (struct home){node, pages[node]};
+            result->homes[result->home_count++] = (struct node_pages){node, pages[node]};
         elsewhere += is_among(node, request->nodes, request->node_count) ? 0 : pages[node];
         all += pages[node];
     }

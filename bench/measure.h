@@ -37,7 +37,7 @@ struct arm_result {
     uint64_t cpus; /* bit n: a batch ended on CPU n (the last bit: on any from 63 up) */
 };
 
-struct home { /* a memory node by its OS index, and pages of the working set on it */
+struct node_pages { /* a memory node by its OS index, and pages of the working set on it */
     unsigned node;
     uint64_t pages;
 };
@@ -53,7 +53,7 @@ struct cell_result {
     unsigned cpu_count;
     const struct visit *visits; /* [visit_count] to which pairs of CPUs, in the order of the rounds; borrowed */
     unsigned visit_count;
-    struct home *homes; /* [home_count] on which memory nodes the working set lay; NULL: not asked for */
+    struct node_pages *homes; /* [home_count] on which memory nodes the working set lay; NULL: not asked for */
     unsigned home_count;
     const char *witness; /* "cachestat" or "mincore": who saw the page cache; NULL: no file */
     uint64_t signature_pages, signature_faults, signature_faults_after; /* see target_signature; pages 0: not taken */

@@ -37,6 +37,7 @@ int arm_do_blocks(struct bench *bench, unsigned a, enum work_verb verb, uint64_t
 /* Blocks by which a batch can grow; most blocks of one batch, in whole granules. */
 uint64_t arm_granule(const struct bench *bench, unsigned a);
 uint64_t arm_limit(const struct bench *bench, unsigned a);
+uint64_t arm_timed_workers(const struct bench *bench, unsigned a);
 
 /*
  * One batch of an arm: prepare, prove, run, prove. *ns is its time; *fault says why it does not count (static text), or

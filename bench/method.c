@@ -37,6 +37,19 @@ bool method_writes(const struct method *method, const struct params *params)
     return method->needs & NEEDS_WRITE || calls || (shared && stores);
 }
 
+bool method_meets(const struct method *method)
+{
+    return (method->needs & (NEEDS_PAIR | NEEDS_CROWD)) != 0;
+}
+
+uint64_t method_timed_workers(const struct method *method, const struct params *params)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < params->workers; i++)
+        count += !method->timed || method->timed(params, i);
+    return count;
+}
+
 bool params_has_passes(const struct params *params)
 {
     return params->per == per_pass || params->lifetime == lifetime_per_pass ||

@@ -28,10 +28,14 @@ struct worker {
     bool writes;       /* method_writes: descriptors are opened for writing too */
     int fd;            /* of the target; the method's own when it opens one */
     int crew_fd;       /* the open file description that all workers share (descriptor_of: crew), or -errno */
-    unsigned index;    /* which of the workers it is */
+    unsigned index;    /* which of the workers it is … */
+    unsigned count;    /* … of how many */
+    /* When its own work of the batch began and ended, where run() does more than that, for the sake of the others; 0:
+     * as it was called, and as it returned. Cleared before each batch. */
+    uint64_t begun_ns, done_ns;
     const struct channel *channel; /* between two workers, for methods that NEED_CHANNEL */
     uint64_t sharers;              /* workers that advance one file position together; 1 in the checksum pass */
-    const char *fault;             /* run() may say why its batch does not count (static text); NULL: it does */
+    const char *fault;             /* run() may say why its batch does not count, or has failed (static text) */
     unsigned char *base;           /* the method's mapping, or NULL */
     size_t base_bytes;
     unsigned char *buffer; /* destination of reads, source of writes, by params->buffer; NULL: none is needed */
@@ -53,6 +57,7 @@ enum {
     PAGES_ONCE = 256,     /* comes by each page once: its steps are whole pages (mapping_check_steps) */
     NEEDS_CHANNEL = 1024, /* of which some kinds go through the kernel (channel.h) */
     NEEDS_PAIR = 512,     /* is what two workers do to each other: neither can go through an order alone */
+    NEEDS_CROWD = 2048,   /* is what two or more do to each other */
 };
 
 struct method {                  /* one static const object per file under bench/methods, named method_STEM */
@@ -75,6 +80,9 @@ struct method {                  /* one static const object per file under bench
     int (*reset)(struct worker *, uint64_t blocks, struct err *);
     int (*run)(struct worker *, uint64_t blocks); /* timed: nothing but the operation; 0 or -errno */
     void (*teardown)(struct worker *);            /* safe after a failed setup; may be NULL */
+    /* Whether the work of that worker is timed and counted; the others are only there for it. NULL: each worker's is.
+     */
+    bool (*timed)(const struct params *, unsigned index);
 };
 
 /* What every method that visits blocks understands. */
@@ -90,6 +98,12 @@ bool method_needs_file(const struct method *method, const struct params *params)
 
 /* Whether it changes the target's contents. Stores to a private mapping do not. */
 bool method_writes(const struct method *method, const struct params *params);
+
+/* Whether it is what workers do to each other: they go through an order together, or not at all. */
+bool method_meets(const struct method *method);
+
+/* How many of the workers are timed. */
+uint64_t method_timed_workers(const struct method *method, const struct params *params);
 
 /* The method of that name, or NULL. */
 const struct method *method_find(const char *name);

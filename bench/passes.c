@@ -26,15 +26,31 @@ void pass_checksum(struct bench *bench)
 }
 
 /*
- * Counts so many blocks. A pair begins together, as in a batch, and after both have been reset: a worker that counted
- * by itself would find the other in the middle of its reset.
+ * Counts so many blocks. Workers that meet begin together, as in a batch, and after all have been reset: one that
+ * counted by itself would find another in the middle of its reset.
  */
 static int count(struct bench *bench, unsigned a, uint64_t blocks)
 {
-    bool pair = bench->cell->arms[a].method->needs & NEEDS_PAIR;
-    struct work_order order = {.verb = pair ? WORK_RUN : WORK_COUNT, .arm = a, .blocks = blocks, .counts = true};
-    int rc = pair ? arm_do_blocks(bench, a, WORK_RESET, blocks) : 0;
+    bool meet = method_meets(bench->cell->arms[a].method);
+    struct work_order order = {.verb = meet ? WORK_RUN : WORK_COUNT, .arm = a, .blocks = blocks, .counts = true};
+    int rc = meet ? arm_do_blocks(bench, a, WORK_RESET, blocks) : 0;
     return rc ? rc : arm_do(bench, a, &order);
+}
+
+/* What the workers that are timed have counted. */
+static void sum_counted(const struct bench *bench, struct arm_result *arm)
+{
+    bool first = true;
+    for (unsigned w = 0; w < crew_size(bench->crew); w++) {
+        const struct work_answer *answer = crew_answer(bench->crew, w);
+        if (answer->is_company)
+            continue;
+        if (first)
+            arm->counts = answer->counts;
+        else
+            counter_add(&arm->counts, &answer->counts);
+        first = false;
+    }
 }
 
 void pass_counts(struct bench *bench)
@@ -47,10 +63,8 @@ void pass_counts(struct bench *bench)
             continue;
         if (batch_restore(bench, a) == 0 && count(bench, a, blocks) == 0) {
             arm->has_counts = true;
-            arm->count_ops = blocks / params_blocks_per_op(&bench->cell->arms[a].params) * crew_size(bench->crew);
-            arm->counts = crew_answer(bench->crew, 0)->counts;
-            for (unsigned w = 1; w < crew_size(bench->crew); w++)
-                counter_add(&arm->counts, &crew_answer(bench->crew, w)->counts);
+            arm->count_ops = blocks / params_blocks_per_op(&bench->cell->arms[a].params) * arm_timed_workers(bench, a);
+            sum_counted(bench, arm);
         }
         batch_arm_end(bench, a);
     }

@@ -8,6 +8,7 @@
 #include "pairs.h"
 #include "plan_parts.h"
 #include "region.h"
+#include "shared.h"
 #include "sync.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@ enum {
     SECTOR_BYTES = 512,    /* the least that any storage reads */
     VMAS_MAX = 60000,      /* vm.max_map_count is 65530 unless somebody raised it */
     MAPPERS_MAX = 256,     /* each is a process */
-    PAIR_BYTES_MIN = 4096, /* words, what is told beside them, and room between */
+    MEET_BYTES_MIN = 4096, /* words, what is told beside them, and room between */
     MEMORY_PERCENT = 80,   /* of memory that a warm file may fill … */
     ARMS_PERCENT = 95,     /* … and all that a cell keeps together */
 };
@@ -146,24 +147,133 @@ static int check_workers(struct site *site)
                   "%" PRIu64 " spinning workers need %" PRIu64 " CPUs, this machine has %u", busy, busy, cpus);
 }
 
-static int check_pair(struct site *site)
+static int check_crowd(struct site *site)
 {
-    if (!needs(site, NEEDS_PAIR))
+    const char *name = site->arm->method->name;
+    if (needs(site, NEEDS_PAIR) && site->params->workers != 2)
+        return refuse(site, FIELD_workers, "%s is what two workers do to each other: workers has to be 2", name);
+    if (needs(site, NEEDS_CROWD) && site->params->workers < 2)
+        return refuse(site, FIELD_workers, "%s is what workers do to each other: workers has to be 2 or more", name);
+    return 0;
+}
+
+/* What workers that meet have in common. */
+static int check_meeting(struct site *site)
+{
+    const struct params *params = site->params;
+    uint64_t least = shared_least_bytes(params->workers);
+    least = least < MEET_BYTES_MIN ? MEET_BYTES_MIN : least;
+    if (!method_meets(site->arm->method))
         return 0;
-    if (site->params->workers != 2)
-        return refuse(site, FIELD_workers, "%s is what two workers do to each other: workers has to be 2",
-                      site->arm->method->name);
-    if (site->params->worker_file == worker_file_own)
+    if (params->worker_file == worker_file_own)
         return refuse(site, FIELD_worker_file, "workers that have a file each do not meet");
-    if (site->params->cache != cache_as_found)
-        return refuse(site, FIELD_cache,
-                      "what two workers store to is dirty when they begin: cache has to be as-found");
-    if (site->params->working_set_bytes < PAIR_BYTES_MIN)
-        return refuse(site, FIELD_working_set_bytes, "two workers need %d bytes to meet on", PAIR_BYTES_MIN);
-    if (site->params->latency != latency_none)
+    if (params->cache != cache_as_found)
+        return refuse(site, FIELD_cache, "what workers store to is dirty when they begin: cache has to be as-found");
+    if (params->working_set_bytes < least)
+        return refuse(site, FIELD_working_set_bytes, "%" PRIu64 " workers need %" PRIu64 " bytes to meet on",
+                      params->workers, least);
+    if (params->latency != latency_none)
         return refuse(site, FIELD_latency,
-                      "operations of two workers on each other cannot be timed one by one: "
-                      "latency has to be none");
+                      "operations of workers on each other cannot be timed one by one: latency has to be none");
+    return 0;
+}
+
+/* Who makes the pages fresh before each batch punches holes, into what is nothing but memory. */
+static int check_home(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_home) || params->home == home_any)
+        return 0;
+    if (params->backing != backing_memfd && params->backing != backing_tmpfs)
+        return refuse(site, FIELD_home, "home: %s is about pages of memory: write backing: memfd or tmpfs",
+                      size_text(params, FIELD_home));
+    if (params->working_set_bytes / 2 < site->draft->page_bytes)
+        return refuse(site, FIELD_working_set_bytes, "a home needs a page in each half of the working set of %s",
+                      size_text(params, FIELD_working_set_bytes));
+    return 0;
+}
+
+/* Workers beyond the two that hand over. */
+static int check_background(struct site *site)
+{
+    const struct params *params = site->params;
+    bool any = false;
+    if (!uses(site, FIELD_background))
+        return 0;
+    if (params->background != background_none && params->workers == 2)
+        return refuse(site, FIELD_background, "two workers leave nobody for the background: write workers: 3 or more");
+    for (unsigned a = 0; a < site->cell->arm_count; a++)
+        any |= site->cell->arms[a].params.background != background_none;
+    return any || params->workers == 2 ? 0
+                                       : refuse(site, FIELD_workers,
+                                                "no arm has work for the workers beyond two: write "
+                                                "workers: 2, or a background");
+}
+
+/* What one worker writes and the others read. */
+static int check_timed(struct site *site)
+{
+    const struct params *params = site->params;
+    bool updates = uses(site, FIELD_update), roles = uses(site, FIELD_timed);
+    if (updates && !roles && params->update == update_store)
+        return refuse(site, FIELD_update,
+                      "workers that store to one word undo each other's work: write fetch-add or cas");
+    if (!roles || params->timed != timed_round_trip)
+        return 0;
+    if (!updates)
+        return refuse(site, FIELD_timed, "nothing comes back in %s: write readers or writer", site->arm->method->name);
+    return params->apart_bytes ? refuse(site, FIELD_apart_bytes,
+                                        "what is written does not come back from those who "
+                                        "read another word")
+                               : 0;
+}
+
+/* A seqlock's payload lies behind its sequence, and two of them apart in half of the working set. */
+static int check_seqlock(struct site *site)
+{
+    const struct params *params = site->params;
+    uint64_t bytes = SHARED_LINE + params->payload_bytes, room = params->working_set_bytes / 2;
+    if (!uses(site, FIELD_payload_bytes) || !uses(site, FIELD_timed))
+        return 0;
+    if (params->apart_bytes && params->apart_bytes < bytes)
+        return refuse(site, FIELD_apart_bytes, "payloads of %s cannot lie %s apart",
+                      size_text(params, FIELD_payload_bytes), size_text(params, FIELD_apart_bytes));
+    return params->apart_bytes + bytes <= room
+               ? 0
+               : refuse(site, FIELD_payload_bytes,
+                        "a payload of %s and its sequence do not fit into half of a working "
+                        "set of %s",
+                        size_text(params, FIELD_payload_bytes), size_text(params, FIELD_working_set_bytes));
+}
+
+static int check_ring(struct site *site)
+{
+    const struct params *params = site->params;
+    uint64_t room = params->working_set_bytes / 2;
+    if (!uses(site, FIELD_ring_bytes))
+        return 0;
+    if (params->ring_bytes == 0 || params->ring_bytes % params->payload_bytes)
+        return refuse(site, FIELD_ring_bytes, "a ring of %s is not a whole number of messages of %s",
+                      size_text(params, FIELD_ring_bytes), size_text(params, FIELD_payload_bytes));
+    return params->ring_bytes + 2 * SHARED_LINE <= room
+               ? 0
+               : refuse(site, FIELD_ring_bytes, "a ring of %s does not fit into half of a working set of %s",
+                        size_text(params, FIELD_ring_bytes), size_text(params, FIELD_working_set_bytes));
+}
+
+/* Workers that fault at the same time: what they can have in common depends on what they are. */
+static int check_meet(struct site *site)
+{
+    const struct params *params = site->params;
+    bool processes = params->worker_kind == worker_kind_process, anonymous = params->sharing == sharing_anonymous;
+    if (!uses(site, FIELD_meet))
+        return 0;
+    if (processes && params->meet == meet_same_table)
+        return refuse(site, FIELD_meet, "processes have page tables of their own: write worker_kind: thread");
+    if (processes && anonymous && params->meet != meet_other_file)
+        return refuse(site, FIELD_sharing, "processes share no anonymous memory: write worker_kind: thread");
+    if (params->meet == meet_other_file && !anonymous && params->backing != backing_memfd)
+        return refuse(site, FIELD_meet, "files of their own are made in memory: write backing: memfd");
     return 0;
 }
 
@@ -183,11 +293,12 @@ static int check_payload(struct site *site)
 static int check_apart(struct site *site)
 {
     uint64_t apart = site->params->apart_bytes, room = site->params->working_set_bytes / 2;
+    uint64_t words = uses(site, FIELD_timed) || site->params->workers < 2 ? 1 : site->params->workers - 1;
     if (!uses(site, FIELD_apart_bytes))
         return 0;
     if (apart % sizeof(uint64_t))
         return refuse(site, FIELD_apart_bytes, "apart_bytes has to be whole words of 8 bytes");
-    if (apart + sizeof(uint64_t) > room)
+    if (apart > room / words || apart * words + sizeof(uint64_t) > room)
         return refuse(site, FIELD_apart_bytes, "words %s apart do not lie in half of a working set of %s",
                       size_text(site->params, FIELD_apart_bytes), size_text(site->params, FIELD_working_set_bytes));
     return 0;
@@ -266,7 +377,7 @@ static int check_visits(struct site *site)
     const struct params *params = site->params;
     if (params->matrix == matrix_none)
         return 0;
-    if (!needs(site, NEEDS_PAIR) || params->workers != 2)
+    if (!method_meets(site->arm->method) || params->workers != 2)
         return refuse(site, FIELD_matrix, "matrix: %s is for what two workers do to each other",
                       field_table[FIELD_matrix].options[params->matrix].spelling);
     if (params->memory_node != memory_node_any)
@@ -1082,9 +1193,16 @@ static const struct check {
     {check_descriptor_of, ABOUT_SCENARIO},
     {check_miss, ABOUT_SCENARIO},
     {check_workers, ABOUT_MACHINE},
-    {check_pair, ABOUT_SCENARIO},
+    {check_crowd, ABOUT_SCENARIO},
+    {check_meeting, ABOUT_SCENARIO},
+    {check_home, ABOUT_SCENARIO},
+    {check_background, ABOUT_SCENARIO},
+    {check_timed, ABOUT_SCENARIO},
     {check_apart, ABOUT_SCENARIO},
     {check_payload, ABOUT_SCENARIO},
+    {check_seqlock, ABOUT_SCENARIO},
+    {check_ring, ABOUT_SCENARIO},
+    {check_meet, ABOUT_SCENARIO},
     {check_place_of_pair, ABOUT_SCENARIO},
     {check_place, ABOUT_MACHINE},
     {check_place_of_cpu, ABOUT_SCENARIO},
@@ -1117,7 +1235,7 @@ static int check_arm(const struct draft *draft, const struct cell *cell, unsigne
         };
         if (checks[i].check(&site) == 0)
             continue;
-        bool asked = draft->varied[site.blame] || needs(&site, NEEDS_PAIR); /* a pair is all that is asked for */
+        bool asked = draft->varied[site.blame] || method_meets(site.arm->method); /* that workers meet is asked for */
         bool of_machine = checks[i].about == ABOUT_MACHINE && asked;
         bool of_file = checks[i].about == ABOUT_FILE && draft->given.present;
         if (!of_machine && !of_file)

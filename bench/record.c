@@ -183,12 +183,13 @@ static void set_rounds(json_t *json, const struct cell_result *result, unsigned 
 static json_t *arm_json(const struct cell *cell, const struct cell_result *result, unsigned a)
 {
     const struct arm_result *arm = &result->arms[a];
+    uint64_t timed = method_timed_workers(cell->arms[a].method, &cell->params);
     char sum[17];
     json_t *json = arm_head(&cell->arms[a]);
     snprintf(sum, sizeof sum, "%016" PRIx64, arm->sum);
     json_object_set_new(json, "status", json_string(status_name(arm->status)));
     json_object_set_new(json, "reason", text_or_null(arm->reason));
-    json_object_set_new(json, "ops_per_batch", json_integer((json_int_t)(arm->ops * cell->params.workers)));
+    json_object_set_new(json, "ops_per_batch", json_integer((json_int_t)(arm->ops * timed)));
     json_object_set_new(json, "bytes_per_op", json_integer((json_int_t)arm->bytes_per_op));
     set_rounds(json, result, a, cell);
     json_object_set_new(json, "workers", workers_json(result, arm, cell->params.workers));

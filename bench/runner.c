@@ -168,8 +168,9 @@ static int learn(struct runner *runner, unsigned c, const json_t *record, struct
     state->done++;
     for (unsigned a = 0; a < arm_count && a < ARMS_MAX; a++) {
         const json_t *arm = json_array_get(arms, a);
-        json_int_t ops = json_integer_value(json_object_get(arm, "ops_per_batch")); /* of all workers */
-        ops /= (json_int_t)runner->plan->cells[c].params.workers;
+        json_int_t ops = json_integer_value(json_object_get(arm, "ops_per_batch")); /* of all workers that are timed */
+        const struct cell *cell = &runner->plan->cells[c];
+        ops /= (json_int_t)method_timed_workers(cell->arms[a].method, &cell->params);
         double ratio;
         if (ops > 0 && arm_is(arm, "ok") && state->ops[a] == 0)
             state->ops[a] = (uint64_t)ops;

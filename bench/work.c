@@ -116,6 +116,7 @@ static int setup(struct work *work, unsigned a, struct err *err)
         .fd = -1,
         .crew_fd = work->cell->crew_fds[a],
         .index = work->index,
+        .count = work->cell->worker_count,
         .channel = &work->cell->channel,
         .sharers = shares_position(arm) ? work->cell->worker_count : 1,
     };
@@ -141,11 +142,18 @@ static int timed_run(struct work *work, const struct work_order *order, struct w
     int (*run)(struct worker *, uint64_t) = arm->method->run;
     uint64_t timed = work_timed_blocks(arm, order->blocks);
     struct counts before;
+    worker->begun_ns = worker->done_ns = 0;
+    worker->fault = NULL;
+    answer->is_company = arm->method->timed && !arm->method->timed(&arm->params, work->index);
     if (order->counts)
         counter_read_before(&work->sources, &before);
     answer->start_ns = clock_now_ns();
     int rc = run(worker, timed);
     answer->finish_ns = clock_now_ns();
+    if (worker->begun_ns)
+        answer->start_ns = worker->begun_ns;
+    if (worker->done_ns)
+        answer->finish_ns = worker->done_ns;
     answer->cpu = (unsigned)sched_getcpu();
     answer->fault = worker->fault;
     if (order->counts) {
@@ -406,7 +414,8 @@ void work_do(struct work *work, const struct work_order *order, struct work_answ
 {
     answer->err.code = 0;
     answer->rc = carry_out(work, order, answer);
+    const char *why = order->verb == WORK_RUN ? work->workers[order->arm].fault : NULL;
     if (answer->rc && !answer->err.code)
         err_set(&answer->err, -answer->rc, "%s: %s", work->cell->cell->arms[order->arm].method->name,
-                strerror(-answer->rc));
+                why ? why : strerror(-answer->rc));
 }

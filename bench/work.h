@@ -71,6 +71,7 @@ struct work_answer {
     int rc;
     struct err err;
     uint64_t start_ns, finish_ns; /* RUN */
+    bool is_company;              /* RUN: that is not timed: it is there for the others (method->timed) */
     uint64_t sum;                 /* SUM */
     bool has_sum;                 /* SUM: false where nothing is left of what was written */
     struct counts counts;         /* COUNT; RUN where asked for */

@@ -22,10 +22,8 @@
 #include "shared.h"
 #include "walk.h"
 
-/* A peer that dies while the other sleeps in a pipe, a socket or an eventfd is missed by the run's own deadline. */
 struct own {
     uint64_t sum;     /* of a payload without its number: the same on both sides */
-    uint64_t sent;    /* in this batch */
     uint64_t words[]; /* [2][payload]: what is sent, and where what comes is put */
 };
 
@@ -137,7 +135,19 @@ static int receive_payload(struct worker *worker, enum via via, uint32_t number)
     if (!payload)
         return rc ? rc : -EIO;
     uint64_t sum = walk_sum((const unsigned char *)payload, worker->params->payload_bytes);
-    return payload[0] == number && sum == own->sum + number ? 0 : -EPROTO;
+    if (payload[0] == number && sum == own->sum + number)
+        return 0;
+    if (payload[0] == 0)
+        return -ECANCELED;
+    worker->fault = "a payload came that was not due, or not whole";
+    return -EPROTO;
+}
+
+/* No payload has the number 0: who sleeps until one comes learns from it that none will. */
+static void call_off(const struct worker *worker, enum via via)
+{
+    outgoing(worker)[0] = 0;
+    send_payload(worker, via, 0);
 }
 
 static int run(struct worker *worker, uint64_t hops)
@@ -154,6 +164,8 @@ static int run(struct worker *worker, uint64_t hops)
         if (rc == 0 && worker->index)
             rc = send_payload(worker, via, number);
     }
+    if (rc && rc != -ETIMEDOUT && rc != -ECANCELED)
+        call_off(worker, via);
     return rc;
 }
 

@@ -2,14 +2,18 @@
 /*
  * Measures:         a cache line that two workers hand to each other through a shared mapping, to and fro; each of them
  *                   does as many hand-overs as the other, and an operation is one of them: half a round trip.
- * Does not measure: waiting for a peer that sleeps: both spin, without PAUSE, on CPUs of their own.
+ * Does not measure: waiting for a peer that sleeps: both spin, without PAUSE, on CPUs of their own. With `pause` both
+ *                   have slept, and have met before the clock runs. Workers beyond the second are not timed.
  * Expect:           SMT siblings 4-12 ns, cores under one L3 cache 16-55, other L3 73-132, other package 108-304.
  * Source:           the processor's coherence protocol; no kernel function.
  */
 #include <errno.h>
-#include <inttypes.h>
 
+#include "background.h"
+#include "home.h"
 #include "shared.h"
+
+enum { PAIR = 2 }; /* workers that hand over; the others are the background */
 
 /* Turns are numbered: worker k takes those whose number is k modulo 2, and each raises the number by one. */
 static int by_cas(const struct worker *worker, uint64_t hops)
@@ -55,16 +59,6 @@ static int by_two_lines(const struct worker *worker, uint64_t hops)
     return 0;
 }
 
-/* What the last batch was, of whichever arm, for all have the same words. */
-struct account {
-    _Atomic uint64_t hops, hand_over, ended; /* ended: workers that came to the end of it */
-};
-
-static struct account *account_of(const struct worker *worker)
-{
-    return shared_notes(worker);
-}
-
 static int hand_over(const struct worker *worker, uint64_t hops)
 {
     switch (worker->params->hand_over) {
@@ -77,74 +71,111 @@ static int hand_over(const struct worker *worker, uint64_t hops)
     }
 }
 
-static int run(struct worker *worker, uint64_t hops)
+/* Nothing was lost, and nothing came twice. */
+static int check_words(struct worker *worker, uint64_t hops)
 {
-    struct account *account = account_of(worker);
-    if (worker->index == 0) {
-        atomic_store(&account->hops, hops);
-        atomic_store(&account->hand_over, worker->params->hand_over);
-    }
-    int rc = hand_over(worker, hops);
-    if (rc == 0)
-        atomic_fetch_add(&account->ended, 1);
-    return rc;
-}
-
-/* Nothing was lost, and nothing came twice; of a batch that was not ended nothing can be said. */
-static int check_words(const struct worker *worker, struct err *err)
-{
-    if (atomic_load(&account_of(worker)->ended) < 2)
-        return 0;
-    uint64_t hops = atomic_load(&account_of(worker)->hops);
-    bool two_lines = atomic_load(&account_of(worker)->hand_over) == hand_over_two_lines;
+    bool two_lines = worker->params->hand_over == hand_over_two_lines;
     uint64_t first = atomic_load(shared_word(worker, 0)), second = atomic_load(shared_word(worker, SHARED_LINE));
     if (first == (two_lines ? hops : 2 * hops) && second == (two_lines ? hops : 0))
         return 0;
-    return err_set(err, EPROTO, "hand-overs were lost or came twice: %" PRIu64 " and %" PRIu64 " after %" PRIu64, first,
-                   second, hops);
+    worker->fault = "hand-overs were lost or came twice";
+    return -EPROTO;
 }
 
-static void clear(const struct worker *worker)
+/* Both have slept, and both are awake. */
+static int rest(struct worker *worker)
 {
-    atomic_store(&account_of(worker)->ended, 0);
-    atomic_store(shared_word(worker, 0), 0);
-    atomic_store(shared_word(worker, SHARED_LINE), 0);
+    const uint64_t s = 1000 * MS, pause = worker->params->pause;
+    const struct timespec time = {(time_t)(pause / s), (long)(pause % s)};
+    if (pause == 0)
+        return 0;
+    nanosleep(&time, NULL);
+    int rc = shared_meet(worker, PAIR);
+    worker->begun_ns = clock_now_ns();
+    return rc;
 }
 
-/* The first worker looks after the words; the second begins only when both have been told to. */
+static int run(struct worker *worker, uint64_t hops)
+{
+    if (worker->index >= PAIR)
+        return background_run(worker);
+    background_begin(worker);
+    int rc = rest(worker);
+    if (rc == 0)
+        rc = hand_over(worker, hops);
+    shared_done(worker);
+    if (rc)
+        return shared_fail(worker, rc);
+    shared_end(worker, hops);
+    if (worker->index)
+        return 0;
+    rc = shared_await_end(worker, PAIR);
+    if (rc == 0)
+        rc = check_words(worker, hops);
+    if (rc == 0)
+        worker->fault = background_fault(worker);
+    return rc;
+}
+
+/* The first worker looks after the words; nobody begins before all have been told to. */
 static int reset(struct worker *worker, uint64_t hops, struct err *err)
 {
     (void)hops;
-    if (worker->index)
-        return 0;
-    int rc = check_words(worker, err);
-    clear(worker);
-    return rc;
+    int rc = worker->index < PAIR ? home_refresh(worker, err) : 0;
+    if (rc || worker->index)
+        return rc;
+    atomic_store(shared_word(worker, 0), 0);
+    atomic_store(shared_word(worker, SHARED_LINE), 0);
+    shared_clear(worker);
+    return 0;
 }
 
 static int setup(struct worker *worker, struct err *err)
 {
     int rc = shared_setup(worker, err);
-    if (rc == 0 && worker->index == 0)
-        clear(worker);
-    return rc;
+    return rc || worker->index < PAIR ? rc : background_setup(worker, err);
+}
+
+static void teardown(struct worker *worker)
+{
+    background_teardown(worker);
+    shared_teardown(worker);
+}
+
+/* What a pause leaves behind is over after a few. */
+static uint64_t limit(const struct params *params)
+{
+    return params->pause ? 64 : UINT64_MAX;
+}
+
+static bool timed(const struct params *params, unsigned index)
+{
+    (void)params;
+    return index < PAIR;
+}
+
+static uint64_t memory(const struct params *params)
+{
+    return params->background == background_none ? 0 : BACKGROUND_BYTES * (params->workers - PAIR) / params->workers;
 }
 
 static uint64_t block_ns(const struct params *params)
 {
-    (void)params;
-    return 60;
+    return 60 + params->pause / 64;
 }
 
 const struct method method_ping_pong = {
     .name = "ping_pong",
     .measures = "a cache line handed to and fro between two workers through a shared mapping",
     .version = 1,
-    .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_PAIR,
-    .uses = FIELD_BIT(hand_over),
+    .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_CROWD,
+    .uses = FIELD_BIT(hand_over) | FIELD_BIT(home) | FIELD_BIT(background) | FIELD_BIT(pause),
+    .limit = limit,
+    .memory = memory,
     .block_ns = block_ns,
     .setup = setup,
     .reset = reset,
     .run = run,
-    .teardown = shared_teardown,
+    .teardown = teardown,
+    .timed = timed,
 };

@@ -26,6 +26,92 @@ int shared_setup(struct worker *worker, struct err *err)
     return 0;
 }
 
+void shared_clear(const struct worker *worker)
+{
+    for (unsigned i = 0; i < worker->count; i++) {
+        struct shared_slot *slot = shared_slot(worker, i);
+        atomic_store(&slot->done, 0);
+        atomic_store(&slot->ended, 0);
+        atomic_store(&slot->amount, 0);
+        atomic_store(&slot->steps, 0);
+    }
+}
+
+int shared_meet(const struct worker *worker, unsigned count)
+{
+    struct shared_gate *gate = shared_gate(worker);
+    struct shared_wait wait = {0};
+    uint64_t round = atomic_load(&gate->opened);
+    if (atomic_fetch_add(&gate->arrived, 1) + 1 == count) {
+        atomic_store(&gate->arrived, 0);
+        atomic_store(&gate->opened, round + 1);
+        return 0;
+    }
+    while (atomic_load_explicit(&gate->opened, memory_order_acquire) == round)
+        if (shared_is_late(&wait)) {
+            atomic_fetch_sub(&gate->arrived, 1); /* so that it opens for another arm */
+            return -ETIMEDOUT;
+        }
+    return 0;
+}
+
+bool shared_are_done(const struct worker *worker, unsigned from, unsigned until)
+{
+    for (unsigned i = from; i < until; i++)
+        if (!atomic_load_explicit(&shared_slot(worker, i)->done, memory_order_acquire))
+            return false;
+    return true;
+}
+
+void shared_done(struct worker *worker)
+{
+    worker->done_ns = clock_now_ns();
+    atomic_store_explicit(&shared_slot(worker, worker->index)->done, 1, memory_order_release);
+}
+
+bool shared_is_stuck(const struct worker *worker, struct shared_watch *watch)
+{
+    uint64_t steps = 0;
+    if (!shared_is_late(&watch->wait))
+        return false;
+    for (unsigned i = watch->from; i < watch->until; i++)
+        if (i != worker->index && !atomic_load(&shared_slot(worker, i)->done))
+            steps += 1 + atomic_load(&shared_slot(worker, i)->steps);
+    bool stuck = steps == watch->seen;
+    watch->seen = steps;
+    watch->wait = (struct shared_wait){0};
+    return stuck;
+}
+
+void shared_end(const struct worker *worker, uint64_t amount)
+{
+    struct shared_slot *slot = shared_slot(worker, worker->index);
+    atomic_store(&slot->amount, amount);
+    atomic_store_explicit(&slot->ended, 1, memory_order_release);
+}
+
+int shared_fail(const struct worker *worker, int rc)
+{
+    struct shared_slot *slot = shared_slot(worker, worker->index);
+    atomic_store_explicit(&slot->ended, 2, memory_order_release);
+    atomic_store_explicit(&slot->done, 1, memory_order_release);
+    return rc;
+}
+
+int shared_await_end(const struct worker *worker, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct shared_wait wait = {0};
+        uint64_t ended;
+        while (!(ended = atomic_load_explicit(&shared_slot(worker, i)->ended, memory_order_acquire)))
+            if (shared_is_late(&wait))
+                return -ETIMEDOUT;
+        if (ended == 2)
+            return -ECANCELED;
+    }
+    return 0;
+}
+
 void shared_teardown(struct worker *worker)
 {
     if (worker->base)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What methods share in which two workers meet in memory: a page of the target that both have mapped, and waiting. */
+/*
+ * What methods share in which workers meet in memory: pages of the target that all have mapped, and waiting. The first
+ * half of the working set is what they contend for; the second is where they tell each other about it.
+ */
 #ifndef FAULTLINE_SHARED_H
 #define FAULTLINE_SHARED_H
 
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "clock.h"
@@ -19,31 +23,99 @@ enum { SHARED_LINE = 256 };
 int shared_setup(struct worker *worker, struct err *err);
 void shared_teardown(struct worker *worker);
 
-/* Where methods keep what has to be known of a batch beside its words: the second half, where nobody contends. */
-static inline void *shared_notes(const struct worker *worker)
-{
-    return worker->base + worker->base_bytes / 2 / SHARED_LINE * SHARED_LINE;
-}
-
-static inline _Atomic uint64_t *shared_word(const struct worker *worker, uint64_t offset)
-{
-    return (_Atomic uint64_t *)(void *)(worker->base + offset);
-}
-
 /* One wait: counts vain looks, and tells once in many whether patience is at an end. */
 struct shared_wait {
     uint64_t looks, limit_ns;
 };
 
+/* Once in many looks it also leaves the CPU to whoever else wants it: that may be the peer. */
 static inline bool shared_is_late(struct shared_wait *wait)
 {
     enum { LOOKS = 1 << 14 }; /* a tenth of a millisecond and more between two readings of the clock */
     if (++wait->looks % LOOKS)
         return false;
-    relax();
+    relax(); /* for CPUs that take turns */
+    sched_yield();
     uint64_t now = clock_now_ns();
     wait->limit_ns = wait->limit_ns ? wait->limit_ns : now + SHARED_PATIENCE_NS;
     return now > wait->limit_ns;
+}
+
+/* What one worker tells the others of a batch; begun anew by shared_clear. */
+struct shared_slot {
+    _Atomic uint64_t done;   /* its own work is done: what it does from then on is for the others */
+    _Atomic uint64_t ended;  /* and it has left off, or failed: 2 */
+    _Atomic uint64_t amount; /* of what it did, as the method counts it; stored before `ended` */
+    _Atomic uint64_t steps;  /* changes while it gets on */
+    char rest[SHARED_LINE - 4 * sizeof(uint64_t)];
+};
+
+/* Where workers wait for each other. */
+struct shared_gate {
+    _Atomic uint64_t arrived, opened;
+    char rest[SHARED_LINE - 2 * sizeof(uint64_t)];
+};
+
+/* Bytes of a working set that so many workers can meet on, where the first half holds no more than it has to. */
+static inline uint64_t shared_least_bytes(uint64_t workers)
+{
+    return 2 * (sizeof(struct shared_gate) + (workers + 1) * sizeof(struct shared_slot));
+}
+
+static inline struct shared_gate *shared_gate(const struct worker *worker)
+{
+    return (struct shared_gate *)(void *)(worker->base + worker->base_bytes / 2 / SHARED_LINE * SHARED_LINE);
+}
+
+static inline struct shared_slot *shared_slot(const struct worker *worker, unsigned index)
+{
+    return (struct shared_slot *)(void *)(shared_gate(worker) + 1) + index;
+}
+
+/* For the reset of the first worker: the slots of all are as before a batch. */
+void shared_clear(const struct worker *worker);
+
+/* Returns when `count` workers have come. -ETIMEDOUT when one has not. */
+int shared_meet(const struct worker *worker, unsigned count);
+
+/* Ends this worker's own time, and says so. */
+void shared_done(struct worker *worker);
+
+/* Whether every worker of [from, until) is done. */
+bool shared_are_done(const struct worker *worker, unsigned from, unsigned until);
+
+/* While one works on for the sake of workers [from, until): whether those that are not done have not got on for as long
+ * as patience lasts. */
+struct shared_watch {
+    unsigned from, until;
+    struct shared_wait wait;
+    uint64_t seen;
+};
+bool shared_is_stuck(const struct worker *worker, struct shared_watch *watch);
+
+/* Between two of what a worker tells by `steps` in its own time: rarely enough to cost nothing. */
+enum { SHARED_STRIDE = 4096 };
+
+/* Says that this worker has got on by one step. */
+static inline void shared_step(const struct worker *worker)
+{
+    _Atomic uint64_t *steps = &shared_slot(worker, worker->index)->steps;
+    atomic_store_explicit(steps, atomic_load_explicit(steps, memory_order_relaxed) + 1, memory_order_release);
+}
+
+/* Says that this worker has left off after so much work. */
+void shared_end(const struct worker *worker, uint64_t amount);
+
+/* Says that this worker has failed, so that nobody waits for it. Returns rc. */
+int shared_fail(const struct worker *worker, int rc);
+
+/* Returns when the first `count` workers have left off. -ETIMEDOUT when one does not, -ECANCELED when one has failed.
+ */
+int shared_await_end(const struct worker *worker, unsigned count);
+
+static inline _Atomic uint64_t *shared_word(const struct worker *worker, uint64_t offset)
+{
+    return (_Atomic uint64_t *)(void *)(worker->base + offset);
 }
 
 #endif

@@ -44,6 +44,7 @@ static inline void hand_begin(struct hand *hand, const struct method *method, co
                                    .offsets = hand->offsets.items,
                                    .offset_count = hand->offsets.count,
                                    .writes = method_writes(method, params),
+                                   .count = (unsigned)params->workers,
                                    .fd = -1};
     hand_check(hand, method->needs & NEEDS_BUFFER ? region_make(&hand->worker, &err) : 0, &err);
     hand_check(hand, method->setup(&hand->worker, &err), &err);

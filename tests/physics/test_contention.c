@@ -1,43 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Two workers on one page: nothing is lost, what is lost is noticed, and nobody waits for ever. */
-#include "hand.h"
+#include "meeting.h"
 
 #include <sched.h>
-#include <stdatomic.h>
 #include <sys/wait.h>
 
-extern const struct method method_ping_pong, method_false_sharing, method_hand_off;
-
-static struct params pair_params(enum worker_kind kind)
-{
-    struct params params = physics_params(4 * physics_page_bytes(), recipe_write_4KiB, cache_as_found);
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) < 2)
-        physics_skip("two workers that spin need two CPUs");
-    params.backing = backing_memfd;
-    params.worker_kind = kind;
-    params.workers = 2;
-    params.access = access_load;
-    return params;
-}
+extern const struct method method_ping_pong, method_false_sharing, method_hand_off, method_write_write;
 
 /* Rounds with their proofs, which look after every batch of each arm. */
 static void measure_pair(const struct method *method, enum worker_kind kind, void (*vary)(struct arm *, unsigned))
 {
-    struct params params = pair_params(kind);
-    struct physics_cell cell;
-    struct target target;
-    physics_open(&target, &params);
-    physics_begin(&cell, &params);
-    for (unsigned a = 0; a < 4; a++)
-        vary(physics_arm(&cell, method, 2000), a);
-    physics_measure(&cell, &target, 8);
-    for (unsigned a = 0; a < 4; a++) {
-        physics_expect_ok(&cell, a);
-        assert_int_equal(cell.result.arms[a].count_ops, 2 * params.count_ops);
-    }
-    measure_free(&cell.result);
-    target_close(&target);
+    struct meeting meeting = {.params = meeting_params(kind)};
+    meeting_measure(&meeting, method, method == &method_hand_off ? 200 : 2000, vary);
+    meeting_expect_ok(&meeting, 2);
+    meeting_free(&meeting);
 }
 
 static void vary_hand_over(struct arm *arm, unsigned a)
@@ -55,7 +31,7 @@ static void vary_distance(struct arm *arm, unsigned a)
 static void workers_move(enum worker_kind kind, unsigned first, unsigned second)
 {
     enum { ROUNDS = 2, VISITS = 3 };
-    struct params params = pair_params(kind);
+    struct params params = meeting_params(kind);
     struct physics_cell cell;
     struct target target;
     struct err err = {0};
@@ -112,7 +88,7 @@ static void workers_visit_pairs_of_cpus(void **state)
 static void a_cpu_that_is_not_there_is_told(void **state)
 {
     (void)state;
-    struct params params = pair_params(worker_kind_process);
+    struct params params = meeting_params(worker_kind_process);
     struct physics_cell cell;
     struct target target;
     struct err err = {0};
@@ -133,6 +109,12 @@ static void a_cpu_that_is_not_there_is_told(void **state)
     assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
+static void vary_update(struct arm *arm, unsigned a)
+{
+    arm->params.update = a % 2 ? update_cas : update_fetch_add;
+    arm->params.apart_bytes = a / 2 * 256;
+}
+
 static void no_hand_over_is_lost(void **state)
 {
     (void)state;
@@ -145,6 +127,25 @@ static void no_addition_is_lost(void **state)
     (void)state;
     measure_pair(&method_false_sharing, worker_kind_thread, vary_distance);
     measure_pair(&method_false_sharing, worker_kind_process, vary_distance);
+    measure_pair(&method_write_write, worker_kind_thread, vary_update);
+    measure_pair(&method_write_write, worker_kind_process, vary_update);
+}
+
+/* More workers than CPUs take turns on them: slow, and right all the same. */
+static void five_workers_add(enum worker_kind kind)
+{
+    struct meeting meeting = {.params = meeting_params(kind)};
+    meeting.params.workers = 5;
+    meeting_measure(&meeting, &method_write_write, 200, vary_update);
+    meeting_expect_ok(&meeting, 5);
+    meeting_free(&meeting);
+}
+
+static void no_addition_of_many_is_lost(void **state)
+{
+    (void)state;
+    five_workers_add(worker_kind_thread);
+    five_workers_add(worker_kind_process);
 }
 
 static void vary_mapped(struct arm *arm, unsigned a)
@@ -174,94 +175,139 @@ static void no_payload_is_lost(void **state)
     }
 }
 
-/* One worker by hand, whose peer never comes. */
-static void begin_alone(struct hand *hand, struct target *target, const struct method *method)
-{
-    struct params params = pair_params(worker_kind_thread);
-    physics_open(target, &params);
-    hand_begin(hand, method, &params, target);
-    hand_reset(hand, 1);
-}
+/* ---- what is lost is noticed ---- */
 
-/* As if both workers had come to the end of a batch of nothing: the notes of either method, set by hand. */
-static void pretend_ended(const struct worker *worker, const struct method *method)
+/* The other says that it has added five times, and has not. */
+static void a_lost_addition_is_noticed(void **state)
 {
-    _Atomic uint64_t *notes = (_Atomic uint64_t *)(void *)(worker->base + worker->base_bytes / 2);
-    if (method == &method_ping_pong) {
-        atomic_store(&notes[0], 0);
-        atomic_store(&notes[2], 2);
-        return;
-    }
-    for (unsigned i = 0; i < 2; i++)
-        atomic_store(&notes[i * 256 / sizeof *notes + 3], 1);
-}
-
-static void lost_work_is_noticed(const struct method *method)
-{
-    struct hand hand;
-    struct target target;
-    struct err err = {0};
-    begin_alone(&hand, &target, method);
-    pretend_ended(&hand.worker, method);
-    atomic_fetch_add((_Atomic uint64_t *)(void *)hand.worker.base, 1);
-    assert_int_equal(method->reset(&hand.worker, 1, &err), -EPROTO);
-    assert_non_null(strstr(err.text, "lost"));
-    hand_end(&hand);
-    target_close(&target);
-}
-
-static void a_word_that_is_off_is_noticed(void **state)
-{
+    struct params params = meeting_params(worker_kind_thread);
+    struct meeting_pair pair = {0};
     (void)state;
-    lost_work_is_noticed(&method_ping_pong);
-    lost_work_is_noticed(&method_false_sharing);
+    for (params.apart_bytes = 0; params.apart_bytes <= 256; params.apart_bytes += 256) {
+        meeting_begin(&pair, &method_write_write, &params);
+        struct worker *worker = &pair.hands[0].worker, *other = &pair.hands[1].worker;
+        hand_reset(&pair.hands[0], 1);
+        shared_done(other);
+        shared_end(other, 5);
+        assert_int_equal(method_write_write.run(worker, 10), -EPROTO);
+        assert_string_equal(worker->fault, "additions were lost");
+        hand_reset(&pair.hands[0], 1);
+        shared_done(other);
+        shared_end(other, 5);
+        atomic_fetch_add(shared_word(worker, params.apart_bytes), 5);
+        assert_int_equal(method_write_write.run(worker, 10), 0);
+        meeting_end(&pair);
+    }
 }
 
-static void nobody_comes(const struct method *method, enum hand_over hand_over)
+struct peer {
+    struct worker *worker;
+    uint64_t hops, surplus;
+};
+
+/* Plays the second worker of by_store, and adds a surplus at the end. */
+static void *peer_main(void *argument)
 {
-    struct hand hand;
-    struct target target;
-    begin_alone(&hand, &target, method);
-    hand.params.hand_over = hand_over;
-    assert_int_equal(method->run(&hand.worker, 5), -ETIMEDOUT);
-    hand_end(&hand);
-    target_close(&target);
+    struct peer *peer = argument;
+    _Atomic uint64_t *word = shared_word(peer->worker, 0);
+    for (uint64_t turn = 1; turn < 2 * peer->hops; turn += 2) {
+        while (atomic_load(word) != turn)
+            sched_yield();
+        atomic_store(word, turn + 1);
+    }
+    atomic_fetch_add(word, peer->surplus);
+    shared_end(peer->worker, peer->hops);
+    return NULL;
+}
+
+static int hop_with_surplus(struct meeting_pair *pair, uint64_t surplus)
+{
+    pthread_t thread;
+    struct peer peer = {&pair->hands[1].worker, 20, surplus};
+    hand_reset(&pair->hands[0], 20);
+    assert_int_equal(pthread_create(&thread, NULL, peer_main, &peer), 0);
+    int rc = method_ping_pong.run(&pair->hands[0].worker, 20);
+    pthread_join(thread, NULL);
+    return rc;
+}
+
+static void a_lost_hand_over_is_noticed(void **state)
+{
+    struct params params = meeting_params(worker_kind_thread);
+    struct meeting_pair pair = {0};
+    (void)state;
+    params.hand_over = hand_over_store;
+    meeting_begin(&pair, &method_ping_pong, &params);
+    assert_int_equal(hop_with_surplus(&pair, 0), 0);
+    assert_int_equal(hop_with_surplus(&pair, 1), -EPROTO);
+    assert_string_equal(pair.hands[0].worker.fault, "hand-overs were lost or came twice");
+    meeting_end(&pair);
 }
 
 /* A payload that is announced but is not the one that is due. */
 static void a_wrong_payload_is_noticed(void **state)
 {
-    struct hand hand;
-    struct target target;
+    struct params params = meeting_params(worker_kind_thread);
+    struct meeting_pair pair = {0};
     (void)state;
-    begin_alone(&hand, &target, &method_hand_off);
-    hand.params.payload_bytes = 64;
-    atomic_store((_Atomic uint32_t *)(void *)(hand.worker.base + 256), 1);
-    assert_int_equal(hand.method->run(&hand.worker, 1), -EPROTO);
-    hand_end(&hand);
-    target_close(&target);
+    params.payload_bytes = 64;
+    meeting_begin(&pair, &method_hand_off, &params);
+    hand_reset(&pair.hands[0], 1);
+    uint64_t *payload = (uint64_t *)(void *)(pair.hands[0].worker.base + pair.hands[0].worker.base_bytes / 2);
+    payload[0] = 7;
+    atomic_store((_Atomic uint32_t *)(void *)(pair.hands[0].worker.base + SHARED_LINE), 1);
+    assert_int_equal(method_hand_off.run(&pair.hands[0].worker, 1), -EPROTO);
+    assert_non_null(strstr(pair.hands[0].worker.fault, "not due"));
+    meeting_end(&pair);
+}
+
+/* ---- nobody waits for ever ---- */
+
+static void nobody_comes(const struct method *method, enum hand_over hand_over, uint64_t pause)
+{
+    struct params params = meeting_params(worker_kind_thread);
+    struct meeting_pair pair = {0};
+    params.hand_over = hand_over;
+    params.pause = pause;
+    meeting_begin(&pair, method, &params);
+    hand_reset(&pair.hands[0], 5);
+    assert_int_equal(method->run(&pair.hands[0].worker, 5), -ETIMEDOUT);
+    meeting_end(&pair);
 }
 
 static void waiting_has_an_end(void **state)
 {
     (void)state;
     for (enum hand_over hand_over = 0; hand_over < hand_over_count; hand_over++)
-        nobody_comes(&method_ping_pong, hand_over);
-    nobody_comes(&method_false_sharing, hand_over_cas);
-    nobody_comes(&method_hand_off, hand_over_cas);
+        nobody_comes(&method_ping_pong, hand_over, 0);
+    nobody_comes(&method_ping_pong, hand_over_cas, 1);
+    nobody_comes(&method_false_sharing, hand_over_cas, 0);
+    nobody_comes(&method_hand_off, hand_over_cas, 0);
+}
+
+static void a_death_is_told(void **state)
+{
+    (void)state;
+    meeting_expect_death(&method_ping_pong, vary_hand_over);
+    meeting_expect_death(&method_write_write, vary_update);
+    meeting_expect_death(&method_hand_off, vary_mapped);
+    meeting_expect_death(&method_hand_off, vary_called); /* one sleeps in a pipe, with no deadline of its own */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_hand_over_is_lost),
+        cmocka_unit_test(no_addition_is_lost),
         cmocka_unit_test(workers_visit_pairs_of_cpus),
         cmocka_unit_test(a_cpu_that_is_not_there_is_told),
-        cmocka_unit_test(no_addition_is_lost),
+        cmocka_unit_test(no_addition_of_many_is_lost),
         cmocka_unit_test(no_payload_is_lost),
-        cmocka_unit_test(a_word_that_is_off_is_noticed),
+        cmocka_unit_test(a_lost_addition_is_noticed),
+        cmocka_unit_test(a_lost_hand_over_is_noticed),
         cmocka_unit_test(a_wrong_payload_is_noticed),
         cmocka_unit_test(waiting_has_an_end),
+        cmocka_unit_test(a_death_is_told),
     };
     return physics_run(tests);
 }

@@ -34,7 +34,7 @@ static void load_text(const char *text)
 
 static int make(struct plan *plan, struct plan_options options)
 {
-    options.cpu_count = 2;
+    options.cpu_count = options.cpu_count ? options.cpu_count : 2;
     options.directory = options.directory ? options.directory : "/var/tmp";
     err = (struct err){0};
     return plan_make(plan, loaded, loaded_count, &options, &err);
@@ -88,6 +88,54 @@ static void test_cells_in_table_order(void **state)
     plan_free(&plan);
     plan = make_good(HEAD ARM, (struct plan_options){0});
     assert_string_equal(plan.cells[0].id, "all");
+    plan_free(&plan);
+}
+
+/* More workers than this machine may have CPUs for: what they need is reckoned all the same. */
+static void test_crowds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *workers, *arm, *message; /* NULL: it is fine */
+    } crowds[] = {
+        {"6", "method: write_write", NULL},
+        {"7", "method: write_write", ":4:8: 7 workers need 4608 bytes to meet on"},
+        {"6", "method: write_write, apart_bytes: 408", NULL},
+        {"6", "method: write_write, apart_bytes: 416", ": words 416 apart do not lie in half of a working set"},
+        {"6", "method: reader_writer, apart_bytes: 416", NULL},
+        {"3", "method: false_sharing", ": false_sharing is what two workers do to each other"},
+        {"3", "method: ping_pong", ": no arm has work for the workers beyond two"},
+        {"3", "method: ping_pong, background: write", NULL},
+    };
+    for (size_t i = 0; i < sizeof crowds / sizeof *crowds; i++) {
+        char text[400];
+        struct plan plan;
+        snprintf(text, sizeof text,
+                 HEAD "common: {backing: memfd, file_bytes: 4KiB, cache: as-found, latency: none, workers: %s}\n"
+                      "arms: [{name: a, %s}]\n",
+                 crowds[i].workers, crowds[i].arm);
+        load_text(text);
+        int rc = make(&plan, (struct plan_options){.cpu_count = 32});
+        if (crowds[i].message && (rc == 0 || !strstr(err.text, crowds[i].message)))
+            fail_msg("%s %s: %s", crowds[i].workers, crowds[i].arm, err.text);
+        if (!crowds[i].message && rc)
+            fail_msg("%s", err.text);
+        plan_free(&plan);
+    }
+    unload();
+}
+
+/* With fewer CPUs than it takes the cell is left out, and the run goes on with the others. */
+static void test_crowds_need_cpus(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "common: {backing: memfd, file_bytes: 64KiB, cache: as-found, latency: none}\n"
+                                      "vary: {workers: [2, 4]}\narms: [{name: a, method: write_write}]\n",
+                                 (struct plan_options){.cpu_count = 2});
+    assert_int_equal(plan.cell_count, 1);
+    assert_int_equal(plan.refused_count, 1);
+    assert_string_equal(plan.refused[0].cell, "workers=4");
+    assert_non_null(strstr(plan.refused[0].reason, "4 spinning workers need 4 CPUs, this machine has 2"));
     plan_free(&plan);
 }
 
@@ -765,6 +813,8 @@ int main(void)
         cmocka_unit_test(test_shipped_scenarios_plan_for_other_pages),
         cmocka_unit_test(test_pages_of_the_machine_planned_for),
         cmocka_unit_test(test_shipped_scenarios_take_a_file),
+        cmocka_unit_test(test_crowds),
+        cmocka_unit_test(test_crowds_need_cpus),
         cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, files_begin, files_end);
