@@ -435,7 +435,11 @@ static int make_lists_of_results(struct bench *bench, struct arm_result *arm, st
     bool timeline = bench->cell->params.timeline == timeline_yes;
     arm->worker_ns = workers > 1 ? calloc((size_t)workers * ROUNDS_MAX, sizeof *arm->worker_ns) : NULL;
     arm->samples = timeline ? calloc(ROUNDS_MAX, sizeof *arm->samples) : NULL;
-    return (workers > 1 && !arm->worker_ns) || (timeline && !arm->samples)
+    const struct perf_set *events = bench->result->events;
+    arm->events = events ? calloc(events->count + 1, sizeof *arm->events) : NULL;
+    for (unsigned i = 0; arm->events && i < events->count; i++)
+        arm->events[i].value = UINT64_MAX;
+    return (workers > 1 && !arm->worker_ns) || (timeline && !arm->samples) || (events && !arm->events)
                ? err_set(err, ENOMEM, "no memory for the results")
                : 0;
 }
@@ -464,6 +468,7 @@ static int bench_begin(struct bench *bench, struct err *err)
     bench->work.cell = bench->cell;
     bench->work.target = request->target;
     bench->work.worker_count = workers;
+    bench->work.events = bench->result->events = request->events;
     bench->work.cpus = bench->result->cpus = request->cpus;
     bench->result->cpu_count = workers;
     if (request->target)
@@ -526,6 +531,7 @@ void measure_free(struct cell_result *result)
     for (unsigned a = 0; result->arms && a < result->arm_count; a++) {
         free(result->arms[a].worker_ns);
         free(result->arms[a].samples);
+        free(result->arms[a].events);
         free(result->arms[a].latency);
     }
     free(result->arms);

@@ -27,6 +27,7 @@ struct trial {
     unsigned other_count;
     struct record_context record;
     struct turn turn;
+    struct perf_set events; /* counted beside what always is; none where the plan asks for none */
     unsigned *cpus;
     struct trial_status *status;
     struct trial_status unwatched; /* where status points when nobody watches */
@@ -273,6 +274,7 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
         .seed = trial->record.seed,
         .ops = ops,
         .rounds = (unsigned)int_of(job, "rounds"),
+        .events = trial->plan.counters[0] ? &trial->events : NULL,
         .turn = trial->turn,
         .clock = trial->record.clock,
         .empty_batch_ns = trial->record.empty_batch_ns,
@@ -312,6 +314,7 @@ int trial_run(const json_t *job, int out_fd, struct err *err)
     int rc = read_job(&trial, err);
     if (rc)
         goto out;
+    perf_find_list(&trial.events, trial.plan.counters);
     shift_layout(&trial);
     trial.record.clock = clock_measure();
     trial.record.empty_batch_ns = measure_empty_batch();
