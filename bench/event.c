@@ -376,5 +376,7 @@ int event_check_list(const char *names, struct err *err)
                                              : check_name(name, err);
     if (rc == 0 && count == 0)
         return err_set(err, EINVAL, "--counters: no counter is named: see 'faultline list counters'");
+    if (rc == 0 && names[strlen(names) - 1] == ',')
+        return check_name("", err);
     return rc;
 }
