@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "event_probe.h"
 #include "fnv.h"
 #include "probe.h"
 #include "survey.h"
@@ -37,6 +38,12 @@ static json_t *read_boot(json_t *unknown)
     return boot ? boot : json_null();
 }
 
+static int add_counters(json_t *machine, struct err *err)
+{
+    json_t *counters = event_probe_all(err);
+    return counters ? json_object_set_new(machine, "counters", counters) : -err->code;
+}
+
 json_t *machine_fingerprint(const struct topology *place, const struct machine_options *options, struct err *err)
 {
     struct survey survey;
@@ -54,6 +61,10 @@ json_t *machine_fingerprint(const struct topology *place, const struct machine_o
                         "unknown", unknown);
     if (!machine)
         err_set(err, ENOMEM, "no memory for the fingerprint");
+    else if (options->counters && add_counters(machine, err)) {
+        json_decref(machine);
+        machine = NULL;
+    }
 out:
     survey_end(&survey);
     return machine;

@@ -3,6 +3,7 @@
 #ifndef FAULTLINE_MACHINE_H
 #define FAULTLINE_MACHINE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <jansson.h>
@@ -12,12 +13,13 @@
 struct machine_options {
     const char *directory; /* where target files are made: its filesystem and device are part of the fingerprint */
     const char *name;      /* --machine-name, or NULL for the host name */
+    bool counters;         /* open every counter of events.def once, too: some 20 ms */
 };
 
 /*
  * Schema faultline.machine/1:
  *   {"schema","name","hash","boot_id","blocking":{…},"informational":{…},"topology":{…},
- *    "available":{feature: true | "why not"},"unknown":{key: "why"}}
+ *    "available":{feature: true | "why not"},"unknown":{key: "why"},"counters": event_probe_all's, where asked for}
  * A value that cannot be read is null, and its key ("thp.enabled" for a nested one) is in "unknown" with the reason.
  * "hash" is over "blocking" alone, 16 hexadecimal digits. Call it before binding: the CPUs allowed are part of it.
  * New reference; NULL with text on failure.

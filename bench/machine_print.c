@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include "event_probe.h"
+
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -311,4 +313,7 @@ void machine_print(const json_t *machine, FILE *out)
     free(works);
     print_reasons(out, "does not work here, and why", available);
     print_reasons(out, "cannot be read here, and why", json_object_get(machine, "unknown"));
+    const json_t *counters = json_object_get(machine, "counters");
+    if (counters)
+        event_probe_print(counters, out);
 }

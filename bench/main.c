@@ -15,6 +15,8 @@
 #include "catalog.h"
 #include "cgroup.h"
 #include "counter.h"
+#include "event.h"
+#include "event_probe.h"
 #include "machine.h"
 #include "options.h"
 #include "plan.h"
@@ -146,6 +148,7 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .has_seed = options->values[OPTION_seed] != NULL,
         .directory = options->values[OPTION_directory],
         .given_path = options->values[OPTION_file],
+        .counters = options->values[OPTION_counters],
         .allow_evict = options->values[OPTION_allow_evict] != NULL,
         .make_filesystems = options->values[OPTION_make_filesystems] != NULL,
         .cpu_count = usable_cpus(place),
@@ -157,6 +160,8 @@ static int make_plan(struct plan *plan, const struct options *options, const str
     if (options->word_count == 0)
         return err_set(err, EINVAL, "no scenario is named: see 'faultline list scenarios'");
     int rc = read_time(options, OPTION_budget, &wishes.budget_ns, err);
+    if (rc == 0 && wishes.counters)
+        rc = event_check_list(wishes.counters, err);
     if (rc == 0 && wishes.has_seed)
         rc = text_parse_count(options->values[OPTION_seed], &wishes.seed, err);
     if (rc == 0)
@@ -207,8 +212,27 @@ static int load_topology(const struct options *options, struct topology **place,
     return rc && where ? err_prefix(err, "--topology %s", where) : rc;
 }
 
+/* --counters list: prints what can be counted here instead of planning or measuring. */
+static bool asks_for_list(const struct options *options)
+{
+    return options->values[OPTION_counters] && strcmp(options->values[OPTION_counters], "list") == 0;
+}
+
+static int list_openable(void)
+{
+    struct err err = {0};
+    json_t *counters = event_probe_all(&err);
+    if (!counters)
+        return complain(&err, EXIT_ENVIRONMENT);
+    event_probe_print(counters, stdout);
+    json_decref(counters);
+    return EXIT_FINE;
+}
+
 static int command_plan(const struct options *options)
 {
+    if (asks_for_list(options))
+        return list_openable();
     struct plan plan = {0};
     struct topology *place = NULL;
     struct err err = {0};
@@ -329,7 +353,8 @@ static int run_resolved(struct plan *plan, const struct topology *place, const s
 static int check_run_options(const struct options *options, struct err *err)
 {
     static const enum option of_plan[] = {OPTION_profile, OPTION_set,    OPTION_file,      OPTION_allow_evict,
-                                          OPTION_seed,    OPTION_budget, OPTION_directory, OPTION_make_filesystems};
+                                          OPTION_seed,    OPTION_budget, OPTION_directory, OPTION_make_filesystems,
+                                          OPTION_counters};
     const char *source = options->values[OPTION_resume] ? "--resume" : options->values[OPTION_plan] ? "--plan" : NULL;
     if (options->values[OPTION_resume] &&
         (options->word_count || options->values[OPTION_plan] || options->values[OPTION_out]))
@@ -340,22 +365,36 @@ static int check_run_options(const struct options *options, struct err *err)
     return 0;
 }
 
+/* Refuses what would be measured as another machine's: topology or counters. */
+static int check_this_machine(const struct topology *place, struct err *err)
+{
+    const char *variable = event_other_cpu();
+    if (!place_is_this_machine(place))
+        return err_set(err, EINVAL,
+                       "the topology is not that of this machine (HWLOC_SYNTHETIC, HWLOC_XMLFILE or HWLOC_FSROOT is "
+                       "set): planning is possible, measuring is not");
+    if (variable)
+        return err_set(err, EINVAL,
+                       "%s is set: counters would be named after another CPU; planning is possible, measuring is not",
+                       variable);
+    return 0;
+}
+
 static int command_run(const struct options *options, int argc, char *const *argv)
 {
     struct plan plan = {0};
     struct topology *place = NULL;
     struct err err = {0};
     int status;
+    if (asks_for_list(options))
+        return list_openable();
     if (check_run_options(options, &err))
         return complain(&err, EXIT_USAGE);
     if (place_load(&place, &err))
         return complain(&err, EXIT_ENVIRONMENT);
-    if (!place_is_this_machine(place)) {
+    if (check_this_machine(place, &err)) {
         place_free(place);
-        return complain(
-            &(struct err){.text = "the topology is not that of this machine (HWLOC_SYNTHETIC, HWLOC_XMLFILE "
-                                  "or HWLOC_FSROOT is set): planning is possible, measuring is not"},
-            EXIT_ENVIRONMENT);
+        return complain(&err, EXIT_ENVIRONMENT);
     }
     int rc = options->values[OPTION_resume] ? 0
              : options->values[OPTION_plan] ? load_plan(&plan, options, &err)
@@ -397,18 +436,42 @@ static int list_fields(bool markdown)
     return EXIT_FINE;
 }
 
+static const char *exactness(enum counter_exactness exact)
+{
+    return exact == COUNTER_EXACT ? "exact" : "timed";
+}
+
+/* One that is counted when asked for, with what is tried for it. */
+static void list_event(bool markdown, const struct event *event)
+{
+    char source[EVENT_SOURCE_SIZE];
+    const char *sources = event->sources;
+    if (!markdown) {
+        list_row(false, event->name, event->unit, exactness(event->exactness), event->doc);
+        return;
+    }
+    printf("| `%s` | %s | %s | %s | ", event->name, event->unit, exactness(event->exactness), event->doc);
+    for (bool first = true; event_next_source(&sources, source, sizeof source); first = false)
+        printf("%s`%s`", first ? "" : ", ", source);
+    puts(" |");
+}
+
 static int list_counters(bool markdown)
 {
     if (markdown)
-        puts("# Counters\n\nGenerated by `faultline list counters --markdown`.\n\n| counter | unit | exactness, source "
-             "| what "
-             "it counts |\n| --- | --- | --- | --- |");
+        puts("## Always counted\n\n| counter | unit | exactness, source | what it counts |\n| --- | --- | --- | --- |");
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
         char rest[64];
         const struct counter *counter = &counter_table[i];
-        snprintf(rest, sizeof rest, "%s, %s", counter->exactness == COUNTER_EXACT ? "exact" : "timed", counter->source);
+        snprintf(rest, sizeof rest, "%s, %s", exactness(counter->exactness), counter->source);
         list_row(markdown, counter->name, counter->unit, rest, counter->doc);
     }
+    puts(markdown
+             ? "\n## Counted when asked for\n\n| counter | unit | exactness | what it counts | tried in this order "
+               "|\n| --- | --- | --- | --- | --- |"
+             : "\nwith --counters NAME,...; of these and of libpfm4's events:");
+    for (unsigned i = 0; i < EVENT_COUNT; i++)
+        list_event(markdown, &event_table[i]);
     return EXIT_FINE;
 }
 
@@ -488,7 +551,8 @@ static int command_machine(const struct options *options)
     struct err err = {0};
     const char *directory = options->values[OPTION_directory];
     struct machine_options wishes = {.directory = directory ? directory : PLAN_DIRECTORY,
-                                     .name = options->values[OPTION_machine_name]};
+                                     .name = options->values[OPTION_machine_name],
+                                     .counters = true};
     if (load_topology(options, &place, &err))
         return complain(&err, options->values[OPTION_topology] ? EXIT_USAGE : EXIT_ENVIRONMENT);
     json_t *machine = machine_fingerprint(place, &wishes, &err);

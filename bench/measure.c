@@ -480,14 +480,19 @@ static int prove_limit(struct bench *bench, struct err *err)
                          (unsigned long long)asked, (unsigned long long)found);
 }
 
-static bool make_arm_room(struct arm_result *arm, const struct params *params, unsigned rounds)
+static bool make_arm_room(struct arm_result *arm, const struct params *params, unsigned rounds,
+                          const struct perf_set *events)
 {
     bool several = params->workers > 1, timeline = params->timeline == timeline_yes;
     arm->batch_ns = calloc(rounds, sizeof *arm->batch_ns);
     arm->order = calloc(rounds, sizeof *arm->order);
     arm->worker_ns = several ? calloc((size_t)params->workers * rounds, sizeof *arm->worker_ns) : NULL;
     arm->samples = timeline ? calloc(rounds, sizeof *arm->samples) : NULL;
-    return arm->batch_ns && arm->order && (arm->worker_ns || !several) && (arm->samples || !timeline);
+    arm->events = events ? calloc(events->count + 1, sizeof *arm->events) : NULL;
+    for (unsigned i = 0; arm->events && i < events->count; i++)
+        arm->events[i].value = UINT64_MAX;
+    return arm->batch_ns && arm->order && (arm->worker_ns || !several) && (arm->samples || !timeline) &&
+           (arm->events || !events);
 }
 
 int measure_make_room(struct cell_result *result, const struct cell *cell, unsigned rounds, struct err *err)
@@ -499,7 +504,7 @@ int measure_make_room(struct cell_result *result, const struct cell *cell, unsig
     result->voided_by = calloc(rounds, sizeof *result->voided_by);
     bool made = result->arms && result->voided && result->voided_by;
     for (unsigned a = 0; made && a < cell->arm_count; a++)
-        made = make_arm_room(&result->arms[a], &cell->params, rounds);
+        made = make_arm_room(&result->arms[a], &cell->params, rounds, result->events);
     return made ? 0 : err_set(err, ENOMEM, "no memory for the results");
 }
 
@@ -551,6 +556,7 @@ static int bench_begin(struct bench *bench, struct err *err)
     const struct measure_request *request = bench->request;
     unsigned count = bench->cell->arm_count, workers = (unsigned)bench->cell->params.workers;
     unsigned visits = request->visit_count * request->visit_rounds;
+    bench->work.events = bench->result->events = request->events;
     int rc = measure_make_room(bench->result, bench->cell, visits > ROUNDS_MAX ? visits : ROUNDS_MAX, err);
     if (rc)
         return rc;
@@ -626,6 +632,7 @@ void measure_free(struct cell_result *result)
         free(result->arms[a].order);
         free(result->arms[a].worker_ns);
         free(result->arms[a].samples);
+        free(result->arms[a].events);
         free(result->arms[a].latency);
     }
     free(result->arms);

@@ -16,6 +16,13 @@ struct batch_sample { /* what one batch did, with timeline: yes; counts are UINT
     uint64_t stretch; /* which uninterrupted run of this arm's batches it belongs to: 0, under a memory limit 0 or 1 */
 };
 
+struct event_count { /* of the counting pass, all workers together */
+    uint64_t value;  /* UINT64_MAX: unknown */
+    double share;    /* time on the CPU's counters ÷ time of the pass, of the worker with least; never scaled with */
+    unsigned pass;   /* which counting pass of the arm it is from: groups that do not fit together take several */
+    int error;       /* errno of opening or reading, 0 */
+};
+
 enum arm_status { ARM_OK, ARM_FAILED, ARM_UNSUPPORTED, ARM_SKIPPED };
 
 struct arm_result {
@@ -30,6 +37,7 @@ struct arm_result {
     bool has_sum, has_counts;
     uint64_t sum, count_ops;
     struct counts counts;
+    struct event_count *events;   /* [events->count of the cell_result], or NULL when none were asked for */
     struct work_latency *latency; /* NULL: latency_reason says why */
     char latency_reason[128];
     struct page_state before, after; /* the worst seen around accepted batches: fewest pages for warm, most for cold */
@@ -57,8 +65,9 @@ struct cell_result {
     unsigned home_count;
     const char *witness; /* "cachestat" or "mincore": who saw the page cache; NULL: no file */
     uint64_t signature_pages, signature_faults, signature_faults_after; /* see target_signature; pages 0: not taken */
-    uint64_t memory_limit;        /* of the own control group, as the kernel reads it back; 0: none was asked for */
-    struct covariates covariates; /* over the timed rounds */
+    uint64_t memory_limit;         /* of the own control group, as the kernel reads it back; 0: none was asked for */
+    struct covariates covariates;  /* over the timed rounds */
+    const struct perf_set *events; /* that were asked for; NULL: none */
 };
 
 struct measure_request {
@@ -72,9 +81,10 @@ struct measure_request {
     unsigned visit_rounds; /* of each visit, to all of which the workers move in turn; 0: they stay where they are */
     const unsigned *nodes; /* [node_count] on which memory nodes pages are to lie, by memory_node; NULL: anywhere */
     unsigned node_count;
-    uint64_t seed;       /* of the orders: offsets, rounds */
-    const uint64_t *ops; /* [arm_count] operations per batch; NULL: calibrate */
-    unsigned rounds;     /* 0: as arm_time says */
+    uint64_t seed;                 /* of the orders: offsets, rounds */
+    const uint64_t *ops;           /* [arm_count] operations per batch; NULL: calibrate */
+    unsigned rounds;               /* 0: as arm_time says */
+    const struct perf_set *events; /* to be counted beside what always is; NULL: none */
     struct turn turn;
     struct clock_quality clock;
     uint64_t empty_batch_ns;

@@ -37,10 +37,13 @@ static int count(struct bench *bench, unsigned a, uint64_t blocks)
     return rc ? rc : arm_do(bench, a, &order);
 }
 
-/* What the workers that are timed have counted. */
-static void sum_counted(const struct bench *bench, struct arm_result *arm)
+/* Adds up what the workers that are timed have counted. */
+static void keep_counts(struct bench *bench, unsigned a, uint64_t blocks)
 {
+    struct arm_result *arm = &bench->result->arms[a];
     bool first = true;
+    arm->has_counts = true;
+    arm->count_ops = blocks / params_blocks_per_op(&bench->cell->arms[a].params) * arm_timed_workers(bench, a);
     for (unsigned w = 0; w < crew_size(bench->crew); w++) {
         const struct work_answer *answer = crew_answer(bench->crew, w);
         if (answer->is_company)
@@ -53,21 +56,79 @@ static void sum_counted(const struct bench *bench, struct arm_result *arm)
     }
 }
 
+/* What a group of events counted, of the workers that are timed; what is to be counted again in `parts` is overwritten
+ * then. */
+static unsigned keep_events(struct bench *bench, unsigned a, uint32_t members, unsigned pass, uint32_t *parts)
+{
+    struct perf_reading reading = {0};
+    bool first = true;
+    for (unsigned w = 0; w < crew_size(bench->crew); w++) {
+        const struct work_answer *answer = crew_answer(bench->crew, w);
+        if (answer->is_company)
+            continue;
+        if (first)
+            reading = answer->events;
+        else
+            perf_reading_add(&reading, &answer->events);
+        first = false;
+    }
+    for (unsigned i = 0; i < EVENTS_MAX; i++)
+        if (members >> i & 1)
+            bench->result->arms[a].events[i] = (struct event_count){
+                .value = reading.values[i],
+                .share = reading.enabled_ns ? (double)reading.running_ns / (double)reading.enabled_ns : 0,
+                .pass = pass,
+                .error = reading.errors[i],
+            };
+    return perf_split(members, &reading, parts);
+}
+
+/* One counting pass of an arm from the state that the cell demands, with these events beside what always is counted. */
+static int count_with(struct bench *bench, unsigned a, uint64_t blocks, uint32_t events)
+{
+    struct work_order order = {.verb = WORK_EVENTS, .arm = a, .events = events};
+    bench->state_known = false;
+    int rc = batch_arm_begin(bench, a, true);
+    if (rc)
+        return rc;
+    rc = events ? arm_do(bench, a, &order) : 0;
+    if (rc == 0)
+        rc = batch_restore(bench, a);
+    if (rc == 0)
+        rc = count(bench, a, blocks);
+    batch_arm_end(bench, a);
+    return rc;
+}
+
+/*
+ * Events that fit on the CPU's counters together are counted in one pass. What did not fit is counted again in smaller
+ * groups, by the same operations: a count that is scaled up from a part of the time is a guess. They are closed again
+ * before anything is timed: while one is open anywhere, page faults and switches take longer.
+ */
+static void count_arm(struct bench *bench, unsigned a)
+{
+    uint64_t blocks = schedule_count_blocks(&bench->cell->arms[a].params, arm_limit(bench, a));
+    uint32_t groups[EVENTS_MAX + PERF_PARTS_MAX] = {bench->result->events ? bench->result->events->openable : 0};
+    struct work_order none = {.verb = WORK_EVENTS, .arm = a};
+    unsigned waiting = 1;
+    for (unsigned pass = 0; waiting && arm_ok(bench, a); pass++) {
+        uint32_t members = groups[--waiting];
+        if (count_with(bench, a, blocks, members))
+            break;
+        if (pass == 0)
+            keep_counts(bench, a, blocks);
+        if (members)
+            waiting += keep_events(bench, a, members, pass, &groups[waiting]);
+    }
+    if (bench->result->events)
+        arm_do(bench, a, &none);
+}
+
 void pass_counts(struct bench *bench)
 {
-    for (unsigned a = 0; a < bench->cell->arm_count && !bench->limited; a++) {
-        struct arm_result *arm = &bench->result->arms[a];
-        uint64_t blocks = schedule_count_blocks(&bench->cell->arms[a].params, arm_limit(bench, a));
-        bench->state_known = false;
-        if (!arm_ok(bench, a) || batch_arm_begin(bench, a, true))
-            continue;
-        if (batch_restore(bench, a) == 0 && count(bench, a, blocks) == 0) {
-            arm->has_counts = true;
-            arm->count_ops = blocks / params_blocks_per_op(&bench->cell->arms[a].params) * arm_timed_workers(bench, a);
-            sum_counted(bench, arm);
-        }
-        batch_arm_end(bench, a);
-    }
+    for (unsigned a = 0; a < bench->cell->arm_count && !bench->limited; a++)
+        if (arm_ok(bench, a))
+            count_arm(bench, a);
     bench->state_known = false;
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "event.h"
 #include "method.h"
 #include "pairs.h"
 #include "params.h"
@@ -68,10 +69,11 @@ struct plan {
     struct plan_pair *pairs;
     unsigned pair_count;
     uint64_t seed;
-    uint64_t budget_ns;    /* of the whole run; 0: none */
-    char profile[16];      /* quick, standard, thorough */
-    char directory[4096];  /* where target files are made */
-    char given_path[4096]; /* --file, or "" */
+    uint64_t budget_ns;                            /* of the whole run; 0: none */
+    char profile[16];                              /* quick, standard, thorough */
+    char directory[4096];                          /* where target files are made */
+    char given_path[4096];                         /* --file, or "" */
+    char counters[EVENTS_MAX * EVENT_SOURCE_SIZE]; /* to be counted beside what always is, "a,b"; or "" */
     bool allow_evict, make_filesystems;
     double estimate_prepare_s, estimate_reset_s, estimate_measure_s;
     uint64_t disk_bytes;   /* the most that lies in `directory` at any time */
@@ -90,6 +92,7 @@ struct plan_options {
     uint64_t seed;
     const char *directory;  /* NULL: PLAN_DIRECTORY */
     const char *given_path; /* NULL: none */
+    const char *counters;   /* "a,b", checked; NULL: none beside what is always counted */
     bool allow_evict, make_filesystems;
     uint64_t page_bytes;       /* of the machine planned for; 0: this one */
     unsigned cpu_count;        /* allowed CPUs of the machine planned for */

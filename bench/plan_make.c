@@ -641,6 +641,7 @@ int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned sce
 {
     *plan = (struct plan){.allow_evict = options->allow_evict, .make_filesystems = options->make_filesystems};
     struct draft draft = {.plan = plan, .options = options, .err = err};
+    snprintf(plan->counters, sizeof plan->counters, "%s", options->counters ? options->counters : "");
     int rc = prepare(&draft);
     if (!rc)
         rc = reserve(&draft, scenarios, scenario_count);

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/io_uring.h>
-#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 
 #include "build.h"
 #include "cgroup.h"
+#include "perf.h"
 #include "sysfile.h"
 
 /* What older headers lack. System calls from 424 on have one number on every architecture that Linux 6 runs on but
@@ -465,58 +465,41 @@ static int try_userfault_move(const struct probe_ground *ground, struct err *why
     return (features & UFFD_FEATURE_MOVE) ? 0 : err_set(why, ENOTSUP, "userfaultfd of this kernel does not offer it");
 }
 
-static int refuse_perf(struct err *why)
+static void touch_page(void)
 {
-    int64_t paranoid;
     struct err unused;
-    if (errno == ENOENT || errno == ENODEV || errno == EOPNOTSUPP)
-        return err_set(why, errno, "this machine shows no such counter (ENOENT: no performance monitoring unit)");
-    if ((errno == EACCES || errno == EPERM) &&
-        sysfile_number(&paranoid, &unused, "/proc/sys/kernel/perf_event_paranoid") == 0)
-        return err_set(why, errno, "%s (kernel.perf_event_paranoid is %" PRId64 ")", strerror(errno), paranoid);
-    return err_sys(why, "perf_event_open");
+    map_anonymous((size_t)sysconf(_SC_PAGESIZE), &unused);
 }
 
-/* Opens a counter on this thread, kernel included when allowed, makes some work, and wants a count. */
-static int try_counter(const struct probe_ground *ground, uint32_t type, uint64_t config, struct err *why)
+/* Counts on this thread, kernel included when allowed, while it touches a page, and wants a count. */
+static int try_counter(const char *name, struct err *why)
 {
-    struct perf_event_attr attr = {.size = sizeof attr, .type = type, .config = config, .exclude_hv = 1};
-    uint64_t count = 0;
-    int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-    attr.exclude_kernel = 1;
-    if (fd < 0)
-        fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-    if (fd < 0)
-        return refuse_perf(why);
-    if (!map_anonymous(ground->page, why))
-        return -why->code;
-    if (read(fd, &count, sizeof count) != (ssize_t)sizeof count)
-        return err_sys(why, "read");
-    return count ? 0 : err_set(why, ENOTSUP, "opened, but it does not count");
+    struct perf_counter counter;
+    uint64_t count;
+    perf_find(&counter, name);
+    if (!counter.opened)
+        return err_set(why, ENOTSUP, "%s", counter.reason);
+    int rc = perf_try(&counter, touch_page, &count, NULL, why);
+    return rc || count ? rc : err_set(why, ENOTSUP, "opened, but it does not count");
 }
 
 static int try_perf_hardware(const struct probe_ground *ground, struct err *why)
 {
-    return try_counter(ground, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, why);
+    (void)ground;
+    return try_counter("hardware:cpu-cycles", why);
 }
 
 static int try_perf_software(const struct probe_ground *ground, struct err *why)
 {
-    return try_counter(ground, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, why);
+    (void)ground;
+    return try_counter("software:page-faults", why);
 }
 
 static int try_tracefs(const struct probe_ground *ground, struct err *why)
 {
-    int64_t id;
-    struct err first;
+    struct event_code code;
     (void)ground;
-    if (sysfile_number(&id, &first, "/sys/kernel/tracing/events/exceptions/page_fault_user/id") == 0 ||
-        sysfile_number(&id, why, "/sys/kernel/debug/tracing/events/exceptions/page_fault_user/id") == 0)
-        return 0;
-    *why = first;
-    return access("/sys/kernel/tracing/events", F_OK) && errno == ENOENT
-               ? err_set(why, ENOENT, "tracefs is not mounted on /sys/kernel/tracing")
-               : -why->code;
+    return event_encode("tracepoint:exceptions:page_fault_user", &code, why);
 }
 
 static int try_cgroup_memory(const struct probe_ground *ground, struct err *why)

@@ -69,14 +69,62 @@ static json_t *latency_json(const struct params *params, const struct work_laten
                      histogram_json(&latency->service), "worst", worst, "left_out", (json_int_t)latency->left_out);
 }
 
-static json_t *counts_json(const struct arm_result *arm)
+static json_t *counts_json(const struct cell_result *result, const struct arm_result *arm)
 {
     if (!arm->has_counts)
         return json_null();
     json_t *counts = json_pack("{s:I}", "ops", (json_int_t)arm->count_ops);
     for (unsigned i = 0; i < COUNTER_COUNT; i++)
         json_object_set_new(counts, counter_table[i].name, known(arm->counts.values[i]));
+    for (unsigned i = 0; arm->events && i < result->events->count; i++)
+        json_object_set_new(counts, result->events->counters[i].label, known(arm->events[i].value));
     return counts;
+}
+
+/* Why an event that was asked for has no count, or "". */
+static void event_reason(const struct perf_counter *counter, const struct arm_result *arm, unsigned i, char *text,
+                         size_t size)
+{
+    struct err why = {.text = ""};
+    const struct event_count *count = &arm->events[i];
+    if (!counter->opened)
+        snprintf(why.text, sizeof why.text, "%s", counter->reason);
+    else if (!arm->has_counts)
+        snprintf(why.text, sizeof why.text, "this arm has no counting pass");
+    else if (count->error)
+        perf_explain(count->error, &why);
+    else if (count->value == UINT64_MAX)
+        snprintf(why.text, sizeof why.text, "it was never on the CPU's counters: somebody else holds them");
+    snprintf(text, size, "%s", why.text);
+}
+
+/* One event that was asked for: what was counted under its name, how much of the time, or why not. */
+static json_t *event_json(const struct perf_counter *counter, const struct arm_result *arm, unsigned i)
+{
+    char reason[sizeof((struct err *)0)->text];
+    const struct event_count *count = &arm->events[i];
+    event_reason(counter, arm, i, reason, sizeof reason);
+    bool is_counted = reason[0] == '\0';
+    json_t *json = json_pack("{s:s, s:o, s:b, s:o, s:o, s:o}", "name", counter->label, "event",
+                             text_or_null(counter->encoded ? counter->code.name : NULL), "user_only",
+                             counter->user_only, "share", is_counted ? json_real(count->share) : json_null(), "pass",
+                             is_counted ? json_integer(count->pass) : json_null(), "reason", text_or_null(reason));
+    const struct perf_event_attr *attr = &counter->code.attr;
+    json_t *code = counter->encoded ? json_pack("{s:I, s:I, s:I}", "type", (json_int_t)attr->type, "config",
+                                                (json_int_t)attr->config, "config1", (json_int_t)attr->config1)
+                                    : json_null();
+    json_object_set_new(json, "code", code);
+    return json;
+}
+
+static json_t *events_json(const struct cell_result *result, const struct arm_result *arm)
+{
+    if (!arm->events)
+        return json_null();
+    json_t *list = json_array();
+    for (unsigned i = 0; i < result->events->count; i++)
+        json_array_append_new(list, event_json(&result->events->counters[i], arm, i));
+    return list;
 }
 
 /* Where workers were bound to, or where batches were seen to end; nothing where "pairs" tells. */
@@ -198,7 +246,8 @@ static json_t *arm_json(const struct cell *cell, const struct cell_result *resul
     json_object_set_new(json, "checksum", text_or_null(arm->has_sum ? sum : NULL));
     json_object_set_new(json, "latency", latency_json(&cell->arms[a].params, arm->latency));
     json_object_set_new(json, "latency_reason", text_or_null(arm->latency_reason));
-    json_object_set_new(json, "counts", counts_json(arm));
+    json_object_set_new(json, "counts", counts_json(result, arm));
+    json_object_set_new(json, "events", events_json(result, arm));
     json_object_set_new(json, "proof", proof_json(result, arm));
     return json;
 }
@@ -206,10 +255,10 @@ static json_t *arm_json(const struct cell *cell, const struct cell_result *resul
 static json_t *unmeasured_arm(const struct arm *arm, enum arm_status status, const char *reason)
 {
     json_t *json = arm_head(arm);
-    json_t *rest = json_pack("{s:s, s:o, s:n, s:n, s:[], s:[], s:n, s:n, s:[], s:i, s:n, s:n, s:s, s:n, s:n}", "status",
-                             status_name(status), "reason", text_of(reason), "ops_per_batch", "bytes_per_op",
+    json_t *rest = json_pack("{s:s, s:o, s:n, s:n, s:[], s:[], s:n, s:n, s:[], s:i, s:n, s:n, s:s, s:n, s:n, s:n}",
+                             "status", status_name(status), "reason", text_of(reason), "ops_per_batch", "bytes_per_op",
                              "batch_ns", "order", "workers", "samples", "voided", "warmup_rounds", 0, "checksum",
-                             "latency", "latency_reason", "the arm was not measured", "counts", "proof");
+                             "latency", "latency_reason", "the arm was not measured", "counts", "events", "proof");
     json_object_update_new(json, rest);
     return json;
 }

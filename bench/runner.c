@@ -905,7 +905,9 @@ static int prepare(struct runner *runner, struct err *err)
         rc = allocate(runner, err);
     if (rc)
         return rc;
-    struct machine_options machine = {.directory = runner->plan->directory, .name = runner->options->machine_name};
+    struct machine_options machine = {.directory = runner->plan->directory,
+                                      .name = runner->options->machine_name,
+                                      .counters = runner->plan->counters[0] != '\0'};
     runner->machine = machine_fingerprint(runner->place, &machine, err);
     if (!runner->machine)
         return -err->code;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "counter.h"
+#include "event.h"
 #include "method.h"
 #include "params.h"
 
@@ -89,16 +90,36 @@ static json_t *latency_schema(void)
                             histogram_schema(), "worst", list_of(worst), "left_out", type_of("integer", 0))));
 }
 
+static json_t *counter_schema(const char *doc, const char *unit)
+{
+    json_t *counter = type_of("integer", 1);
+    json_object_set_new(counter, "description", json_string(doc));
+    json_object_set_new(counter, "unit", json_string(unit));
+    return counter;
+}
+
+/* Counters that are asked for may be absent, and have any name: they may be events of the CPU at hand. */
 static json_t *counts_schema(void)
 {
     json_t *members = json_pack("{s:o}", "ops", type_of("integer", 0));
-    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
-        json_t *counter = type_of("integer", 1);
-        json_object_set_new(counter, "description", json_string(counter_table[i].doc));
-        json_object_set_new(counter, "unit", json_string(counter_table[i].unit));
-        json_object_set_new(members, counter_table[i].name, counter);
-    }
-    return or_null(object_of(members));
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        json_object_set_new(members, counter_table[i].name,
+                            counter_schema(counter_table[i].doc, counter_table[i].unit));
+    json_t *counts = object_of(members);
+    for (unsigned i = 0; i < EVENT_COUNT; i++)
+        json_object_set_new(members, event_table[i].name, counter_schema(event_table[i].doc, event_table[i].unit));
+    json_object_set_new(counts, "additionalProperties", type_of("integer", 1));
+    return or_null(counts);
+}
+
+static json_t *events_schema(void)
+{
+    json_t *code = object_of(json_pack("{s:o, s:o, s:o}", "type", type_of("integer", 0), "config",
+                                       type_of("integer", 0), "config1", type_of("integer", 0)));
+    return or_null(list_of(
+        object_of(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", type_of("string", 0), "event",
+                            type_of("string", 1), "user_only", type_of("boolean", 0), "share", type_of("number", 1),
+                            "pass", type_of("integer", 1), "reason", type_of("string", 1), "code", or_null(code)))));
 }
 
 static json_t *arm_schema(void)
@@ -117,9 +138,9 @@ static json_t *arm_schema(void)
                               "order", list_of(type_of("integer", 0)), "workers",
                               or_null(list_of(list_of(type_of("integer", 1)))), "samples", or_null(list_of(sample)),
                               "voided", list_of(voided), "warmup_rounds", type_of("integer", 0));
-    json_t *rest = json_pack("{s:o, s:o, s:o, s:o, s:o}", "checksum", type_of("string", 1), "latency", latency_schema(),
-                             "latency_reason", type_of("string", 1), "counts", counts_schema(), "proof",
-                             type_of("object", 1));
+    json_t *rest = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "checksum", type_of("string", 1), "latency",
+                             latency_schema(), "latency_reason", type_of("string", 1), "counts", counts_schema(),
+                             "events", events_schema(), "proof", type_of("object", 1));
     json_object_update_new(head, times);
     json_object_update_new(head, rest);
     return object_of(head);

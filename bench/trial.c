@@ -27,6 +27,7 @@ struct trial {
     unsigned other_count;
     struct record_context record;
     struct turn turn;
+    struct perf_set events; /* counted beside what always is; none where the plan asks for none */
     unsigned *cpus;
     unsigned nodes[NODES_MAX], node_count; /* on which pages are to lie; none: anywhere */
     struct trial_status *status;
@@ -318,6 +319,7 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
         .seed = trial->record.seed,
         .ops = ops,
         .rounds = (unsigned)int_of(job, "rounds"),
+        .events = trial->plan.counters[0] ? &trial->events : NULL,
         .turn = trial->turn,
         .clock = trial->record.clock,
         .empty_batch_ns = trial->record.empty_batch_ns,
@@ -358,6 +360,7 @@ int trial_run(const json_t *job, int out_fd, struct err *err)
     int rc = read_job(&trial, err);
     if (rc)
         goto out;
+    perf_find_list(&trial.events, trial.plan.counters);
     shift_layout(&trial);
     trial.record.clock = clock_measure();
     trial.record.empty_batch_ns = measure_empty_batch();

@@ -135,6 +135,16 @@ static json_t *wire_pairs(const struct plan *plan)
     return pairs;
 }
 
+static json_t *wire_counters(const struct plan *plan)
+{
+    const char *rest = plan->counters;
+    char name[EVENT_SOURCE_SIZE];
+    json_t *list = json_array();
+    while (event_next_name(&rest, name, sizeof name))
+        json_array_append_new(list, json_string(name));
+    return list;
+}
+
 json_t *wire_plan(const struct plan *plan)
 {
     return wire_plan_of(plan, NULL, plan->cell_count);
@@ -152,13 +162,14 @@ json_t *wire_plan_of(const struct plan *plan, const unsigned *chosen, unsigned c
         trials += plan->scenarios[cell->scenario].rungs[0];
     }
     return json_pack(
-        "{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:o, s:o, s:I, s:s, s:s, s:b, s:b}", "schema",
-        "faultline.plan/1", "seed", (json_int_t)plan->seed, "profile", plan->profile, "scenarios", scenarios, "cells",
-        cells, "trials", trials, "estimate_s", "prepare", plan->estimate_prepare_s, "reset", plan->estimate_reset_s,
-        "measure", plan->estimate_measure_s, "total", plan_seconds(plan), "disk_bytes", (json_int_t)plan->disk_bytes,
-        "memory_bytes", (json_int_t)plan->memory_bytes, "pairs", wire_pairs(plan), "refused", wire_refused(plan),
-        "budget_ns", (json_int_t)plan->budget_ns, "directory", plan->directory, "given_path", plan->given_path,
-        "allow_evict", plan->allow_evict, "make_filesystems", plan->make_filesystems);
+        "{s:s, s:I, s:s, s:o, s:o, s:I, s:{s:f, s:f, s:f, s:f}, s:I, s:I, s:o, s:o, s:I, s:s, s:s, s:o, s:b, s:b}",
+        "schema", "faultline.plan/1", "seed", (json_int_t)plan->seed, "profile", plan->profile, "scenarios", scenarios,
+        "cells", cells, "trials", trials, "estimate_s", "prepare", plan->estimate_prepare_s, "reset",
+        plan->estimate_reset_s, "measure", plan->estimate_measure_s, "total", plan_seconds(plan), "disk_bytes",
+        (json_int_t)plan->disk_bytes, "memory_bytes", (json_int_t)plan->memory_bytes, "pairs", wire_pairs(plan),
+        "refused", wire_refused(plan), "budget_ns", (json_int_t)plan->budget_ns, "directory", plan->directory,
+        "given_path", plan->given_path, "counters", wire_counters(plan), "allow_evict", plan->allow_evict,
+        "make_filesystems", plan->make_filesystems);
 }
 
 /* Reads a whole number; -EINVAL when it is absent or something else. */
@@ -279,6 +290,20 @@ static int read_scenario(const json_t *json, struct plan_scenario *scenario, str
     return rc ? rc : read_rungs(json_object_get(json, "rungs"), scenario, err);
 }
 
+/* Optional: earlier versions had none. What is not known here is unknown when it is counted, with the reason. */
+static int read_counters(const json_t *list, struct plan *plan, struct err *err)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        size_t length = name ? strlen(name) : 0;
+        if (length == 0 || length >= EVENT_SOURCE_SIZE || strchr(name, ',') || i >= EVENTS_MAX)
+            return err_set(err, EINVAL, "plan: 'counters' must be at most %d names", EVENTS_MAX);
+        used += (size_t)sprintf(plan->counters + used, "%s%s", i ? "," : "", name);
+    }
+    return 0;
+}
+
 static int read_members(const json_t *json, struct plan *plan, struct err *err)
 {
     int rc = read_text(json, "profile", plan->profile, sizeof plan->profile, err);
@@ -292,6 +317,8 @@ static int read_members(const json_t *json, struct plan *plan, struct err *err)
         rc = read_number(json, "budget_ns", &plan->budget_ns, err);
     if (rc == 0)
         rc = read_number(json, "disk_bytes", &plan->disk_bytes, err);
+    if (rc == 0)
+        rc = read_counters(json_object_get(json, "counters"), plan, err);
     if (rc)
         return rc;
     const json_t *estimate = json_object_get(json, "estimate_s");

@@ -21,6 +21,7 @@ struct work {
     struct worker workers[ARMS_MAX];
     bool is_set_up[ARMS_MAX];
     struct counter_sources sources;
+    struct perf_group events;
 };
 
 uint64_t work_limit(const struct arm *arm)
@@ -70,6 +71,7 @@ void work_end(struct work *work)
         return;
     for (unsigned a = 0; a < work->cell->cell->arm_count; a++)
         teardown(work, a);
+    perf_group_close(&work->events);
     counter_close(&work->sources);
     free(work);
 }
@@ -133,6 +135,29 @@ static int reset(struct work *work, unsigned arm, uint64_t blocks, struct err *e
     return rc || !method->reset ? rc : method->reset(worker, blocks, err);
 }
 
+/* Readings before and after counted work. What is read last and first, rusage, is closest to it. */
+struct counting {
+    struct counts counts;
+    struct perf_reading events;
+};
+
+static void counting_begin(const struct work *work, struct counting *before)
+{
+    perf_group_read(&work->events, &before->events);
+    counter_read_before(&work->sources, &before->counts);
+    perf_group_start(&work->events);
+}
+
+static void counting_end(const struct work *work, const struct counting *before, struct work_answer *answer)
+{
+    perf_group_stop(&work->events);
+    counter_read_after(&work->sources, &answer->counts);
+    counter_subtract(&answer->counts, &before->counts);
+    perf_group_read(&work->events, &answer->events);
+    if (work->events.set)
+        perf_reading_subtract(&answer->events, &before->events);
+}
+
 /* One batch between its two clock readings. */
 static int timed_run(struct work *work, const struct work_order *order, struct work_answer *answer)
 {
@@ -141,12 +166,12 @@ static int timed_run(struct work *work, const struct work_order *order, struct w
     struct worker *worker = &work->workers[a];
     int (*run)(struct worker *, uint64_t) = arm->method->run;
     uint64_t timed = work_timed_blocks(arm, order->blocks);
-    struct counts before;
+    struct counting before;
     worker->begun_ns = worker->done_ns = 0;
     worker->fault = NULL;
     answer->is_company = arm->method->timed && !arm->method->timed(&arm->params, work->index);
     if (order->counts)
-        counter_read_before(&work->sources, &before);
+        counting_begin(work, &before);
     answer->start_ns = clock_now_ns();
     int rc = run(worker, timed);
     answer->finish_ns = clock_now_ns();
@@ -156,10 +181,8 @@ static int timed_run(struct work *work, const struct work_order *order, struct w
         answer->finish_ns = worker->done_ns;
     answer->cpu = (unsigned)sched_getcpu();
     answer->fault = worker->fault;
-    if (order->counts) {
-        counter_read_after(&work->sources, &answer->counts);
-        counter_subtract(&answer->counts, &before);
-    }
+    if (order->counts)
+        counting_end(work, &before, answer);
     return rc;
 }
 
@@ -294,16 +317,15 @@ static int refuse_fault(const struct worker *worker, struct err *err)
 static int counted_once(struct work *work, unsigned a, uint64_t blocks, struct work_answer *answer)
 {
     struct worker *worker = &work->workers[a];
-    struct counts before;
+    struct counting before;
     uint64_t cursor = worker->cursor;
     worker->cursor = first_place(work, a);
     int rc = reset(work, a, blocks, &answer->err);
     if (rc)
         return rc;
-    counter_read_before(&work->sources, &before);
+    counting_begin(work, &before);
     rc = work->cell->cell->arms[a].method->run(worker, blocks);
-    counter_read_after(&work->sources, &answer->counts);
-    counter_subtract(&answer->counts, &before);
+    counting_end(work, &before, answer);
     worker->cursor = cursor;
     return rc ? rc : refuse_fault(worker, &answer->err);
 }
@@ -384,6 +406,13 @@ static int latency_run(struct work *work, const struct work_order *order, struct
     return 0;
 }
 
+static void open_events(struct work *work, uint32_t events)
+{
+    perf_group_close(&work->events);
+    if (events)
+        perf_group_open(&work->events, work->cell->events, events);
+}
+
 static int carry_out(struct work *work, const struct work_order *order, struct work_answer *answer)
 {
     switch (order->verb) {
@@ -395,6 +424,9 @@ static int carry_out(struct work *work, const struct work_order *order, struct w
         return timed_run(work, order, answer);
     case WORK_SUM:
         return sum_run(work, order, answer);
+    case WORK_EVENTS:
+        open_events(work, order->events);
+        return 0;
     case WORK_COUNT:
         return counted_run(work, order->arm, order->blocks, answer);
     case WORK_LATENCY:

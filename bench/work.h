@@ -7,6 +7,7 @@
 #include "counter.h"
 #include "histogram.h"
 #include "offsets.h"
+#include "perf.h"
 #include "plan.h"
 #include "target.h"
 
@@ -18,6 +19,7 @@ struct work_cell {
     uint64_t starts[ARMS_MAX];               /* first position of each arm in its list: arms begin at disjoint places */
     int crew_fds[ARMS_MAX];                  /* by arm: where it has descriptor_of: crew a descriptor, or -errno */
     struct channel channel;                  /* open where an arm needs one */
+    const struct perf_set *events;           /* that can be counted beside; NULL: none were asked for */
     unsigned worker_count;
     const unsigned *cpus; /* [worker_count] OS indices; NULL: not bound */
 };
@@ -27,11 +29,12 @@ enum work_verb {
     WORK_RESET,
     WORK_RUN,
     WORK_SUM,
+    WORK_EVENTS, /* those of the order are counted too from now on, none of those before it */
     WORK_COUNT,
     WORK_LATENCY,
     WORK_TEARDOWN,
     WORK_MOVE,
-    WORK_EXIT
+    WORK_EXIT,
 };
 
 struct work_order {
@@ -43,6 +46,7 @@ struct work_order {
     uint64_t limit_ns;    /* LATENCY: and at most about so long */
     uint64_t interval_ns; /* LATENCY: 0 closed; else operations are due this far apart */
     unsigned cpus[2];     /* MOVE: to which the first and the second worker are bound from then on */
+    uint32_t events;      /* EVENTS: bit n: events->counters[n]; they are opened as one group */
     bool counts;          /* RUN: what it did is counted too, outside its clock readings */
 };
 
@@ -75,6 +79,7 @@ struct work_answer {
     uint64_t sum;                 /* SUM */
     bool has_sum;                 /* SUM: false where nothing is left of what was written */
     struct counts counts;         /* COUNT; RUN where asked for */
+    struct perf_reading events;   /* the same, of the group that is open, where one is */
     unsigned cpu;                 /* RUN: where it ended */
     const char *fault;            /* RUN: why the method says that it does not count (static text), or NULL */
     struct work_latency latency;  /* LATENCY */

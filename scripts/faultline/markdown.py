@@ -57,7 +57,21 @@ def table_blocks(cells: Sequence[CellResult]) -> list[str]:
     titles = " | ".join(table.HEADER[i] for i in shown)
     rules = " | ".join("---:" if i in table.RIGHT else "---" for i in shown)
     top = f"\n### {escape(cells[0].scenario.name)}\n\n| cell | {titles} |\n| --- | {rules} |\n"
-    return [top, *("\n".join(cell_lines(cell, shown)) + "\n" for cell in cells)]
+    return [top, *("\n".join(cell_lines(cell, shown)) + "\n" for cell in cells), *counted_block(cells)]
+
+
+def counted_block(cells: Sequence[CellResult]) -> list[str]:
+    """The counters that were asked for, as one block; none when nothing was."""
+    rows, notes = table.counted_rows(cells), table.counted_notes(cells)
+    if not rows and not notes:
+        return []
+    lines = [[code(cell) if cell else "", *map(escape, values)] for cell, *values in rows[1:]]
+    out = "\nCounted, per operation\n" if rows else ""
+    if rows:
+        rules = ["---", "---", *["---:"] * (len(rows[0]) - 2)]
+        table_lines = [list(map(escape, rows[0])), rules, *lines]
+        out += "\n" + "".join(f"| {' | '.join(one)} |\n" for one in table_lines)
+    return [out + "".join(f"\n{escape(note)}\n" for note in notes)]
 
 
 def note(lost: Sequence[str], tables: Sequence[str]) -> str:

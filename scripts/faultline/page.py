@@ -115,6 +115,8 @@ def scenario_views(results: Results, drawn: Mapping[str, list[dict[str, Any]]]) 
             "figures": drawn.get(scenario.name, []),
             "head": [(table.HEADER[i], "number" if i in table.RIGHT else "") for i in shown],
             "cells": [cell_view(cell, shown) for cell in cells[:room]],
+            "counted": table.counted_rows(cells[:room]),
+            "counted_notes": table.counted_notes(cells),
         }
         room = max(0, room - len(cells))
 

@@ -87,6 +87,19 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Event:
+    """A counter that was asked for: `name` is its key in counts. share: time on the CPU's counters ÷ time of the pass;
+    passed: in which counting pass, 0 the first; both None where `reason` says why there is no count."""
+
+    name: str
+    event: str | None
+    user_only: bool
+    share: float | None
+    passed: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class Arm:
     """One arm of one trial, as recorded. batch_ns: float [rounds], NaN where voided; order: int [rounds], its slot."""
 
@@ -108,6 +121,7 @@ class Arm:
     counts: Mapping[str, Any] | None
     proof: Mapping[str, Any] | None
     samples: Samples | None = None
+    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -293,6 +307,21 @@ def counts_read(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return value
 
 
+def event_read(value: Mapping[str, Any]) -> Event:
+    """One counter that was asked for; LineError when its share is none."""
+    share = get(value, "share", (int, float), none=True)
+    if share is not None and not 0 <= share <= 1:
+        raise LineError(f'"share" {share} is not between 0 and 1')
+    return Event(
+        get(value, "name", str),
+        get(value, "event", str, none=True),
+        get(value, "user_only", bool),
+        share,
+        get(value, "pass", int, none=True),
+        get(value, "reason", str, none=True),
+    )
+
+
 def samples_read(value: list[Any] | None) -> Samples | None:
     """The time line of an arm, or None where none was kept; a count that is null or absent is NaN."""
     if value is None:
@@ -360,6 +389,7 @@ def arm_read_named(value: Mapping[str, Any], name: str) -> Arm:
         counts=counts_read(get(value, "counts", dict, none=True)),
         proof=numbers_check(get(value, "proof", dict, none=True), PROOF_NUMBERS),
         samples=samples_read(get(value, "samples", list, none=True)),
+        events=tuple(event_read(one) for one in objects(value, "events", none=True)),
     )
 
 

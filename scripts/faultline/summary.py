@@ -11,6 +11,7 @@ from typing import Any, Mapping
 from xml.etree import ElementTree
 
 from faultline import crossing, derive, phases, scaling
+from faultline.counted import Counted
 from faultline.stats import Interval, noise_grade
 from faultline.text import field, safe
 from faultline.verdict import CANNOT_TELL, INVALID, ArmResult, CellResult, Quantile, Quantity, Results, scenarios_of
@@ -175,6 +176,17 @@ def write_amplification(arm: ArmResult) -> Interval | None:
     return per_byte(counted(arm, "device_write_bytes"), arm.dirtied_bytes)
 
 
+def counter_object(one: Counted) -> dict[str, Any]:
+    """One counter that was asked for; its count is in counts_per_op."""
+    return {
+        "event": one.event,
+        "user_only": one.user_only,
+        "share": number(one.share),
+        "reason": one.reason,
+        "disagreements": one.disagreements,
+    }
+
+
 def arm_object(arm: ArmResult) -> dict[str, Any]:
     """One arm of summary.json."""
     own = arm.ratio if arm.competes else None
@@ -195,6 +207,7 @@ def arm_object(arm: ArmResult) -> dict[str, Any]:
         "quantiles": {q.name: quantile(q) for q in arm.quantiles},
         "counts_per_op": {name: number(value) for name, value in arm.counts_per_op.items()},
         "counts_range": {name: [number(v) for v in pair] for name, pair in arm.counts_range.items()},
+        **({"counters": {one.name: counter_object(one) for one in arm.counted}} if arm.counted else {}),
         "pages_per_fault": number(arm.pages_per_fault),
         "read_amplification": interval(read_amplification(arm)),
         "write_amplification": interval(write_amplification(arm)),

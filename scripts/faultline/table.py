@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Iterator, Sequence, TextIO
 
-from faultline import conclusion, derive, text
+from faultline import conclusion, counted, derive, text
 from faultline.stats import Interval, trials_least
 from faultline.text import columns, safe, shorten
 from faultline.verdict import (
@@ -232,6 +232,41 @@ def cell_lines(cell: CellResult, shape: Shape, look: Look) -> Iterator[str]:
         yield line(row(cell, arm), shape, COLOURS.get(arm.verdict or "") if look.colour else None)
 
 
+def counted_rows(cells: Sequence[CellResult]) -> list[tuple[str, ...]]:
+    """The counters that were asked for, per operation: a head, then a row an arm that has any, the cell's id before its
+    first. Empty when nothing was counted."""
+    shown = counted.names([arm.counted for cell in cells for arm in cell.arms])
+    rows: list[tuple[str, ...]] = [("cell", "arm", *map(safe, shown))] if shown else []
+    for cell in cells if shown else ():
+        arms = [arm for arm in cell.arms if any(one.per_op is not None for one in arm.counted)]
+        rows += [
+            (safe(cell.plan.cell) if arm is arms[0] else "", safe(arm.name), *counted.fields(arm.counted, shown))
+            for arm in arms
+        ]
+    return rows
+
+
+def counted_notes(cells: Sequence[CellResult]) -> list[str]:
+    """What has to be said of the counters of a scenario."""
+    return counted.notes([arm.counted for cell in cells for arm in cell.arms])
+
+
+def counted_lines(cells: Sequence[CellResult], look: Look) -> Iterator[str]:
+    """A block a cell of "arm  counter count · counter count": there may be more counters than columns fit."""
+    rows = counted_rows(cells)
+    if rows:
+        yield "Counted, per operation"
+    for cell, arm, *values in rows[1:]:
+        if cell:
+            yield from wrap(cell, look.width, INDENT)
+        found = " · ".join(f"{name} {value}" for name, value in zip(rows[0][2:], values) if value)
+        yield from wrap(f"{arm}: {found}", look.width, INDENT * 2)
+    for note in counted_notes(cells):
+        yield from wrap(note, look.width)
+    if rows or counted_notes(cells):
+        yield ""
+
+
 def terms(cells: Sequence[CellResult]) -> str:
     """What the figures of a scenario mean."""
     scenario = cells[0].scenario
@@ -262,6 +297,7 @@ def scenario_lines(cells: Sequence[CellResult], look: Look) -> Iterator[str]:
     for cell in cells:
         yield from cell_lines(cell, shape, look)
     yield ""
+    yield from counted_lines(cells, look)
     sentences = conclusion.scenario_sentences(cells)
     if sentences:
         yield "What to conclude"

@@ -13,7 +13,8 @@ from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from faultline import derive, latency, stats
+from faultline import counted, derive, latency, stats
+from faultline.counted import Counted
 from faultline.derive import ArmTrial
 from faultline.records import ArmPlan, CellPlan, Run, ScenarioPlan, Trial
 from faultline.stats import Interval
@@ -68,6 +69,7 @@ class ArmResult:
     quantiles: list[Quantile] = field(default_factory=list)
     counts_per_op: dict[str, float] = field(default_factory=dict)
     counts_range: dict[str, tuple[float, float]] = field(default_factory=dict)
+    counted: list[Counted] = field(default_factory=list)  # what was asked for besides
     pages_per_fault: float | None = None
     bytes_per_op: int | None = None
     dirtied_bytes: float | None = None  # an operation's, where a sync is within it
@@ -229,6 +231,7 @@ def arm_result(
         return result
     result.ns_per_op = median_of(t.ns_per_op for t in derived)
     counts_put(result)
+    result.counted = counted.counted_of([arm for _, arm in pairs if arm.status == "ok"])
     if result.counts_per_op.get("minor_faults"):
         result.pages_per_fault = getattr(median_of(t.pages_per_fault for t in derived), "estimate", None)
     quantiles_put(result, max((float(t.clock.get("grid_ns") or 0) for t in trials), default=0.0))

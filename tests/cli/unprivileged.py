@@ -113,4 +113,5 @@ def test_tree_cannot_be_written(scratch: helper.Scratch) -> None:
         subprocess.run(["umount", tree], check=True)
 
 
-helper.main(globals())
+if __name__ == "__main__":
+    helper.main(globals())
