@@ -7,7 +7,7 @@ import math
 from itertools import groupby
 from typing import Sequence
 
-from faultline import crossing, phases, scaling
+from faultline import crossing, pair_words, phases, scaling
 from faultline.crossing import Series
 from faultline.text import field, percent, ratio, safe, size_near, time
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult, Results
@@ -164,7 +164,7 @@ def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
         elif pairs:
             out.append(arm_sentence(pairs, baseline))
     missing = missing_sentence(cells)
-    return out + scaling.sentences(cells) + ([missing] if missing else [])
+    return out + scaling.sentences(cells) + pair_words.sentences(cells) + ([missing] if missing else [])
 
 
 def noise_sentence(results: Results) -> str:

@@ -7,7 +7,7 @@ import re
 from itertools import accumulate
 from typing import Iterator, Sequence
 
-from faultline import conclusion, page, table
+from faultline import conclusion, page, pair_words, table
 from faultline.text import safe
 from faultline.verdict import CellResult, Results, scenarios_of
 
@@ -57,7 +57,7 @@ def table_blocks(cells: Sequence[CellResult]) -> list[str]:
     titles = " | ".join(table.HEADER[i] for i in shown)
     rules = " | ".join("---:" if i in table.RIGHT else "---" for i in shown)
     top = f"\n### {escape(cells[0].scenario.name)}\n\n| cell | {titles} |\n| --- | {rules} |\n"
-    return [top, *("\n".join(cell_lines(cell, shown)) + "\n" for cell in cells), *counted_block(cells)]
+    return [top, *("\n".join(cell_lines(cell, shown)) + "\n" for cell in cells), *counted_block(cells), *pair_blocks(cells)]
 
 
 def counted_block(cells: Sequence[CellResult]) -> list[str]:
@@ -72,6 +72,19 @@ def counted_block(cells: Sequence[CellResult]) -> list[str]:
         table_lines = [list(map(escape, rows[0])), rules, *lines]
         out += "\n" + "".join(f"| {' | '.join(one)} |\n" for one in table_lines)
     return [out + "".join(f"\n{escape(note)}\n" for note in notes)]
+
+
+def pair_blocks(cells: Sequence[CellResult]) -> list[str]:
+    """The table of the distance classes of CPUs: its head, then a block a cell; [] without pairs."""
+    found = pair_words.rows(cells)
+    titles = " | ".join(escape(title) for title in pair_words.HEADER)
+    rules = " | ".join("---:" if i in pair_words.RIGHT else "---" for i in range(len(pair_words.HEADER)))
+    top = f"\n#### Pairs of CPUs by what they share\n\n| cell | {titles} |\n| --- | {rules} |\n"
+    blocks = [
+        "".join(f"| {code(cell) if i == 0 else ''} | {' | '.join(map(escape, row))} |\n" for i, row in enumerate(rows))
+        for cell, rows in found
+    ]
+    return [top, *blocks] if found else []
 
 
 def note(lost: Sequence[str], tables: Sequence[str]) -> str:
@@ -113,7 +126,8 @@ def markdown(results: Results) -> str:
             continue
         fits = blocks_that_fit(blocks, room - size(out)) if number == 0 else []
         out += "".join(fits)
-        cut = f" (from cell {len(fits)} of {len(cells)} on)" if len(fits) > 1 else ""
+        cut = "" if len(fits) < 2 else f" (from cell {len(fits)} of {len(cells)} on)"
+        cut = " (pairs of CPUs)" if len(fits) > len(cells) else cut
         without.append(escape(scenario.name) + cut)
     return out + (note(lost, without) if lost or without else "")
 

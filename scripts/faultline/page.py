@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
 
-from faultline import conclusion, table
+from faultline import conclusion, pair_words, table
 from faultline.pictures import Picture
 from faultline.text import safe
 from faultline.verdict import ArmResult, CellResult, Results, scenarios_of
@@ -99,6 +99,16 @@ def cell_view(cell: CellResult, shown: Sequence[int]) -> dict[str, Any]:
     return {"title": table.cell_title(cell, False), "arms": [arm_view(cell, arm, shown) for arm in cell.arms]}
 
 
+def pairs_view(cells: Sequence[CellResult]) -> dict[str, Any] | None:
+    """The table of the distance classes of CPUs; None without pairs."""
+    found = pair_words.rows(cells)
+    kinds = ["number" if i in pair_words.RIGHT else "" for i in range(len(pair_words.HEADER))]
+    return {
+        "head": list(zip(pair_words.HEADER, kinds)),
+        "cells": [(cell, [list(zip(row, kinds)) for row in rows]) for cell, rows in found],
+    } if found else None
+
+
 def scenario_views(results: Results, drawn: Mapping[str, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
     """The scenarios with their conclusion, pictures and table."""
     room = CELLS_MOST
@@ -117,6 +127,7 @@ def scenario_views(results: Results, drawn: Mapping[str, list[dict[str, Any]]]) 
             "cells": [cell_view(cell, shown) for cell in cells[:room]],
             "counted": table.counted_rows(cells[:room]),
             "counted_notes": table.counted_notes(cells),
+            "pairs": pairs_view(cells[:room]),
         }
         room = max(0, room - len(cells))
 

@@ -100,6 +100,22 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Visit:
+    """Consecutive rounds of a trial that were measured with worker 0 on CPU a and worker 1 on CPU b (OS indices).
+
+    level_class: the distance class of the two; canary: the one pair that is visited again and again; t_ns: when it began,
+    since the first timed round did.
+    """
+
+    a: int
+    b: int
+    level_class: str | None
+    rounds: int
+    canary: bool
+    t_ns: int
+
+
+@dataclass(frozen=True)
 class Arm:
     """One arm of one trial, as recorded. batch_ns: float [rounds], NaN where voided; order: int [rounds], its slot."""
 
@@ -140,6 +156,7 @@ class Trial:
     instance: str | None
     started: str
     line: int
+    pairs: tuple[Visit, ...] | None = None  # of a cell that is measured on pairs of CPUs
 
 
 @dataclass(frozen=True)
@@ -339,6 +356,27 @@ def samples_read(value: list[Any] | None) -> Samples | None:
     return Samples(**{name: np.array(column, dtype=float) for name, column in columns.items()})
 
 
+def visit_read(value: Any) -> Visit:
+    """One visit of a pair of CPUs; LineError when it breaks the contract."""
+    if not isinstance(value, dict):
+        raise LineError('"pairs" holds something else than objects')
+    a, b, rounds, t_ns = (get(value, key, int) for key in ("a", "b", "rounds", "t_ns"))
+    if min(a, b, rounds, t_ns) < 0 or a == b:
+        raise LineError('a visit of "pairs" has a negative number, or one CPU twice')
+    return Visit(a, b, get(value, "class", str, none=True), rounds, get(value, "canary", bool), t_ns)
+
+
+def visits_read(value: list[Any] | None, rounds: set[int]) -> tuple[Visit, ...] | None:
+    """The visits of a record in the order of its rounds, None where there are none. `rounds`: how many the measured
+    arms have."""
+    if value is None:
+        return None
+    visits = tuple(visit_read(one) for one in value)
+    if rounds and {sum(visit.rounds for visit in visits)} != rounds:
+        raise LineError('the rounds of "pairs" do not add up to those of the arms')
+    return visits
+
+
 def numbers_check(value: Mapping[str, Any] | None, keys: Sequence[str]) -> Mapping[str, Any] | None:
     """The same object; LineError when one of these members is there and is neither a number nor null."""
     for key in keys if value is not None else ():
@@ -415,6 +453,7 @@ def trial_read(value: Mapping[str, Any], line: int) -> Trial:
         instance=get(value, "instance", (str, int), none=True),
         started=get(value, "started", str),
         line=line,
+        pairs=visits_read(get(value, "pairs", list, none=True), measured),
     )
 
 

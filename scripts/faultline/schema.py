@@ -22,7 +22,7 @@ class SchemaError(Exception):
 
 Validator = Callable[[Any], "str | None"]
 LIST_HEAD = 3
-CUT = frozenset(("batch_ns", "order", "workers", "samples", "buckets", "worst"))
+CUT = frozenset(("batch_ns", "order", "workers", "samples", "buckets", "worst", "pairs"))
 
 
 def schema_path() -> Path | None:

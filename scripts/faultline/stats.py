@@ -21,6 +21,7 @@ import numpy as np
 ALPHA = 0.05  # family-wise error of one scenario's verdicts
 POWER = 0.80  # with which a "smallest detectable effect" would be seen
 EXACT_UP_TO = 300  # values: the exact distribution is cheap up to here, and beyond it equals the normal one
+SLOPES_UP_TO = 1500  # values: above it the slope is of medians of values that follow each other
 WALSH_UP_TO = 1500  # values: above it Walsh averages are selected without being listed
 
 
@@ -196,8 +197,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def theil_sen(values: Sequence[float]) -> float:
     """Median slope between all pairs of equally spaced values, per step; 0 for a single value. NaN values are left
-    out."""
+    out. Many values are first put together: the medians of as many that follow each other as bring them down to
+    SLOPES_UP_TO."""
     array = np.asarray(values, dtype=float)
+    if array.size > SLOPES_UP_TO:
+        each = -(-array.size // SLOPES_UP_TO)
+        parts = [part[np.isfinite(part)] for part in np.split(array, range(each, array.size, each))]
+        return theil_sen([float(np.median(part)) if part.size else math.nan for part in parts]) / each
     steps = np.flatnonzero(np.isfinite(array))
     if steps.size < 2:
         return 0.0

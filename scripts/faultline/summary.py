@@ -10,7 +10,7 @@ import math
 from typing import Any, Mapping
 from xml.etree import ElementTree
 
-from faultline import crossing, derive, phases, scaling
+from faultline import crossing, derive, pair_rows, phases, recorded, scaling
 from faultline.counted import Counted
 from faultline.stats import Interval, noise_grade
 from faultline.text import field, safe
@@ -77,6 +77,8 @@ CELL_COLUMNS = (
     "phases_sum_high",
     "p_holm",
     "drifts",
+    "counts_unknown",
+    "cpus",
 )
 TRIAL_COLUMNS = (
     "scenario",
@@ -289,6 +291,7 @@ def summary(results: Results) -> dict[str, Any]:
         "crossings": [
             crossing_object(s.name, c) for s, cells in scenarios_of(results) for c in crossing.crossings(cells)
         ],
+        "pairs": pair_rows.objects(results, role),
         "claims": [],
         "problems": [str(p) for p in results.run.problems],
     }
@@ -340,6 +343,9 @@ def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any
         **spread("ratio", log.exp() if log else None),
         **spread("mean_ratio", arm.mean_ratio.exp() if arm.mean_ratio else None),
         **{f"{name}_per_op": number(value) for name, value in arm.counts_per_op.items()},
+        **{f"{name}_per_op{end}": number(v) for name, pair in arm.counts_range.items() for end, v in recorded.ends(pair)},
+        "counts_unknown": " ".join(recorded.unknown(cell, arm.name)),
+        "cpus": " ".join(map(str, recorded.cpus(cell, arm.name))),
         "pages_per_fault": number(arm.pages_per_fault),
         **spread("read_amplification", read_amplification(arm)),
         **spread("write_amplification", write_amplification(arm)),

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tidy tables as plots read them: cells.csv, trials.csv, crossings.csv and timeline.csv, typed, one scenario or the
-whole run."""
+"""The tidy tables as plots read them, typed, one scenario or the whole run: FILES."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from faultline import timeline
+from faultline import pair_rows, timeline, topology
 from faultline.files import csv_text, replace_text
 from faultline.summary import (
     CELL_COLUMNS,
@@ -31,6 +30,10 @@ FILES = {
     "trials.csv": TRIAL_COLUMNS,
     "crossings.csv": CROSSING_COLUMNS,
     "timeline.csv": timeline.COLUMNS,
+    "pairs.csv": pair_rows.PAIR_COLUMNS,
+    "ladder.csv": pair_rows.LADDER_COLUMNS,
+    "canary.csv": pair_rows.CANARY_COLUMNS,
+    "cpus.csv": topology.COLUMNS,
 }
 TEXTS = frozenset(
     (
@@ -52,6 +55,13 @@ TEXTS = frozenset(
         "cache",
         "backing",
         "started",
+        "scope",
+        "class",
+        "interval_of",
+        "modes",
+        "counts_unknown",
+        "cpus",
+        "source",
     )
 )
 
@@ -60,12 +70,17 @@ NUMBERS = frozenset(column for columns in FILES.values() for column in columns) 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of the tables. Numbers are float or None, texts str ("" for nothing)."""
+    """Rows of the tables. Numbers are float or None, texts str ("" for nothing). Those of the machine's CPUs are of no
+    scenario."""
 
     cells: tuple[Row, ...]
     trials: tuple[Row, ...]
     crossings: tuple[Row, ...]
     timeline: tuple[Row, ...] = ()
+    pairs: tuple[Row, ...] = ()
+    ladder: tuple[Row, ...] = ()
+    canary: tuple[Row, ...] = ()
+    cpus: tuple[Row, ...] = ()
 
     @property
     def scenarios(self) -> list[str]:
@@ -74,17 +89,20 @@ class Table:
 
     def of(self, scenario: str) -> "Table":
         """The rows of one scenario."""
-        parts = (self.cells, self.trials, self.crossings, self.timeline)
-        return Table(*(tuple(row for row in part if row["scenario"] == scenario) for part in parts))
+        parts = (self.cells, self.trials, self.crossings, self.timeline, self.pairs, self.ladder, self.canary)
+        return Table(*(tuple(row for row in part if row["scenario"] == scenario) for part in parts), self.cpus)
 
 
 def texts(results: Results) -> dict[str, str]:
     """The files' contents by name."""
+    paired = pair_rows.tables(results, role).items()
     rows = {
         "cells.csv": cell_rows(results),
         "trials.csv": trial_rows(results),
         "crossings.csv": crossing_rows(results),
         "timeline.csv": [safe_row(row) for row in timeline.rows(results, role)],
+        **{name: [safe_row(row) for row in part] for name, part in paired},
+        "cpus.csv": [safe_row(row) for row in topology.rows(results.run.machine)],
     }
     columns = {**FILES, "cells.csv": cell_columns(rows["cells.csv"])}
     return {name: csv_text(columns[name], rows[name]) for name in FILES}

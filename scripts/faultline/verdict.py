@@ -13,9 +13,10 @@ from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from faultline import counted, derive, latency, stats
+from faultline import counted, derive, latency, pairs, stats, topology
 from faultline.counted import Counted
 from faultline.derive import ArmTrial
+from faultline.pairs import ArmPairs
 from faultline.records import ArmPlan, CellPlan, Run, ScenarioPlan, Trial
 from faultline.stats import Interval
 from faultline.text import percent, safe
@@ -111,6 +112,7 @@ class CellResult:
     checksum_wrong: bool
     noise_floor: float | None = None
     recipe_pages_per_fault: float | None = None
+    pairs: list[ArmPairs] = field(default_factory=list)  # of the arms that were measured on pairs of CPUs
 
     @property
     def null(self) -> ArmResult | None:
@@ -479,6 +481,15 @@ def run_null(cells: Sequence[CellResult]) -> tuple[Interval | None, list[str]]:
     return stats.hodges_lehmann(np.concatenate([q.logs for _, q in nulls])), rejected
 
 
+def pairs_put(run: Run, cells: Sequence[CellResult]) -> None:
+    """What the cells that were measured on pairs of CPUs found there, their null arms included."""
+    pus, classes = topology.pus_of(run.machine), topology.classes_of(run.machine)
+    began = min((at for at in (pairs.seconds(trial.started) for trial in run.trials) if at is not None), default=0.0)
+    for cell in cells:
+        found = [pairs.arm_pairs(cell.trials, arm.name, pus, classes, began) for arm in cell.arms]
+        cell.pairs = [one for one in found if one is not None]
+
+
 def conclude(run: Run) -> Results:
     """Everything that may be concluded from a run; cells in plan order, those never measured included."""
     page = derive.page_bytes(run)
@@ -493,6 +504,7 @@ def conclude(run: Run) -> Results:
         mine = [cell_result(p, scenario, varied, by_cell.get((name, p.cell), []), machines, page) for p in plans]
         scenario_decide(mine)
         cells += mine
+    pairs_put(run, cells)
     null, rejected = run_null(cells)
     floors = [cell.noise_floor for cell in cells if cell.noise_floor is not None]
     return Results(

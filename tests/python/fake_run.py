@@ -16,6 +16,9 @@ from typing import Any, Callable
 
 import numpy as np
 
+import fake_topology
+from fake_topology import FakePairs
+
 KIB, MIB = 1024, 1024 * 1024
 GRID_NS = 10
 PARAMS: dict[str, Any] = {
@@ -34,6 +37,8 @@ PARAMS: dict[str, Any] = {
     "workers": 1,
     "worker_kind": "thread",
     "worker_file": "shared",
+    "place": "any",
+    "matrix": "none",
     "batch_time": 250000,
     "arm_time": 50000000,
     "count_ops": 256,
@@ -77,6 +82,9 @@ PARAMS: dict[str, Any] = {
     "phase": "whole",
     "storm": "none",
     "surplus": 0.0,
+    "hand_over": "cas",
+    "via": "mapped-spin",
+    "payload_bytes": 64,
 }
 
 
@@ -118,6 +126,8 @@ class FakeScenario:
     wander: float = 0.05  # of the baseline between trials: common to all arms
     null_bias: float = 0.0  # log ratio of the null arm
     void: float = 0.0  # share of rounds voided
+    pairs: FakePairs | None = None  # of CPUs that are visited; they replace base_ns and rounds
+    counts: dict[str, Any] = field(default_factory=dict)  # further counts of the counting pass
 
 
 def size_text(value: Any) -> str:
@@ -248,16 +258,19 @@ def batches(
     orders: np.ndarray,
     ops: int,
     rng: np.random.Generator,
+    base_ns: Any,
 ) -> list[np.ndarray]:
-    """Batch times of each arm [rounds], NaN where the round is voided."""
-    base = of(scenario.base_ns, params) * math.exp(rng.normal(0, scenario.wander))
-    void = rng.random(scenario.rounds) < scenario.void
-    steps = np.linspace(-0.5, 0.5, scenario.rounds)
+    """Batch times of each arm [rounds], NaN where the round is voided; base_ns: the baseline's time, of all rounds or of
+    each."""
+    rounds = orders.shape[1]
+    base = base_ns * math.exp(rng.normal(0, scenario.wander))
+    void = rng.random(rounds) < scenario.void
+    steps = np.linspace(-0.5, 0.5, rounds)
     times = []
     for arm in arms:
         centre = math.log(of(arm.ratio, params)) + (0 if arm is arms[0] else rng.normal(0, scenario.trial_noise))
-        logs = centre + arm.drift * steps + rng.normal(0, scenario.round_noise, scenario.rounds)
-        batch = base * ops * np.exp(logs) * np.where(rng.random(scenario.rounds) < arm.stall, 10, 1)
+        logs = centre + arm.drift * steps + rng.normal(0, scenario.round_noise, rounds)
+        batch = base * ops * np.exp(logs) * np.where(rng.random(rounds) < arm.stall, 10, 1)
         times.append(np.where(void, np.nan, np.maximum(1, batch)))
     return times
 
@@ -266,10 +279,18 @@ def record(scenario: FakeScenario, varied: dict[str, Any], trial: int, rng: np.r
     """One record without its crc."""
     params = {**PARAMS, **scenario.common, **varied}
     arms = arms_all(scenario)
-    base_ns = of(scenario.base_ns, params)
+    visits = scenario.pairs.visits(params["place"], trial, rng) if scenario.pairs else None
+    rounds = sum(visit["rounds"] for visit in visits) if visits else scenario.rounds
+    done = trial / max(1, scenario.trials - 1)
+    each = scenario.pairs.times(visits, done, rng) if scenario.pairs and visits else of(scenario.base_ns, params)
+    base_ns = float(np.median(each))
     ops = max(1, int(250000 / base_ns))
-    orders = np.array([rng.permutation(len(arms)) for _ in range(scenario.rounds)]).T
-    times = batches(scenario, params, arms, orders, ops, rng)
+    orders = np.array([rng.permutation(len(arms)) for _ in range(rounds)]).T
+    times = batches(scenario, params, arms, orders, ops, rng, each)
+    recorded = [
+        arm_record(a, params, b, o, ops, scenario.bytes_per_op(params), base_ns * of(a.ratio, params), rng)
+        for a, b, o in zip(arms, times, orders)
+    ]
     return {
         "schema": "faultline.trial/1",
         "scenario": scenario.name,
@@ -279,15 +300,21 @@ def record(scenario: FakeScenario, varied: dict[str, Any], trial: int, rng: np.r
         "seed": 7 + trial,
         "params": {**params, "op": scenario.op},
         "clock": {"cost_ns": 24, "grid_ns": GRID_NS, "empty_batch_ns": 40},
-        "arms": [
-            arm_record(a, params, b, o, ops, scenario.bytes_per_op(params), base_ns * of(a.ratio, params), rng)
-            for a, b, o in zip(arms, times, orders)
-        ],
+        "arms": [counts_put(arm, scenario.counts) for arm in recorded],
+        "pairs": visits,
         "machine": "00112233445566aa",
         "boot_id": "b007",
         "instance": None,
         "started": f"2026-01-31T12:{trial:02d}:{rng.integers(60):02d}.000Z",
     }
+
+
+def counts_put(arm: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
+    """The arm with further counts: numbers, None for unknown, or a number by the arm's name."""
+    if arm["counts"] is not None:
+        own = {key: of.get(arm["name"], 0) if isinstance(of, dict) else of for key, of in counts.items()}
+        arm["counts"].update(own)
+    return arm
 
 
 def line(value: dict[str, Any]) -> str:
@@ -369,6 +396,7 @@ def write(
     scenarios: list[FakeScenario],
     seed: int = 1,
     damage: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value,
+    topology: dict[str, Any] | None = None,
 ) -> Path:
     """Writes a run; `damage` may change each record before its crc is made."""
     rng = np.random.default_rng(seed)
@@ -386,13 +414,18 @@ def write(
         "name": "fake",
         "hash": "00112233445566aa",
         "boot_id": "b007",
-        "blocking": {"cpu_model": "Example CPU", "page_bytes": 4096, "kernel": "6.1.0"},
+        "blocking": {"cpu_model": "Example CPU" if topology is None else model(topology), "page_bytes": 4096, "kernel": "6.1.0"},
         "informational": {},
-        "topology": {},
+        "topology": {key: value for key, value in (topology or {}).items() if not key.startswith("_")},
         "available": {},
     }
     (directory / "machine.json").write_text(json.dumps(machine), encoding="utf-8")
     return directory
+
+
+def model(topology: dict[str, Any]) -> str:
+    """The name of its processor; of a machine that does not exist it says so."""
+    return "Example CPU" if topology.get("this_machine", True) else f"synthetic, no machine ({topology['source']})"
 
 
 def product(**lists: list[Any]) -> list[dict[str, Any]]:
@@ -509,6 +542,59 @@ def floor(**changes: Any) -> FakeScenario:
                 op="nothing",
                 arms=[FakeArm("nothing", 1.0, "null")],
                 base_ns=0.4,
+            ),
+            **changes,
+        }
+    )
+
+
+def ping_pong(pairs: FakePairs, **changes: Any) -> FakeScenario:
+    """A cache line handed to and fro on pairs of CPUs."""
+    return FakeScenario(
+        **{
+            **dict(
+                name="contention/ping-pong",
+                question="What does it cost to hand a cache line to another worker, by how far away it runs?",
+                op="hand-over: half a round trip",
+                common={"workers": 2, "backing": "memfd", "recipe": "write-1MiB"},
+                cells=[{"matrix": "class"}],
+                arms=[FakeArm("cas", 1.0, "ping_pong"), FakeArm("two-lines", 1.25, "ping_pong")],
+                pairs=pairs,
+                trials=8,
+                bytes_per_op=lambda p: 0,
+                round_noise=0.02,
+                wander=0.01,
+            ),
+            **changes,
+        }
+    )
+
+
+def hand_off(**changes: Any) -> FakeScenario:
+    """A payload handed to another worker through several channels."""
+
+    def slower(ns: float, per_byte: float) -> Callable[[dict[str, Any]], float]:
+        return lambda p: (ns + per_byte * p["payload_bytes"]) / (900 + 0.09 * p["payload_bytes"])
+
+    arms = [
+        FakeArm("pwrite-pread", 1.0, "hand_off", params={"via": "file-spin"}),
+        FakeArm("mapped", slower(120, 0.05), "hand_off", params={"via": "mapped-spin"}),
+        FakeArm("mapped-futex", slower(5200, 0.05), "hand_off", params={"via": "mapped-futex"}),
+        FakeArm("pipe", slower(6100, 0.11), "hand_off", params={"via": "pipe"}),
+        FakeArm("socketpair", slower(9100, 0.2), "hand_off", params={"via": "socketpair"}),
+    ]
+    return FakeScenario(
+        **{
+            **dict(
+                name="contention/hand-off",
+                question="What does it cost to hand a payload to another worker through a shared mapping?",
+                op="hand-off: one payload from worker to worker",
+                common={"workers": 2, "backing": "memfd"},
+                cells=product(place=["same-l3", "other-package"], payload_bytes=[64, 4 * KIB, 64 * KIB]),
+                arms=arms,
+                base_ns=lambda p: (900 + 0.09 * p["payload_bytes"]) * (1 if p["place"] == "same-l3" else 2.2),
+                bytes_per_op=lambda p: p["payload_bytes"],
+                trials=8,
             ),
             **changes,
         }

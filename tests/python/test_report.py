@@ -26,6 +26,10 @@ WRITTEN = {
     "report.html",
     "junit.xml",
     "badge.json",
+    "pairs.csv",
+    "ladder.csv",
+    "canary.csv",
+    "cpus.csv",
     "plots",
 }
 
