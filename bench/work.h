@@ -18,6 +18,7 @@ struct work_cell {
     uint64_t starts[ARMS_MAX];               /* first position of each arm in its list: arms begin at disjoint places */
     int crew_fds[ARMS_MAX];                  /* by arm: where it has descriptor_of: crew a descriptor, or -errno */
     struct channel channel;                  /* open where an arm needs one */
+    struct gate *gate;                       /* in memory that all workers share */
     unsigned worker_count;
     const unsigned *cpus; /* [worker_count] OS indices; NULL: not bound */
 };
