@@ -29,6 +29,7 @@ struct board {
     _Atomic uint32_t sequence; /* rises with each order */
     _Atomic uint32_t done;     /* workers that have carried out the last order */
     _Atomic uint32_t ready;    /* workers that ever reached the barrier of a RUN */
+    struct gate gate;          /* for the methods */
     struct work_order order;
     struct work_answer answers[];
 };
@@ -267,6 +268,7 @@ int crew_start(struct crew **out, const struct work_cell *cell, struct err *err)
     }
     if (crew->count <= 1)
         return work_begin(&crew->work, &crew->cell, 0, err);
+    crew->cell.gate = &crew->board->gate;
     crew->members = calloc(crew->count, sizeof *crew->members);
     if (!crew->members)
         return err_set(err, ENOMEM, "no memory for the workers");

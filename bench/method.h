@@ -13,6 +13,11 @@
 struct channel;
 struct target;
 
+/* Where workers wait for each other (shared_meet); all zero at first. */
+struct gate {
+    _Atomic uint64_t arrived, opened;
+};
+
 /*
  * One worker at one arm: everything run() may touch. Filled by the harness except where it says so.
  * Offsets lie in [0, working_set_bytes - block_bytes].
@@ -33,6 +38,7 @@ struct worker {
     /* When its own work of the batch began and ended, where run() does more than that, for the sake of the others; 0:
      * as it was called, and as it returned. Cleared before each batch. */
     uint64_t begun_ns, done_ns;
+    struct gate *gate;             /* of all workers; NULL for a single one */
     const struct channel *channel; /* between two workers, for methods that NEED_CHANNEL */
     uint64_t sharers;              /* workers that advance one file position together; 1 in the checksum pass */
     const char *fault;             /* run() may say why its batch does not count, or has failed (static text) */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What cannot mean what it says, or cannot be had here: one small function per reason. */
+#include "faulting.h"
 #include "filesystem.h"
 #include "hugepage.h"
 #include "mapping.h"
@@ -265,16 +266,30 @@ static int check_ring(struct site *site)
 static int check_meet(struct site *site)
 {
     const struct params *params = site->params;
-    bool processes = params->worker_kind == worker_kind_process, anonymous = params->sharing == sharing_anonymous;
+    bool processes = params->worker_kind == worker_kind_process, anonymous = params->fault_of == fault_of_anonymous;
     if (!uses(site, FIELD_meet))
         return 0;
     if (processes && params->meet == meet_same_table)
         return refuse(site, FIELD_meet, "processes have page tables of their own: write worker_kind: thread");
     if (processes && anonymous && params->meet != meet_other_file)
-        return refuse(site, FIELD_sharing, "processes share no anonymous memory: write worker_kind: thread");
+        return refuse(site, FIELD_fault_of, "processes have no anonymous memory in common: write meet: other-file");
     if (params->meet == meet_other_file && !anonymous && params->backing != backing_memfd)
         return refuse(site, FIELD_meet, "files of their own are made in memory: write backing: memfd");
+    if (params->prior == prior_loaded)
+        return refuse(site, FIELD_prior,
+                      "what a store to a loaded page does depends on the file: write never or stored");
     return 0;
+}
+
+static int check_meet_room(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_meet) || faulting_pages(params, site->draft->page_bytes) > 0)
+        return 0;
+    return refuse(site, FIELD_working_set_bytes,
+                  "half of a working set of %s does not hold the pages of %" PRIu64
+                  " workers in page tables of their own",
+                  size_text(params, FIELD_working_set_bytes), params->workers);
 }
 
 static int check_payload(struct site *site)
@@ -999,7 +1014,7 @@ static int check_fork(struct site *site)
 {
     const struct params *params = site->params;
     bool shared = params->sharing == sharing_shared || params->sharing == sharing_sync;
-    bool stores = uses(site, FIELD_access) || needs(site, BREAKS_COPIES);
+    bool stores = uses(site, FIELD_access) || needs(site, BREAKS_COPIES | NEEDS_WRITE);
     if (needs(site, FORKS) && params->workers > 1 && params->worker_kind == worker_kind_thread)
         return refuse(site, FIELD_workers,
                       "a fork of one thread copies what the others work on: write worker_kind: "
@@ -1203,6 +1218,7 @@ static const struct check {
     {check_seqlock, ABOUT_SCENARIO},
     {check_ring, ABOUT_SCENARIO},
     {check_meet, ABOUT_SCENARIO},
+    {check_meet_room, ABOUT_MACHINE},
     {check_place_of_pair, ABOUT_SCENARIO},
     {check_place, ABOUT_MACHINE},
     {check_place_of_cpu, ABOUT_SCENARIO},

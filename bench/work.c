@@ -119,6 +119,7 @@ static int setup(struct work *work, unsigned a, struct err *err)
         .crew_fd = work->cell->crew_fds[a],
         .index = work->index,
         .count = work->cell->worker_count,
+        .gate = work->cell->gate,
         .channel = &work->cell->channel,
         .sharers = shares_position(arm) ? work->cell->worker_count : 1,
     };

@@ -161,7 +161,15 @@ static uint64_t memory(const struct params *params)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return 60 + params->pause / 64;
+    return params->background == background_none ? 60 : 100;
+}
+
+/* The pause lies before the worker's own time. */
+static uint64_t reset_ns(const struct params *params, uint64_t hops)
+{
+    const uint64_t fresh_ns = 10 * US, sleep_ns = 60 * US;
+    (void)hops;
+    return (params->home == home_any ? 0 : fresh_ns) + (params->pause ? params->pause + sleep_ns : 0);
 }
 
 const struct method method_ping_pong = {
@@ -173,6 +181,7 @@ const struct method method_ping_pong = {
     .limit = limit,
     .memory = memory,
     .block_ns = block_ns,
+    .reset_ns = reset_ns,
     .setup = setup,
     .reset = reset,
     .run = run,

@@ -96,8 +96,10 @@ static int check_node(const struct worker *worker, unsigned wanted, struct err *
 int home_refresh(struct worker *worker, struct err *err)
 {
     enum home home = (enum home)worker->params->home;
-    if (home == home_any)
+    if (home == home_any) {
+        touch(worker); /* the arm before may have made other pages of them */
         return 0;
+    }
     bool leads = worker->index == (home == home_second);
     int node = -1, rc, fresh = 0;
     atomic_store(&shared_slot(worker, worker->index)->steps, own_node() + UINT64_C(1));

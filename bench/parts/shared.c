@@ -39,7 +39,7 @@ void shared_clear(const struct worker *worker)
 
 int shared_meet(const struct worker *worker, unsigned count)
 {
-    struct shared_gate *gate = shared_gate(worker);
+    struct gate *gate = worker->gate;
     struct shared_wait wait = {0};
     uint64_t round = atomic_load(&gate->opened);
     if (atomic_fetch_add(&gate->arrived, 1) + 1 == count) {

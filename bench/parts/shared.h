@@ -50,26 +50,15 @@ struct shared_slot {
     char rest[SHARED_LINE - 4 * sizeof(uint64_t)];
 };
 
-/* Where workers wait for each other. */
-struct shared_gate {
-    _Atomic uint64_t arrived, opened;
-    char rest[SHARED_LINE - 2 * sizeof(uint64_t)];
-};
-
 /* Bytes of a working set that so many workers can meet on, where the first half holds no more than it has to. */
 static inline uint64_t shared_least_bytes(uint64_t workers)
 {
-    return 2 * (sizeof(struct shared_gate) + (workers + 1) * sizeof(struct shared_slot));
-}
-
-static inline struct shared_gate *shared_gate(const struct worker *worker)
-{
-    return (struct shared_gate *)(void *)(worker->base + worker->base_bytes / 2 / SHARED_LINE * SHARED_LINE);
+    return 2 * (workers + 1) * sizeof(struct shared_slot); /* and one line to spare, where half is not whole lines */
 }
 
 static inline struct shared_slot *shared_slot(const struct worker *worker, unsigned index)
 {
-    return (struct shared_slot *)(void *)(shared_gate(worker) + 1) + index;
+    return (struct shared_slot *)(void *)(worker->base + worker->base_bytes / 2 / SHARED_LINE * SHARED_LINE) + index;
 }
 
 /* For the reset of the first worker: the slots of all are as before a batch. */

@@ -12,6 +12,7 @@ struct hand {
     struct params params;
     struct offsets offsets;
     struct worker worker;
+    struct gate gate;
 };
 
 /* What teardown is to be called for even where the setup fails. */
@@ -45,6 +46,7 @@ static inline void hand_begin(struct hand *hand, const struct method *method, co
                                    .offset_count = hand->offsets.count,
                                    .writes = method_writes(method, params),
                                    .count = (unsigned)params->workers,
+                                   .gate = &hand->gate,
                                    .fd = -1};
     hand_check(hand, method->needs & NEEDS_BUFFER ? region_make(&hand->worker, &err) : 0, &err);
     hand_check(hand, method->setup(&hand->worker, &err), &err);

@@ -77,6 +77,7 @@ static inline void meeting_begin(struct meeting_pair *pair, const struct method 
     for (unsigned i = 0; i < 2; i++) {
         hand_begin(&pair->hands[i], method, params, &pair->target);
         pair->hands[i].worker.index = i;
+        pair->hands[i].worker.gate = &pair->hands[0].gate;
     }
 }
 

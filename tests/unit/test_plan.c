@@ -98,8 +98,8 @@ static void test_crowds(void **state)
     static const struct {
         const char *workers, *arm, *message; /* NULL: it is fine */
     } crowds[] = {
-        {"6", "method: write_write", NULL},
-        {"7", "method: write_write", ":4:8: 7 workers need 4608 bytes to meet on"},
+        {"7", "method: write_write", NULL},
+        {"8", "method: write_write", ":4:8: 8 workers need 4608 bytes to meet on"},
         {"6", "method: write_write, apart_bytes: 408", NULL},
         {"6", "method: write_write, apart_bytes: 416", ": words 416 apart do not lie in half of a working set"},
         {"6", "method: reader_writer, apart_bytes: 416", NULL},
