@@ -51,6 +51,11 @@ struct worker {
     void *own;             /* the method's own memory */
 };
 
+/* Told by laps() of each operation, or of `count` that cannot be told apart, when it began and ended. */
+struct laps {
+    void (*keep)(struct laps *, uint64_t begin_ns, uint64_t end_ns, unsigned count);
+};
+
 enum {
     NEEDS_FILE = 1,       /* works on a target */
     NEEDS_BUFFER = 2,     /* copies into a destination buffer, or from a source */
@@ -85,7 +90,10 @@ struct method {                  /* one static const object per file under bench
     /* Untimed, before each batch of that many blocks: restores the state the batch consumes. May be NULL. */
     int (*reset)(struct worker *, uint64_t blocks, struct err *);
     int (*run)(struct worker *, uint64_t blocks); /* timed: nothing but the operation; 0 or -errno */
-    void (*teardown)(struct worker *);            /* safe after a failed setup; may be NULL */
+    /* What run() does, operation by operation; for workers that meet, whose operations are no runs of their own. NULL:
+     * they cannot be timed one by one. */
+    int (*laps)(struct worker *, uint64_t blocks, struct laps *);
+    void (*teardown)(struct worker *); /* safe after a failed setup; may be NULL */
     /* Whether the work of that worker is timed and counted; the others are only there for it. NULL: each worker's is.
      */
     bool (*timed)(const struct params *, unsigned index);

@@ -132,6 +132,30 @@ void pass_counts(struct bench *bench)
     bench->state_known = false;
 }
 
+/* As many operations as latency_time allows, judged by the timed rounds: none of the workers can stop before the
+ * others.
+ */
+static uint64_t lap_count(const struct bench *bench, unsigned a)
+{
+    const struct params *params = &bench->cell->arms[a].params;
+    const struct arm_result *arm = &bench->result->arms[a];
+    double ns = 0;
+    for (unsigned r = 0; r < bench->result->rounds; r++)
+        ns += (double)arm->batch_ns[r] / (double)(arm->ops * bench->result->rounds);
+    double most = ns > 0 ? (double)params->latency_time / ns : (double)params->latency_ops;
+    return most < 1 ? 1 : most < (double)params->latency_ops ? (uint64_t)most : params->latency_ops;
+}
+
+/* Of workers who meet. All have to be reset before the first of them begins. */
+static void laps_of(struct bench *bench, unsigned a)
+{
+    struct work_order order = {.verb = WORK_LATENCY, .arm = a, .operations = lap_count(bench, a)};
+    if (arm_do_blocks(bench, a, WORK_RESET, order.operations) || arm_do(bench, a, &order))
+        return;
+    for (unsigned w = 0; w < crew_size(bench->crew); w++)
+        work_latency_merge(bench->result->arms[a].latency, &crew_answer(bench->crew, w)->latency);
+}
+
 /* All operations at once; where the cell is cold, one after each eviction. */
 static void latency_of(struct bench *bench, unsigned a)
 {
@@ -193,6 +217,8 @@ void pass_latency(struct bench *bench)
         }
         if (reason)
             snprintf(arm->latency_reason, sizeof arm->latency_reason, "%s", reason);
+        else if (bench->cell->arms[a].method->laps)
+            laps_of(bench, a);
         else
             latency_of(bench, a);
         if (arm->latency && arm->latency->service.count == 0)

@@ -173,7 +173,9 @@ static int check_meeting(struct site *site)
     if (params->working_set_bytes < least)
         return refuse(site, FIELD_working_set_bytes, "%" PRIu64 " workers need %" PRIu64 " bytes to meet on",
                       params->workers, least);
-    if (params->latency != latency_none)
+    if (params->latency == latency_open)
+        return refuse(site, FIELD_latency, "what workers do to each other is due when the other is ready, not before");
+    if (params->latency != latency_none && !site->arm->method->laps)
         return refuse(site, FIELD_latency,
                       "operations of workers on each other cannot be timed one by one: latency has to be none");
     return 0;

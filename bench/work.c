@@ -382,6 +382,38 @@ static void keep_operation(struct work_latency *latency, const struct worker *wo
     keep_worst(latency, start - begin, order->interval_ns ? end - due : end - start);
 }
 
+struct kept_laps {
+    struct laps laps;
+    struct work_latency *latency;
+    uint64_t begin_ns;
+};
+
+static void keep_lap(struct laps *laps, uint64_t begin_ns, uint64_t end_ns, unsigned count)
+{
+    struct kept_laps *kept = (struct kept_laps *)laps;
+    uint64_t each = (end_ns - begin_ns) / count;
+    kept->latency->spent_ns += end_ns - begin_ns;
+    histogram_add(&kept->latency->service, each);
+    keep_worst(kept->latency, begin_ns - kept->begin_ns, each);
+}
+
+/* Workers that meet go through all operations together: none of them can stop before the others. */
+static int laps_run(struct work *work, const struct work_order *order, struct work_answer *answer)
+{
+    struct worker *worker = &work->workers[order->arm];
+    struct kept_laps kept = {{keep_lap}, &answer->latency, clock_now_ns()};
+    memset(&answer->latency, 0, sizeof answer->latency);
+    worker->fault = NULL;
+    int rc = work->cell->cell->arms[order->arm].method->laps(worker, order->operations, &kept.laps);
+    if (rc == 0 && worker->fault) { /* which of them do not count nobody knows */
+        answer->latency.left_out = answer->latency.service.count;
+        answer->latency.fault = worker->fault;
+        memset(&answer->latency.service, 0, sizeof answer->latency.service);
+        answer->latency.worst_count = 0;
+    }
+    return rc;
+}
+
 static int latency_run(struct work *work, const struct work_order *order, struct work_answer *answer)
 {
     struct worker *worker = &work->workers[order->arm];
@@ -431,7 +463,8 @@ static int carry_out(struct work *work, const struct work_order *order, struct w
     case WORK_COUNT:
         return counted_run(work, order->arm, order->blocks, answer);
     case WORK_LATENCY:
-        return latency_run(work, order, answer);
+        return work->cell->cell->arms[order->arm].method->laps ? laps_run(work, order, answer)
+                                                               : latency_run(work, order, answer);
     case WORK_TEARDOWN:
         teardown(work, order->arm);
         return 0;

@@ -150,23 +150,44 @@ static void call_off(const struct worker *worker, enum via via)
     send_payload(worker, via, 0);
 }
 
-static int run(struct worker *worker, uint64_t hops)
+/* One of each worker's: the first sends and awaits the answer, the other waits and answers. */
+static int exchange(struct worker *worker, enum via via, uint32_t number)
 {
-    enum via via = (enum via)worker->params->via;
+    outgoing(worker)[0] = number;
+    int rc = worker->index == 0 ? send_payload(worker, via, number) : 0;
+    if (rc == 0)
+        rc = receive_payload(worker, via, number);
+    if (rc == 0 && worker->index)
+        rc = send_payload(worker, via, number);
+    return rc;
+}
+
+static int exchange_in_laps(struct worker *worker, enum via via, uint32_t hops, struct laps *laps)
+{
     int rc = 0;
     for (uint32_t i = 0; i < hops && rc == 0; i++) {
-        uint32_t number = i + 1;
-        outgoing(worker)[0] = number;
-        if (worker->index == 0)
-            rc = send_payload(worker, via, number);
-        if (rc == 0)
-            rc = receive_payload(worker, via, number);
-        if (rc == 0 && worker->index)
-            rc = send_payload(worker, via, number);
+        uint64_t begin = clock_now_ns();
+        rc = exchange(worker, via, i + 1);
+        if (rc == 0 && worker->index == 0)
+            laps->keep(laps, begin, clock_now_ns(), 2);
     }
+    return rc;
+}
+
+static int play(struct worker *worker, uint64_t hops, struct laps *laps)
+{
+    enum via via = (enum via)worker->params->via;
+    int rc = laps ? exchange_in_laps(worker, via, (uint32_t)hops, laps) : 0;
+    for (uint32_t i = 0; !laps && i < hops && rc == 0; i++)
+        rc = exchange(worker, via, i + 1);
     if (rc && rc != -ETIMEDOUT && rc != -ECANCELED)
         call_off(worker, via);
     return rc;
+}
+
+static int run(struct worker *worker, uint64_t hops)
+{
+    return play(worker, hops, NULL);
 }
 
 /* Numbers begin anew with each batch; pipes, sockets and counters are empty, for all that was sent has been received.
@@ -226,5 +247,6 @@ const struct method method_hand_off = {
     .setup = setup,
     .reset = reset,
     .run = run,
+    .laps = play,
     .teardown = teardown,
 };

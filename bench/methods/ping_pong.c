@@ -16,10 +16,10 @@
 enum { PAIR = 2 }; /* workers that hand over; the others are the background */
 
 /* Turns are numbered: worker k takes those whose number is k modulo 2, and each raises the number by one. */
-static int by_cas(const struct worker *worker, uint64_t hops)
+static int by_cas(const struct worker *worker, uint64_t first, uint64_t hops)
 {
     _Atomic uint64_t *word = shared_word(worker, 0);
-    for (uint64_t turn = worker->index, end = turn + 2 * hops; turn < end; turn += 2) {
+    for (uint64_t turn = worker->index + 2 * first, end = turn + 2 * hops; turn < end; turn += 2) {
         struct shared_wait wait = {0};
         for (uint64_t seen = turn; !atomic_compare_exchange_weak(word, &seen, turn + 1); seen = turn)
             if (shared_is_late(&wait))
@@ -28,10 +28,10 @@ static int by_cas(const struct worker *worker, uint64_t hops)
     return 0;
 }
 
-static int by_store(const struct worker *worker, uint64_t hops)
+static int by_store(const struct worker *worker, uint64_t first, uint64_t hops)
 {
     _Atomic uint64_t *word = shared_word(worker, 0);
-    for (uint64_t turn = worker->index, end = turn + 2 * hops; turn < end; turn += 2) {
+    for (uint64_t turn = worker->index + 2 * first, end = turn + 2 * hops; turn < end; turn += 2) {
         struct shared_wait wait = {0};
         while (atomic_load_explicit(word, memory_order_acquire) != turn)
             if (shared_is_late(&wait))
@@ -42,11 +42,11 @@ static int by_store(const struct worker *worker, uint64_t hops)
 }
 
 /* Worker 0 is one ahead: it stores the number of its hop, and worker 1 answers with the same number. */
-static int by_two_lines(const struct worker *worker, uint64_t hops)
+static int by_two_lines(const struct worker *worker, uint64_t first, uint64_t hops)
 {
     _Atomic uint64_t *own = shared_word(worker, worker->index ? SHARED_LINE : 0);
     _Atomic uint64_t *other = shared_word(worker, worker->index ? 0 : SHARED_LINE);
-    for (uint64_t hop = 1; hop <= hops; hop++) {
+    for (uint64_t hop = first + 1; hop <= first + hops; hop++) {
         struct shared_wait wait = {0};
         if (worker->index == 0)
             atomic_store_explicit(own, hop, memory_order_release);
@@ -59,16 +59,34 @@ static int by_two_lines(const struct worker *worker, uint64_t hops)
     return 0;
 }
 
-static int hand_over(const struct worker *worker, uint64_t hops)
+/* Hand-overs of this worker from number `first` on. */
+static int hand_over(const struct worker *worker, uint64_t first, uint64_t hops)
 {
     switch (worker->params->hand_over) {
     case hand_over_store:
-        return by_store(worker, hops);
+        return by_store(worker, first, hops);
     case hand_over_two_lines:
-        return by_two_lines(worker, hops);
+        return by_two_lines(worker, first, hops);
     default:
-        return by_cas(worker, hops);
+        return by_cas(worker, first, hops);
     }
+}
+
+/* From one hand-over of the first worker to its next the line has gone to and fro. */
+static int hand_over_in_laps(const struct worker *worker, uint64_t hops, struct laps *laps)
+{
+    int rc = 0;
+    uint64_t begin = clock_now_ns();
+    for (uint64_t hop = 0; hop < hops && rc == 0; hop++) {
+        rc = hand_over(worker, hop, 1);
+        if (worker->index)
+            continue;
+        uint64_t now = clock_now_ns();
+        if (rc == 0 && hop > 0) /* the first finds the other still on its way */
+            laps->keep(laps, begin, now, 2);
+        begin = now;
+    }
+    return rc;
 }
 
 /* Nothing was lost, and nothing came twice. */
@@ -95,14 +113,14 @@ static int rest(struct worker *worker)
     return rc;
 }
 
-static int run(struct worker *worker, uint64_t hops)
+static int play(struct worker *worker, uint64_t hops, struct laps *laps)
 {
     if (worker->index >= PAIR)
         return background_run(worker);
     background_begin(worker);
     int rc = rest(worker);
     if (rc == 0)
-        rc = hand_over(worker, hops);
+        rc = laps ? hand_over_in_laps(worker, hops, laps) : hand_over(worker, 0, hops);
     shared_done(worker);
     if (rc)
         return shared_fail(worker, rc);
@@ -115,6 +133,11 @@ static int run(struct worker *worker, uint64_t hops)
     if (rc == 0)
         worker->fault = background_fault(worker);
     return rc;
+}
+
+static int run(struct worker *worker, uint64_t hops)
+{
+    return play(worker, hops, NULL);
 }
 
 /* The first worker looks after the words; nobody begins before all have been told to. */
@@ -185,6 +208,7 @@ const struct method method_ping_pong = {
     .setup = setup,
     .reset = reset,
     .run = run,
+    .laps = play,
     .teardown = teardown,
     .timed = timed,
 };

@@ -57,7 +57,7 @@ static inline void meeting_expect_ok(struct meeting *meeting, uint64_t timed)
         assert_int_equal(arm->count_ops, timed * meeting->params.count_ops);
         for (unsigned r = 0; r < result->rounds; r++)
             for (unsigned w = 0; w < timed; w++)
-                assert_true(result->voided[r] || arm->worker_ns[w * ROUNDS_MAX + r] > 0);
+                assert_true(result->voided[r] || arm->worker_ns[w * result->room + r] > 0);
     }
 }
 

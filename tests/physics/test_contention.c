@@ -122,6 +122,40 @@ static void no_hand_over_is_lost(void **state)
     measure_pair(&method_ping_pong, worker_kind_process, vary_hand_over);
 }
 
+static void vary_via(struct arm *arm, unsigned a)
+{
+    static const enum via ways[] = {via_mapped_spin, via_mapped_futex, via_pipe, via_file_spin};
+    arm->params.via = ways[a];
+}
+
+/* Each round trip of the first worker is told, but for what the first may have waited for the other to come. */
+static void laps_are_told(const struct method *method, void (*vary)(struct arm *, unsigned), uint64_t unheeded)
+{
+    for (enum worker_kind kind = 0; kind < worker_kind_count; kind++) {
+        struct meeting meeting = {.params = meeting_params(kind)};
+        meeting.params.latency = latency_closed;
+        meeting.params.latency_ops = 40;
+        meeting.params.latency_time = 2000 * MS;
+        meeting_measure(&meeting, method, 100, vary);
+        meeting_expect_ok(&meeting, 2);
+        for (unsigned a = 0; a < 4; a++) {
+            const struct work_latency *latency = meeting.cell.result.arms[a].latency;
+            assert_non_null(latency);
+            assert_int_equal(latency->service.count, 40 - unheeded);
+            assert_int_equal(latency->left_out, 0);
+            assert_true(latency->worst_count > 0 && latency->spent_ns >= latency->worst[0].ns);
+        }
+        meeting_free(&meeting);
+    }
+}
+
+static void round_trips_are_timed_one_by_one(void **state)
+{
+    (void)state;
+    laps_are_told(&method_ping_pong, vary_hand_over, 1);
+    laps_are_told(&method_hand_off, vary_via, 0);
+}
+
 static void no_addition_is_lost(void **state)
 {
     (void)state;
@@ -298,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_hand_over_is_lost),
+        cmocka_unit_test(round_trips_are_timed_one_by_one),
         cmocka_unit_test(no_addition_is_lost),
         cmocka_unit_test(workers_visit_pairs_of_cpus),
         cmocka_unit_test(a_cpu_that_is_not_there_is_told),
