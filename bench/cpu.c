@@ -81,6 +81,11 @@ json_t *cpu_model(struct err *why)
     return sysfile_text(text, why);
 }
 
+#ifdef __x86_64__
+/* What QEMU calls itself where it carries out every instruction in software (target/i386/cpu.c). */
+static const char emulator[] = "TCGTCGTCGTCG";
+#endif
+
 /* By the processor itself on x86, elsewhere by what the kernel or the firmware says. */
 json_t *cpu_virtualisation(struct err *why)
 {
@@ -93,6 +98,8 @@ json_t *cpu_virtualisation(struct err *why)
     __cpuid(VENDOR_LEAF, a, vendor[0], vendor[1], vendor[2]);
     memcpy(text, vendor, sizeof vendor);
     text[sizeof vendor] = '\0';
+    if (strcmp(text, emulator) == 0)
+        strcat(text, " (emulated)");
     return sysfile_text(text[0] ? text : "unnamed", why);
 #else
     if (sysfile_line(text, sizeof text, why, "/sys/hypervisor/type") == 0 ||

@@ -15,7 +15,7 @@ int cpu_line(const char *name, char *value, size_t size, struct err *why);
 /* The model in words, with the numbers that tell it apart. */
 json_t *cpu_model(struct err *why);
 
-/* Name of the hypervisor this system runs on, "none" on bare metal. */
+/* Name of the hypervisor this system runs on, with " (emulated)" behind that of an emulator; "none" on bare metal. */
 json_t *cpu_virtualisation(struct err *why);
 
 /* Two-dimensional page tables as far as they can be seen from here. */

@@ -264,11 +264,18 @@ static hwloc_obj_t node_of(hwloc_obj_t pu)
     return NULL;
 }
 
-/* Rank among the CPUs of its core; -1 where the machine shows no cores. */
+/*
+ * Rank among the CPUs of its core; -1 where the machine shows no cores. hwloc's own rank is that below a parent, which
+ * may be a cache that each CPU of the core has for itself.
+ */
 static int smt_of(hwloc_topology_t topology, hwloc_obj_t pu)
 {
     hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology, HWLOC_OBJ_CORE, pu);
-    return core ? hwloc_bitmap_weight(core->cpuset) > 1 ? (int)pu->sibling_rank : 0 : -1;
+    int rank = core ? 0 : -1;
+    for (int cpu = core ? hwloc_bitmap_first(core->cpuset) : -1; cpu >= 0 && (unsigned)cpu < pu->os_index;
+         cpu = hwloc_bitmap_next(core->cpuset, cpu))
+        rank++;
+    return rank;
 }
 
 static struct cpu_row row_of(hwloc_topology_t topology, hwloc_obj_t pu)

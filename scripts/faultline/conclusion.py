@@ -182,6 +182,15 @@ def noise_sentence(results: Results) -> str:
     return text
 
 
+def emulation_sentence(results: Results) -> str | None:
+    """A warning where the machine is carried out in software: its times are the emulator's."""
+    blocking = results.run.machine.get("blocking")
+    value = blocking.get("virtualisation") if isinstance(blocking, dict) else None
+    if not isinstance(value, str) or not value.endswith("(emulated)"):
+        return None
+    return f"Measured on an emulated machine, {safe(value)}: its times are those of the emulator."
+
+
 def harness_sentence(results: Results) -> str | None:
     """The harness's own cost, where a scenario of the `null` method ran."""
     arms = [a for a in results.arms if a.plan.method == "null" and not a.plan.is_null and a.ns_per_op is not None]

@@ -153,7 +153,9 @@ def machine_rows(results: Results) -> list[tuple[str, str]]:
 
 def warnings(results: Results) -> list[str]:
     """What a reader must not miss."""
-    out = [
+    emulation = conclusion.emulation_sentence(results)
+    out = [emulation] if emulation else []
+    out += [
         f"{safe(c.scenario.name)} {safe(c.plan.cell)}: {c.status}: {safe(c.reason)}"
         for c in results.cells
         if c.status != "ok"

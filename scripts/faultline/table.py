@@ -346,6 +346,9 @@ def footer_lines(results: Results, look: Look) -> Iterator[str]:
     harness = conclusion.harness_sentence(results)
     if harness:
         yield from wrap(harness, look.width, "")
+    emulation = conclusion.emulation_sentence(results)
+    if emulation:
+        yield from wrap(emulation, look.width, "")
     manifest = results.run.manifest
     finished = len(results.run.trials)
     if manifest.expected is not None and finished < manifest.expected:

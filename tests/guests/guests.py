@@ -9,7 +9,8 @@ booted with an ext4 disk of its own. In it the physics tests run, then plans of 
 for the guest's page size: those of faults, copy-on-write and sync, or what only this guest has. Its records come back
 over the console and are read by the analysis.
 
-One guest is there to count instructions instead, which an emulator does exactly.
+One guest is there to count instructions instead, which an emulator does exactly. Another one has sockets, dies, threads
+and memory nodes: there PROGRAM itself runs, with the libraries that it is linked with, and makes the plans, too.
 
 Every check is a TAP line, also one that cannot be made here, with its reason; status 1 when one failed.
 """
@@ -24,6 +25,7 @@ import json
 import lzma
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
@@ -33,6 +35,8 @@ import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+import distances
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 SKIPPED = 77  # status of a test program of which nothing could run
@@ -62,6 +66,8 @@ chmod 1777 /mnt/dax
 # Where one thread emulates all CPUs; tests that see what two do at the same time then have nothing to see.
 SET_UP_TURNS = """export FAULTLINE_CPUS_TAKE_TURNS=1
 """
+# QEMU 7.2 spoils the flags of CMPXCHG16B, and code that one CPU patches while another runs it.
+X86_IN_TURNS = ("-accel", "tcg,thread=single")
 
 
 class Impossible(Exception):
@@ -70,6 +76,15 @@ class Impossible(Exception):
 
 class Broken(Exception):
     """What is under test cannot be built or planned for a guest; the text is the end of the output."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A plan made in the guest, on its own topology."""
+
+    name: str  # of the run
+    words: str  # of the command line
+    trials: int  # too few for any verdict: whether it is measured where it should be is asked here, not what it costs
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,9 @@ class Guest:
     scenarios: tuple[str, ...] = SCENARIOS
     on_dax: tuple[str, ...] = ()  # those of them whose files lie on memory that is storage
     succeeds: tuple[tuple[str, str], ...] = ()  # (scenario, arm): what has to be measured here, every cell of it
+    processors: str = "2"  # of QEMU's -smp
+    tests: str = ""  # regular expression: only the physics tests with such a name
+    asks: tuple[Ask, ...] = ()  # what it plans itself and runs then, by the whole program
 
 
 GUESTS = (
@@ -129,8 +147,7 @@ GUESTS = (
         triple="x86_64-linux-gnu",
         kernel=r"^linux-image-6\.12\..*-cloud-amd64$",
         image="vmlinuz",
-        # QEMU 7.2 spoils the flags of CMPXCHG16B, and code that one CPU patches while another runs it.
-        qemu=("qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64,-cx16", "-accel", "tcg,thread=single"),
+        qemu=("qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64,-cx16", *X86_IN_TURNS),
         console="ttyS0",
         page_bytes=4096,
         emulator="qemu-system-x86",
@@ -144,6 +161,32 @@ GUESTS = (
             ("faults/anonymous", "hugetlb"),
             ("faults/tlb", "anonymous-hugetlb"),
             ("pressure/random", "mapped-random"),
+        ),
+    ),
+    # What no machine at hand has: two sockets, dies, SMT and four memory nodes, as the whole program sees them.
+    Guest(
+        name="x86-numa",
+        architecture="amd64",
+        triple="x86_64-linux-gnu",
+        kernel=r"^linux-image-6\.12\..*-cloud-amd64$",
+        image="vmlinuz",
+        # Linux reads what QEMU tells of dies (leaf 0x1f) of this maker alone; a later model would be slower to emulate.
+        qemu=("qemu-system-x86_64", "-M", "q35", "-cpu", "Nehalem-v1,-cx16", *X86_IN_TURNS, *distances.memory_nodes()),
+        processors=distances.PROCESSORS,
+        console="ttyS0",
+        page_bytes=4096,
+        emulator="qemu-system-x86",
+        # A clock that can be read, and pages that stay where they were made.
+        kernel_options="tsc=reliable mitigations=off numa_balancing=disable",
+        set_up=SET_UP_DISK + SET_UP_TURNS,
+        tests="^test_homes$",
+        scenarios=(),
+        asks=(
+            Ask("ping-pong", "contention/ping-pong", trials=5),
+            Ask("false-sharing", "contention/false-sharing", trials=5),
+            Ask("hand-off", "contention/hand-off", trials=5),
+            Ask("matrix-class", "contention/matrix", trials=3),
+            Ask("matrix-pu", "contention/matrix --matrix pu", trials=3),
         ),
     ),
     # Time is the number of instructions, and nothing that the host does or draws by chance comes in.
@@ -168,7 +211,9 @@ GUESTS = (
         page_bytes=4096,
         emulator="qemu-system-arm",
         kernel_options="nokaslr norandmaps randomize_kstack_offset=off",
+        processors="1",
         counts=True,
+        scenarios=(),
     ),
 )
 COUNTED = {"pread": 4, "mmap": 1, "first_touch": 3, "cow_break": 5}  # method: 0.1 % of its instructions, rounded up
@@ -209,7 +254,9 @@ for test in $(ls | grep '^test_'); do
     fi
 done
 cd /
+ASK
 for plan in /plans/*.json; do
+    [ -e $plan ] || continue
     name=$(basename $plan .json)
     begin=$(cut -d. -f1 /proc/uptime)
     timeout 400 /bin/faultline run --plan $plan --out /tmp/runs/$name --quiet >/tmp/out 2>&1
@@ -220,10 +267,24 @@ for plan in /plans/*.json; do
 done
 echo "guest: left behind: $(ls -A /var/tmp /mnt/dax 2>/dev/null | grep -Ev '^/|^$|^lost.found$' | tr '\\n' ' ')"
 echo "BEGIN"
-tar -C /tmp -czf - runs | base64
+mkdir -p /tmp/made
+tar -C /tmp -czf - runs made | base64
 echo "END"
 poweroff -f
 """
+# The program sees the machine and makes plans for it, of the asked-for number of trials.
+ASK = r"""mkdir -p /tmp/made
+faultline machine --json >/tmp/made/machine.json
+echo "guest: machine status $?"
+while read -r name trials words; do
+    faultline plan $words COSTS --json >/tmp/plan 2>/tmp/out
+    echo "guest: plan $name status $?"
+    cat /tmp/out
+    tr -d '\n' </tmp/plan | sed "s/\"rungs\": *\[[^]]*\]/\"rungs\": [$trials]/" >/plans/$name.json
+done </asked
+"""
+# As little work as still runs every arm: a CPU that waits for another one has to wait for its turn to be emulated.
+ASK_COSTS = f"--profile quick --set batch_time=1us --set arm_time=1us --set count_ops=64 --budget {RUN_LIMIT} --seed 1"
 
 
 def call(
@@ -351,7 +412,8 @@ def tests_of(guest: Guest, built: pathlib.Path, pattern: str) -> list[pathlib.Pa
     if guest.counts:
         return [built / "tests/instructions"]
     found = sorted((built / "tests").glob("test_*"))
-    return [path for path in found if path.is_file() and re.search(pattern, path.name)]
+    wanted = (guest.tests, pattern)
+    return [path for path in found if path.is_file() and all(re.search(one, path.name) for one in wanted)]
 
 
 def stage(guest: Guest, kernel: pathlib.Path, root: pathlib.Path, built: pathlib.Path, pattern: str) -> pathlib.Path:
@@ -372,12 +434,33 @@ def stage(guest: Guest, kernel: pathlib.Path, root: pathlib.Path, built: pathlib
         (top / "modules" / f"{name}.ko").write_bytes(content)
     (top / "modules/order").write_text("".join(f"{name}.ko\n" for name in modules))
     (top / "counted").write_text("".join(f"{key}\n" for key in counted_keys()))
-    script = INIT + HELLO + (COUNT if guest.counts else TRY.replace("SET UP\n", guest.set_up))
+    asking = ASK.replace("COSTS", ASK_COSTS) if guest.asks else ""
+    trying = TRY.replace("SET UP\n", guest.set_up).replace("ASK\n", asking)
+    script = INIT + HELLO + (COUNT if guest.counts else trying)
     if guest.on_dax:
         (top / "dax.gz").write_bytes(gzip.compress(empty_filesystem(built.parent / "dax", DAX_BYTES), mtime=0))
     (top / "init").write_text(script.replace("BEGIN", BEGIN).replace("END", END))
     (top / "init").chmod(0o755)
     return top
+
+
+def closure(program: pathlib.Path) -> list[pathlib.Path]:
+    """The shared libraries that the program is linked with on this machine, which has to be one that can lend them."""
+    if platform.machine() != "x86_64":
+        raise Impossible(f"it runs {program} itself, and this machine is no x86-64 but {platform.machine()}")
+    found = re.findall(r"(/\S+) \(0x", call(["ldd", str(program)]).stdout)
+    if not any("libhwloc" in path for path in found):
+        raise Impossible(f"{program} is not linked with hwloc, which tells how CPUs lie")
+    return [pathlib.Path(path) for path in found]
+
+
+def stage_whole(program: pathlib.Path, asks: Iterable[Ask], top: pathlib.Path) -> None:
+    """Puts the program itself into the initramfs, in place of the static one, with its scenarios as if installed."""
+    shutil.copy2(program, top / "bin/faultline")
+    for library in closure(program):
+        shutil.copy2(library.resolve(), top / "lib" / library.name)
+    shutil.copytree(TREE / "scenarios", top / "share/faultline/scenarios")
+    (top / "asked").write_text("".join(f"{ask.name} {ask.trials} {ask.words}\n" for ask in asks))
 
 
 def empty_filesystem(path: pathlib.Path, size: int) -> bytes:
@@ -440,7 +523,7 @@ def qemu(guest: Guest, kernel: pathlib.Path, work: pathlib.Path) -> list[str]:
     """The command that boots the guest; its console goes to the file console."""
     image = next((kernel / "boot").glob(f"{guest.image}-*"))
     words = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []  # not to outlive this program
-    words += [*guest.qemu, "-smp", "1" if guest.counts else "2", "-m", "2048", "-no-reboot", "-nodefaults"]
+    words += [*guest.qemu, "-smp", guest.processors, "-m", "2048", "-no-reboot", "-nodefaults"]
     words += ["-display", "none", "-serial", f"file:{work / 'console'}"]
     words += ["-kernel", str(image), "-initrd", str(work / "initramfs.cpio")]
     words += ["-append", f"console={guest.console} quiet panic=-1 {guest.kernel_options}"]
@@ -550,10 +633,18 @@ def judge_successes(checks: Checks, guest: Guest, arms: list[tuple[str, str, str
         checks.check(good, f"{guest.name}: {scenario}: {name} is measured", "\n".join(map(str, found)) or "no record")
 
 
+def analyse(command: str, run: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    """A command of the analysis, here."""
+    environment = {**os.environ, "PYTHONPATH": str(TREE / "scripts")}
+    words = [sys.executable, "-m", f"faultline.{command}", str(run)]
+    return subprocess.run(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
 def judge_run(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
     """No arm failed, and the analysis reads the records."""
     manifest = json.loads((run / "manifest.json").read_text())
-    whole = manifest["stopped"] == "trials" and manifest["exit_status"] == 0
+    over = manifest["stopped"] in ("trials", "precision") and manifest["finished"] == manifest["expected"]
+    whole = over and manifest["exit_status"] == 0
     checks.check(whole, f"{guest.name}: {run.name}: all trials have run", json.dumps(manifest, indent=1)[:1500])
     arms = arms_of(run)
     failed = sorted({f"{where}: {arm}: {reason}" for where, arm, status, reason in arms if status == "failed"})
@@ -563,10 +654,14 @@ def judge_run(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
     print(f"# {guest.name}: {run.name}: {measured} arms measured")
     unsupported = sorted({f"{arm}: {reason}" for _, arm, status, reason in arms if status not in ("ok", "failed")})
     print("".join(f"# {guest.name}: {run.name}: {line}\n" for line in unsupported), end="")
-    environment = {**os.environ, "PYTHONPATH": str(TREE / "scripts")}
-    words = [sys.executable, "-m", "faultline.report", str(run)]
-    done = subprocess.run(words, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = analyse("report", run)
     checks.check(done.returncode == 0, f"{guest.name}: {run.name}: the analysis reads it", done.stdout[-1500:])
+    if guest.asks:
+        done = analyse("plot", run)
+        checks.check(done.returncode == 0, f"{guest.name}: {run.name}: it can be drawn", done.stdout[-1500:])
+        head = (run / "report.html").read_text().partition("</header>")[0]
+        said = "emulated machine" in head
+        checks.check(said, f"{guest.name}: {run.name}: the report says that it is emulated", head[-1500:])
 
 
 def judge(checks: Checks, guest: Guest, text: str) -> None:
@@ -577,10 +672,13 @@ def judge(checks: Checks, guest: Guest, text: str) -> None:
     checks.check("guest: left behind: \n" in text, f"{guest.name}: nothing is left behind", text[-500:])
     with tempfile.TemporaryDirectory() as folder:
         runs = records_of(text, pathlib.Path(folder))
-        checks.check(len(runs) == len(guest.scenarios), f"{guest.name}: records came back", text[-1500:])
+        whole = len(runs) == len(guest.scenarios) + len(guest.asks)
+        checks.check(whole, f"{guest.name}: records came back", text[-1500:])
         for run in runs:
             judge_run(checks, guest, run)
         judge_successes(checks, guest, [arm for run in runs for arm in arms_of(run)])
+        if guest.asks and whole:
+            distances.judge(checks.check, guest.name, pathlib.Path(folder), runs, text)
 
 
 @dataclass(frozen=True)
@@ -641,29 +739,36 @@ def judge_golden(checks: Checks, guest: Guest, text: str, counts: list[dict[str,
         checks.check(enough and seen, name, f"{golden}, {changed}")
 
 
-def prepare(guest: Guest, top: pathlib.Path, plans: dict[str, str], pattern: str) -> tuple[pathlib.Path, pathlib.Path]:
+def prepare(
+    guest: Guest, top: pathlib.Path, program: pathlib.Path, pattern: str
+) -> tuple[pathlib.Path, pathlib.Path]:
     """Fetches and builds what the guest is made of. Returns the folders of its kernel and of its initramfs.cpio."""
+    plans = plan_all(program, guest)
+    if guest.asks:
+        closure(program)  # before anything is fetched
     work = top / guest.name
     kernel = fetch(guest.architecture, [guest.kernel], work)
     root = fetch(guest.architecture, PACKAGES, top / guest.architecture)
     built = top / guest.architecture / "build"
     build(guest, root, built)
     folder = stage(guest, kernel, root, built, pattern)
+    if guest.asks:
+        stage_whole(program, guest.asks, folder)
     for name, plan in plans.items():
         (folder / "plans" / f"{name}.json").write_text(plan)
     pack(folder, work / "initramfs.cpio")
     return kernel, work
 
 
-def guest_count(checks: Checks, guest: Guest, top: pathlib.Path) -> None:
+def guest_count(checks: Checks, guest: Guest, top: pathlib.Path, program: pathlib.Path) -> None:
     """A guest that counts, booted several times."""
-    kernel, work = prepare(guest, top, {}, "")
+    kernel, work = prepare(guest, top, program, "")
     judge_counts(checks, guest, [boot(guest, kernel, work) for _ in range(COUNTED_BOOTS)])
 
 
 def guest_try(checks: Checks, guest: Guest, top: pathlib.Path, program: pathlib.Path, pattern: str) -> None:
     """One guest from its packages to its verdicts."""
-    judge(checks, guest, boot(guest, *prepare(guest, top, plan_all(program, guest), pattern)))
+    judge(checks, guest, boot(guest, *prepare(guest, top, program, pattern)))
 
 
 def main() -> int:
@@ -683,7 +788,7 @@ def main() -> int:
         if options.only in (None, guest.name):
             try:
                 if guest.counts:
-                    guest_count(checks, guest, top)
+                    guest_count(checks, guest, top, options.program.resolve())
                 else:
                     guest_try(checks, guest, top, options.program.resolve(), options.tests)
             except Impossible as why:

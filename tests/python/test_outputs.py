@@ -411,3 +411,16 @@ def test_files_are_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(OSError):
         files.replace_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1} and [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_an_emulated_machine_is_told_everywhere(tmp_path: Path) -> None:
+    run = fake_run.write(tmp_path / "run", [fake_run.SCENARIOS["recipe"](trials=2)])
+    machine = json.loads((run / "machine.json").read_text(encoding="utf-8"))
+    for value, told in (("KVMKVMKVM", False), ("TCGTCGTCGTCG (emulated)", True)):
+        machine["blocking"]["virtualisation"] = value
+        (run / "machine.json").write_text(json.dumps(machine), encoding="utf-8")
+        results = verdict.conclude(records.run_load(run))
+        terminal = io.StringIO()
+        table.write(results, terminal, 500)
+        texts = (terminal.getvalue(), markdown.markdown(results), page.html(results, []).split("</header>")[0])
+        assert ["emulated machine, TCGTCGTCGTCG" in one for one in texts] == [told] * 3

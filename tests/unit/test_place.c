@@ -256,6 +256,20 @@ static void one_cpu_has_no_class(void **state)
     place_free(place);
 }
 
+/* A cache of its own between each CPU and its core, as emulators have it, leaves siblings siblings. */
+static void ranks_of_siblings_with_caches_of_their_own(void **state)
+{
+    (void)state;
+    struct topology *place = load_synthetic("pack:1 core:2 l1:2 pu:1");
+    const struct pairs *pairs = place_pairs(place);
+    assert_int_equal(pairs->cpu_count, 4);
+    for (unsigned i = 0; i < pairs->cpu_count; i++) {
+        assert_int_equal(pairs->cpus[i].core, i / 2);
+        assert_int_equal(pairs->cpus[i].smt, i % 2);
+    }
+    place_free(place);
+}
+
 /* CPUs that are numbered with gaps, as where some are offline. */
 static void classes_of_scattered_numbers(void **state)
 {
@@ -388,6 +402,7 @@ int main(void)
         cmocka_unit_test_teardown(classes_of_512_cpus, restore),
         cmocka_unit_test_teardown(classes_without_caches, restore),
         cmocka_unit_test_teardown(one_cpu_has_no_class, restore),
+        cmocka_unit_test_teardown(ranks_of_siblings_with_caches_of_their_own, restore),
         cmocka_unit_test_teardown(classes_of_scattered_numbers, restore),
         cmocka_unit_test_teardown(names_a_topology_of_a_later_hwloc, restore),
         cmocka_unit_test_teardown(names_a_topology_that_does_not_load, restore),
