@@ -209,6 +209,22 @@ static void no_payload_is_lost(void **state)
     }
 }
 
+/* One mapping for both, as threads could have it: each kind of word and of hand-over. */
+static void threads_are_ordered(void **state)
+{
+    struct params params = meeting_params(worker_kind_thread);
+    (void)state;
+    for (params.hand_over = 0; params.hand_over < hand_over_count; params.hand_over++)
+        meeting_expect_ordered(&method_ping_pong, &params, 200);
+    meeting_expect_ordered(&method_false_sharing, &params, 1000);
+    for (params.update = update_fetch_add; params.update <= update_cas; params.update++)
+        meeting_expect_ordered(&method_write_write, &params, 1000);
+    params.payload_bytes = 1000;
+    for (params.via = 0; params.via <= via_mapped_futex; params.via++)
+        for (params.consume = 0; params.consume < consume_count; params.consume++)
+            meeting_expect_ordered(&method_hand_off, &params, 50);
+}
+
 /* ---- what is lost is noticed ---- */
 
 /* The other says that it has added five times, and has not. */
@@ -331,6 +347,7 @@ static void a_death_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_are_ordered),
         cmocka_unit_test(no_hand_over_is_lost),
         cmocka_unit_test(round_trips_are_timed_one_by_one),
         cmocka_unit_test(no_addition_is_lost),

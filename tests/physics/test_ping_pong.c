@@ -100,30 +100,24 @@ static void a_home_makes_the_page_anew(void **state)
     }
 }
 
-static void vary_pause(struct arm *arm, unsigned a)
-{
-    arm->params.pause = a % 2 ? 3 * MS : 0;
-    arm->params.hand_over = a / 2 ? hand_over_two_lines : hand_over_store;
-}
-
-/* A batch after a pause has 64 hand-overs a worker at most, and the pause is not in its time: it is shorter than that.
- */
+/* Each worker's own time begins after the pause, and both have slept. A batch has 64 hand-overs at most. */
 static void a_pause_is_not_timed(void **state)
 {
+    struct params params = meeting_params(worker_kind_thread);
+    struct meeting_pair pair = {0};
     (void)state;
-    struct meeting meeting = {.params = meeting_params(worker_kind_process)};
-    meeting.params.count_ops = 20;
-    meeting_measure(&meeting, &method_ping_pong, 20, vary_pause);
-    meeting_expect_ok(&meeting, 2);
-    for (unsigned a = 1; a < 4; a += 2) {
-        unsigned shorter = 0;
-        for (unsigned r = 0; r < meeting.cell.result.rounds; r++)
-            shorter += meeting.cell.result.arms[a].batch_ns[r] < 3 * MS;
-        assert_true(shorter > 0); /* whoever shares a CPU may have to wait for it, but not every time */
-        assert_int_equal(method_ping_pong.limit(&meeting.cell.arms[a].params), 64);
-        assert_true(physics_count(&meeting.cell, a, COUNTER_voluntary_switches) >= 2); /* both have slept */
+    params.pause = 3 * MS;
+    meeting_begin(&pair, &method_ping_pong, &params);
+    uint64_t start_ns = clock_now_ns();
+    meeting_run(&pair, 20, 20);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct worker *worker = &pair.hands[i].worker;
+        assert_int_equal(pair.rc[i], 0);
+        assert_true(worker->begun_ns >= start_ns + params.pause);
+        assert_true(worker->done_ns > worker->begun_ns);
     }
-    meeting_free(&meeting);
+    assert_int_equal(method_ping_pong.limit(&params), 64);
+    meeting_end(&pair);
 }
 
 /* A background that stands still while a batch lasts long enough to tell. */

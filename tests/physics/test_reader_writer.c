@@ -39,6 +39,15 @@ static void many_readers_are_all_answered(void **state)
     }
 }
 
+static void threads_are_ordered(void **state)
+{
+    struct params params = meeting_params(worker_kind_thread);
+    (void)state;
+    for (params.timed = 0; params.timed < timed_count; params.timed++)
+        for (params.update = 0; params.update < update_count; params.update++)
+            meeting_expect_ordered(&method_reader_writer, &params, 200);
+}
+
 /* The writer alone, as if a reader had come to its end with the number `seen`. */
 static int write_beside(struct meeting_pair *pair, uint64_t seen, uint64_t lost)
 {
@@ -115,9 +124,13 @@ static void a_death_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_role_is_timed_by_itself),    cmocka_unit_test(many_readers_are_all_answered),
-        cmocka_unit_test(what_cannot_be_is_noticed),        cmocka_unit_test(waiting_has_an_end),
-        cmocka_unit_test(numbers_that_go_back_are_noticed), cmocka_unit_test(a_death_is_told),
+        cmocka_unit_test(threads_are_ordered),
+        cmocka_unit_test(every_role_is_timed_by_itself),
+        cmocka_unit_test(many_readers_are_all_answered),
+        cmocka_unit_test(what_cannot_be_is_noticed),
+        cmocka_unit_test(waiting_has_an_end),
+        cmocka_unit_test(numbers_that_go_back_are_noticed),
+        cmocka_unit_test(a_death_is_told),
     };
     return physics_run(tests);
 }

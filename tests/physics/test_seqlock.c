@@ -35,6 +35,15 @@ static void no_copy_is_torn(void **state)
     }
 }
 
+static void threads_are_ordered(void **state)
+{
+    struct params params = meeting_params(worker_kind_thread);
+    (void)state;
+    params.payload_bytes = 1024;
+    for (params.timed = timed_readers; params.timed <= timed_writer; params.timed++)
+        meeting_expect_ordered(&method_seqlock, &params, 200);
+}
+
 /* Half of the next payload is there, and the sequence does not say so: as if its check were left out. */
 static void a_torn_copy_is_noticed(void **state)
 {
@@ -142,11 +151,9 @@ static void a_death_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_copy_is_torn),
-        cmocka_unit_test(a_torn_copy_is_noticed),
-        cmocka_unit_test(without_the_sequence_copies_are_torn),
-        cmocka_unit_test(waiting_has_an_end),
-        cmocka_unit_test(a_death_is_told),
+        cmocka_unit_test(threads_are_ordered),    cmocka_unit_test(no_copy_is_torn),
+        cmocka_unit_test(a_torn_copy_is_noticed), cmocka_unit_test(without_the_sequence_copies_are_torn),
+        cmocka_unit_test(waiting_has_an_end),     cmocka_unit_test(a_death_is_told),
     };
     return physics_run(tests);
 }

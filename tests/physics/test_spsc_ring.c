@@ -32,6 +32,14 @@ static struct params ring_params(void)
     return params;
 }
 
+static void threads_are_ordered(void **state)
+{
+    struct params params = ring_params();
+    (void)state;
+    for (params.consume = 0; params.consume < consume_count; params.consume++)
+        meeting_expect_ordered(&method_spsc_ring, &params, 500);
+}
+
 /* The producer puts ten in; then the test spoils the ring before the consumer looks. */
 static int consume_spoilt(void (*spoil)(unsigned char *ring), const char *fault)
 {
@@ -101,6 +109,7 @@ static void a_death_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_are_ordered),
         cmocka_unit_test(no_message_is_lost),
         cmocka_unit_test(what_is_not_due_is_noticed),
         cmocka_unit_test(waiting_has_an_end),
