@@ -566,8 +566,9 @@ static int try_hwloc(const struct probe_ground *ground, struct err *why)
 
 static int try_libpfm(const struct probe_ground *ground, struct err *why)
 {
+    struct event_code code;
     (void)ground;
-    return built_with(HAVE_LIBPFM, why);
+    return event_encode("perf::PAGE-FAULTS", &code, why);
 }
 
 static int try_liburing(const struct probe_ground *ground, struct err *why)
