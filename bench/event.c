@@ -14,6 +14,8 @@
 #include "sysfile.h"
 
 #if HAVE_LIBPFM
+#include <dlfcn.h>
+
 #include <perfmon/pfmlib_perf_event.h>
 #endif
 #if defined(__x86_64__) || defined(__i386__)
@@ -263,20 +265,47 @@ static int encode_raw(const char *name, struct event_code *code, struct err *why
 
 /* ---- libpfm4 ---- */
 
+/*
+ * It is loaded when the first name of its own is met, and not linked. Every trial process would relocate its 3 MB;
+ * worse, the kernel aligns so large a library to huge pages, and the hole before it takes small mappings or does not,
+ * by chance: equal seeds had unequal faults (tests/physics/test_repeat.c).
+ */
 #if HAVE_LIBPFM
+struct library {
+    int (*initialize)(void);
+    int (*encode)(const char *, int, pfm_os_t, void *);
+    const char *(*error_text)(int);
+    int status; /* of initialize */
+};
+
+static int load(struct library *library, struct err *why)
+{
+    void *handle = dlopen("libpfm.so.4", RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return err_set(why, ENOTSUP, "libpfm4 cannot be loaded: %.200s", dlerror());
+    library->encode = (int (*)(const char *, int, pfm_os_t, void *))dlsym(handle, "pfm_get_os_event_encoding");
+    library->error_text = (const char *(*)(int))dlsym(handle, "pfm_strerror");
+    library->initialize = (int (*)(void))dlsym(handle, "pfm_initialize");
+    if (!library->encode || !library->error_text || !library->initialize)
+        return err_set(why, ENOTSUP, "libpfm.so.4 is not libpfm4");
+    library->status = library->initialize();
+    return 0;
+}
+
 static int encode_by_library(const char *name, struct event_code *code, struct err *why)
 {
-    static int started = PFM_ERR_NOINIT;
+    static struct library library; /* once it is loaded it stays */
     struct perf_event_attr attr = {0};
     char *full = NULL;
     pfm_perf_encode_arg_t argument = {.attr = &attr, .fstr = &full, .size = sizeof argument};
-    if (started == PFM_ERR_NOINIT)
-        started = pfm_initialize();
-    int status = started;
+    int rc = library.initialize ? 0 : load(&library, why);
+    if (rc)
+        return rc;
+    int status = library.status;
     if (status == PFM_SUCCESS)
-        status = pfm_get_os_event_encoding(name, PFM_PLM0 | PFM_PLM3, PFM_OS_PERF_EVENT_EXT, &argument);
+        status = library.encode(name, PFM_PLM0 | PFM_PLM3, PFM_OS_PERF_EVENT_EXT, &argument);
     if (status != PFM_SUCCESS)
-        return err_set(why, ENOENT, "libpfm4 knows no '%.100s' on this CPU: %s", name, pfm_strerror(status));
+        return err_set(why, ENOENT, "libpfm4 knows no '%.100s' on this CPU: %s", name, library.error_text(status));
     start_code(code, attr.type, attr.config);
     code->attr.config1 = attr.config1;
     code->attr.config2 = attr.config2;
@@ -285,7 +314,8 @@ static int encode_by_library(const char *name, struct event_code *code, struct e
     code->attr.exclude_hv = attr.exclude_hv;
     code->attr.exclude_guest = attr.exclude_guest;
     code->attr.exclude_host = attr.exclude_host;
-    snprintf(code->name, sizeof code->name, "%s", full ? full : name);
+    if (full)
+        snprintf(code->name, sizeof code->name, "%s", full);
     free(full);
     return 0;
 }

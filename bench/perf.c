@@ -4,13 +4,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sysfile.h"
+
+enum { DEADLINE_S = 20 }; /* of trying out a whole list; each takes a millisecond at most */
 
 static int call_open(struct perf_event_attr *attr, int leader)
 {
@@ -112,16 +117,58 @@ void perf_find(struct perf_counter *counter, const char *name)
         try_source(counter, source);
 }
 
-void perf_find_list(struct perf_set *set, const char *names)
+/* In the child: signals that end it do so, whatever the parent or a sanitizer made of them. */
+static void find_all(struct perf_set *found, const char *names)
 {
     char name[EVENT_SOURCE_SIZE];
-    set->count = 0;
-    set->openable = 0;
-    while (set->count < EVENTS_MAX && event_next_name(&names, name, sizeof name)) {
-        struct perf_counter *counter = &set->counters[set->count];
-        perf_find(counter, name);
-        set->openable |= (uint32_t)counter->opened << set->count++;
+    signal(SIGSYS, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(DEADLINE_S);
+    for (unsigned i = 0; i < EVENTS_MAX && event_next_name(&names, name, sizeof name); i++) {
+        perf_find(&found->counters[i], name);
+        found->openable |= (uint32_t)found->counters[i].opened << i;
+        found->count = i + 1;
     }
+}
+
+/* Those that the child had not come to when it died. */
+static void explain_rest(struct perf_set *found, const char *names, int status)
+{
+    char name[EVENT_SOURCE_SIZE];
+    for (unsigned i = 0; i < EVENTS_MAX && event_next_name(&names, name, sizeof name); i++) {
+        if (i < found->count)
+            continue;
+        found->counters[i] = (struct perf_counter){.event = event_find(name)};
+        snprintf(found->counters[i].label, PERF_LABEL_SIZE - 2, "%s", name);
+        snprintf(found->counters[i].reason, sizeof found->counters[i].reason, "trying it ended the process: %s",
+                 WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "it exited");
+        found->count = i + 1;
+    }
+}
+
+int perf_find_list(struct perf_set *set, const char *names, struct err *err)
+{
+    int status = 0, rc = 0;
+    *set = (struct perf_set){.count = 0};
+    if (!*names)
+        return 0;
+    struct perf_set *found = mmap(NULL, sizeof *found, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (found == MAP_FAILED)
+        return err_sys(err, "mmap");
+    pid_t child = fork();
+    if (child == 0) {
+        find_all(found, names);
+        _exit(0); /* the program's own way out would write its buffers twice */
+    }
+    if (child < 0)
+        rc = err_sys(err, "fork");
+    while (rc == 0 && waitpid(child, &status, 0) < 0)
+        if (errno != EINTR)
+            rc = err_sys(err, "waitpid");
+    explain_rest(found, names, status);
+    *set = *found;
+    munmap(found, sizeof *found);
+    return rc;
 }
 
 /* ---- groups ---- */
@@ -203,13 +250,13 @@ void perf_group_read(const struct perf_group *group, struct perf_reading *readin
  */
 void perf_group_start(const struct perf_group *group)
 {
-    if (group->set && group->leader >= 0)
+    if (group->leader >= 0)
         ioctl(group->leader, PERF_EVENT_IOC_ENABLE, 0);
 }
 
 void perf_group_stop(const struct perf_group *group)
 {
-    if (group->set && group->leader >= 0)
+    if (group->leader >= 0)
         ioctl(group->leader, PERF_EVENT_IOC_DISABLE, 0);
 }
 

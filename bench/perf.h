@@ -11,7 +11,7 @@
 
 #include "event.h"
 
-enum { PERF_LABEL_SIZE = 128 };
+enum { PERF_LABEL_SIZE = EVENT_SOURCE_SIZE + 2 };
 
 /* One event that was asked for, and what became of that on this machine. */
 struct perf_counter {
@@ -34,8 +34,12 @@ struct perf_set {
  */
 void perf_find(struct perf_counter *counter, const char *name);
 
-/* The same for a list "a,b", at most EVENTS_MAX of them; an empty one for "". */
-void perf_find_list(struct perf_set *set, const char *names);
+/*
+ * The same for a list "a,b", at most EVENTS_MAX of them; an empty one for "". They are tried in a child process: what
+ * libpfm4 leaves in memory is not in the way of what is measured in this one, and a system call filter that kills is an
+ * answer. -errno with text when there can be no child.
+ */
+int perf_find_list(struct perf_set *set, const char *names, struct err *err);
 
 /*
  * Counts an opened one while `work` runs on the calling thread. *count: UINT64_MAX when it was never on the counters;
@@ -69,8 +73,7 @@ void perf_group_open(struct perf_group *group, const struct perf_set *set, uint3
 void perf_group_close(struct perf_group *group);
 
 /*
- * Around the counted work, a system call each; readings are taken outside of them, stopped. Nothing is done where no
- * group is open.
+ * Around the counted work, a system call each; readings are taken outside of them, stopped.
  */
 void perf_group_start(const struct perf_group *group);
 void perf_group_stop(const struct perf_group *group);

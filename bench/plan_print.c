@@ -127,6 +127,8 @@ void plan_print(const struct plan *plan, FILE *out)
         print_scenario(plan, i, out);
     print_refused(plan, out);
     print_pairs(plan, out);
+    if (plan->counters[0])
+        fprintf(out, "counted besides: %s\n", plan->counters);
     fprintf(out, "profile %s, seed %" PRIu64 ": %u cell%s with %u kind%s of file, about ", plan->profile, plan->seed,
             plan->cell_count, plan->cell_count == 1 ? "" : "s", plan->group_count, plan->group_count == 1 ? "" : "s");
     print_seconds(out, plan_seconds(plan));

@@ -567,7 +567,7 @@ static int try_hwloc(const struct probe_ground *ground, struct err *why)
 static int try_libpfm(const struct probe_ground *ground, struct err *why)
 {
     (void)ground;
-    return built_with(HAVE_LIBPFM, why);
+    return built_with(HAVE_LIBPFM, why); /* it is not begun for the question: that takes up to 20 ms */
 }
 
 static int try_liburing(const struct probe_ground *ground, struct err *why)

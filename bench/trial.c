@@ -360,7 +360,9 @@ int trial_run(const json_t *job, int out_fd, struct err *err)
     int rc = read_job(&trial, err);
     if (rc)
         goto out;
-    perf_find_list(&trial.events, trial.plan.counters);
+    rc = perf_find_list(&trial.events, trial.plan.counters, err);
+    if (rc)
+        goto out;
     shift_layout(&trial);
     trial.record.clock = clock_measure();
     trial.record.empty_batch_ns = measure_empty_batch();

@@ -136,7 +136,10 @@ static int reset(struct work *work, unsigned arm, uint64_t blocks, struct err *e
     return rc || !method->reset ? rc : method->reset(worker, blocks, err);
 }
 
-/* Readings before and after counted work. What is read last and first, rusage, is closest to it. */
+/*
+ * Readings before and after counted work. What is read last and first, rusage, is closest to it; within it no code runs
+ * that has not run before, whose page would be a fault of the work. perf_group_open has called all of perf's once.
+ */
 struct counting {
     struct counts counts;
     struct perf_reading events;
@@ -146,12 +149,14 @@ static void counting_begin(const struct work *work, struct counting *before)
 {
     perf_group_read(&work->events, &before->events);
     counter_read_before(&work->sources, &before->counts);
-    perf_group_start(&work->events);
+    if (work->events.set)
+        perf_group_start(&work->events);
 }
 
 static void counting_end(const struct work *work, const struct counting *before, struct work_answer *answer)
 {
-    perf_group_stop(&work->events);
+    if (work->events.set)
+        perf_group_stop(&work->events);
     counter_read_after(&work->sources, &answer->counts);
     counter_subtract(&answer->counts, &before->counts);
     perf_group_read(&work->events, &answer->events);

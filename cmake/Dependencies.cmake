@@ -25,13 +25,13 @@ if(FAULTLINE_MINIMAL)
     return()
 endif()
 
-# libpfm4 ships no pkg-config file.
+# libpfm4 ships no pkg-config file. It is loaded when it is first needed, not linked (bench/event.c).
 find_path(PFM_INCLUDE_DIR perfmon/pfmlib.h)
 find_library(PFM_LIBRARY pfm)
 if(PFM_INCLUDE_DIR AND PFM_LIBRARY)
     set(HAVE_LIBPFM 1)
     target_include_directories(faultline_libraries INTERFACE ${PFM_INCLUDE_DIR})
-    target_link_libraries(faultline_libraries INTERFACE ${PFM_LIBRARY})
+    target_link_libraries(faultline_libraries INTERFACE ${CMAKE_DL_LIBS})
 endif()
 pkg_check_modules(LIBURING QUIET IMPORTED_TARGET liburing)
 if(LIBURING_FOUND)

@@ -101,6 +101,7 @@ def test_another_cpu(scratch: helper.Scratch) -> None:
     planned = scratch.call(["plan", *words[1:words.index("--no-report")], "--counters",
                             "OCR:DEMAND_RFO_L3_HIT_SNOOP_HITM"], environment=other)
     helper.check_status(planned, 0)
+    assert "counted besides: OCR:DEMAND_RFO_L3_HIT_SNOOP_HITM\n" in planned.stdout, planned.stdout
     check_message(scratch.call(words, environment=other), 4, "LIBPFM_ENCODE_INACTIVE", "measuring is not")
     check_message(scratch.call(scratch.run_words(), environment={"LIBPFM_FORCE_PMU": "spr"}), 4, "LIBPFM_FORCE_PMU")
     assert not scratch.out.exists()
