@@ -4,8 +4,8 @@
 The values are cut in two where the squares about both means are least, and each part again. Then neighbours are put
 together again, the nearest first, until what is left are modes: the distance of the medians of two neighbours is
 large beside the spread within either (a robust form of the D of Ashman, Bird & Zepf 1994), almost nothing lies between
-them, and it is large at all. The halves of a single heap stay below, however skewed it is or heavy its tails are: those of
-a normal distribution have D = 2.3, of a uniform one 2.7.
+them, and it is large at all. The halves of a single heap stay below, however skewed it is or heavy its tails are: those
+of a normal distribution have D = 2.3, of a uniform one 2.7.
 """
 
 from __future__ import annotations

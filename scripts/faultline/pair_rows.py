@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What was found on pairs of CPUs, for other programs: the member `pairs` of summary.json, and the rows of pairs.csv,
-ladder.csv and canary.csv. docs/results.md describes each. Nothing is computed but medians over the pairs of a CPU and of
-a block of a large matrix."""
+ladder.csv and canary.csv. docs/results.md describes each. Nothing is computed but medians over the pairs of a CPU and
+of a block of a large matrix."""
 
 from __future__ import annotations
 

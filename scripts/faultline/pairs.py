@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What was measured on pairs of CPUs: of every pair, every distance class, every CPU, and of the canary over time.
 
-The values are times of an operation, ns, one a round (derive.ns_per_op: for pairs the time of the batch ÷ the operations
-of both workers together). The unit of a pair is the median of one trial. An interval is of the trials where there are
-enough of them; with fewer it is the least and the greatest of them; with one it is of the rounds within that trial, and
+The values are times of an operation, ns, one a round (derive.ns_per_op: the time of the batch ÷ the operations of both
+workers together). The unit of a pair is the median of one trial. An interval is of the trials where there are enough of
+them; with fewer it is the least and the greatest of them; with one it is of the rounds within that trial, and
 says nothing of what another trial would find. Which of the three is named beside it.
 """
 
@@ -127,8 +127,8 @@ class CanaryVisit:
 
 @dataclass(frozen=True)
 class Canary:
-    """The pair that was visited again and again. drift: factor from the first visit of a trial to its last, over trials;
-    moves: whether its extremes surely lie apart by more than OFF."""
+    """The pair that was visited again and again. drift: factor from the first visit of a trial to its last, over
+    trials."""
 
     a: int
     b: int
@@ -337,7 +337,8 @@ def canary_of(trials: Sequence[Trial], name: str, began: float) -> Canary | None
         pair = pair or mine[0][0]
         start = (seconds(trial.started) or began) - began
         visits += [
-            CanaryVisit(trial.trial, start + visit.t_ns / 1e9, spread_of(times), int(times.size)) for visit, times in mine
+            CanaryVisit(trial.trial, start + visit.t_ns / 1e9, spread_of(times), int(times.size))
+            for visit, times in mine
         ]
         middles = np.array([float(np.median(times)) for _, times in mine])
         rounds += [times for _, times in mine]
@@ -353,7 +354,9 @@ def canary_of(trials: Sequence[Trial], name: str, began: float) -> Canary | None
     return Canary(a, b, pair.level_class or UNKNOWN, ordered, found, drift)
 
 
-def arm_pairs(trials: Sequence[Trial], name: str, pus: Sequence[Pu], order: Sequence[str], began: float) -> ArmPairs | None:
+def arm_pairs(
+    trials: Sequence[Trial], name: str, pus: Sequence[Pu], order: Sequence[str], began: float
+) -> ArmPairs | None:
     """One arm of a cell; None where its records have no pairs. `order`: the names of the classes, the nearest first;
     `began`: when the run's first record was started, in seconds."""
     times: dict[str, dict[tuple[int, int], dict[int, list[np.ndarray]]]] = {}

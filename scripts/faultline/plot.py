@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Draw the pictures of a run from its tables: into DIR/plots, or in the terminal.
 
-NAME is one of the plots (`--list` names them); without it all that apply are drawn. With --gnuplot the board and the
-crossover are drawn by gnuplot from the same tables; --terminal draws them as text.
+NAME is one of the plots (`--list` names them); without it all that apply are drawn. With --gnuplot those that gnuplot
+can draw too are drawn by it from the same tables; --terminal draws them as text.
 
 Exit status: 0 fine; 2 no such plot; 7 unreadable records, nothing to draw, or gnuplot failed.
 """
@@ -78,16 +78,11 @@ def gnuplot_run(name: str, settings: dict[str, object]) -> None:
 
 
 def gnuplot_draw(directory: Path, wanted: Sequence[pictures.Picture], form: str, terminal: bool) -> None:
-    """Draws pictures by gnuplot; a crossover once for each group of what is held."""
+    """Draws pictures by gnuplot, each once for every setting that the plot names in `gnuplot_settings`."""
     for picture in wanted:
-        groups = (
-            picture.plot.groups(picture.table)
-            if hasattr(picture.plot, "groups") and picture.plot.name == "crossover"
-            else [None]
-        )
-        for number, held in enumerate(groups):
-            settings: dict[str, object] = {"run": directory, "scenario": picture.scenario}
-            settings |= {} if held is None else {"held": held}
+        groups = picture.plot.gnuplot_settings(picture.table) if hasattr(picture.plot, "gnuplot_settings") else [{}]
+        for number, group in enumerate(groups):
+            settings: dict[str, object] = {"run": directory, "scenario": picture.scenario, **group}
             target = directory / "plots" / f"{picture.stem}{f'-{number + 1}' if len(groups) > 1 else ''}-gnuplot.{form}"
             settings |= {"columns": shutil.get_terminal_size((100, 24)).columns} if terminal else {"output": target}
             target.parent.mkdir(exist_ok=True)

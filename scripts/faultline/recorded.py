@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Iterator, Mapping
 
 from faultline.records import Arm
 from faultline.verdict import CellResult
@@ -23,9 +23,10 @@ def unknown(cell: CellResult, name: str) -> list[str]:
     return [key for key in names if all(one.get(key) is None for one in counts)]
 
 
-def ends(pair: tuple[float, float]) -> tuple[tuple[str, float], ...]:
-    """The least and the most of a count, with the ends of their columns' names."""
-    return tuple(zip(("_low", "_high"), pair))
+def ranges(counts: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """Two columns a count that differs between trials: the least and the most of them."""
+    ends = [(f"{name}_per_op{end}", v) for name, pair in counts.items() for end, v in zip(("_low", "_high"), pair)]
+    return {column: float(f"{value:.9g}") for column, value in ends}
 
 
 def cpus(cell: CellResult, name: str) -> list[int]:

@@ -103,8 +103,8 @@ class Event:
 class Visit:
     """Consecutive rounds of a trial that were measured with worker 0 on CPU a and worker 1 on CPU b (OS indices).
 
-    level_class: the distance class of the two; canary: the one pair that is visited again and again; t_ns: when it began,
-    since the first timed round did.
+    level_class: the distance class of the two; canary: the one pair that is visited again and again; t_ns: when it
+    began, since the first timed round did.
     """
 
     a: int

@@ -343,7 +343,7 @@ def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any
         **spread("ratio", log.exp() if log else None),
         **spread("mean_ratio", arm.mean_ratio.exp() if arm.mean_ratio else None),
         **{f"{name}_per_op": number(value) for name, value in arm.counts_per_op.items()},
-        **{f"{name}_per_op{end}": number(v) for name, pair in arm.counts_range.items() for end, v in recorded.ends(pair)},
+        **recorded.ranges(arm.counts_range),
         "counts_unknown": " ".join(recorded.unknown(cell, arm.name)),
         "cpus": " ".join(map(str, recorded.cpus(cell, arm.name))),
         "pages_per_fault": number(arm.pages_per_fault),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The CPUs of the machine as machine.json has them: in the order of its tree, in groups, and as the rows of cpus.csv."""
+"""The CPUs of the machine as machine.json has them: in the order of its tree, in groups, as the rows of cpus.csv."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def rows(machine: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def block_level(pus: Sequence[Pu], most: int) -> str | None:
-    """The level at which a matrix of at most that many groups shows the whole machine, for one with more CPUs: L3 caches,
-    else dies, nodes, packages; None where the CPUs are few enough, or no level will do."""
+    """The level at which a matrix of at most that many groups shows the whole machine, for one with more CPUs: L3
+    caches, else dies, nodes, packages; None where the CPUs are few enough, or no level will do."""
     if len(pus) <= most:
         return None
     for level in ("l3", "die", "numa_node", "package"):
@@ -104,29 +104,34 @@ def block_level(pus: Sequence[Pu], most: int) -> str | None:
     return None
 
 
-def boundaries(order: Sequence[int], group_of: Callable[[int, str], Any], sizes: Mapping[str, Mapping[Any, int]],
-               spread: bool) -> dict[int, list[str]]:
-    """Numbers of workers at which CPUs taken in this order come to the edge of something, with its words.
+def edge(groups: Sequence[Any], sizes: Mapping[Any, int], spread: bool) -> int | None:
+    """The number of CPUs, taken in order, after which the first of their groups is full (packed) or every group has one
+    (spread); None where that is never, or a group is not known."""
+    if None in groups or len(sizes) < (2 if spread else 1):
+        return None
+    if spread:
+        return next((n for n in range(1, len(groups) + 1) if len(set(groups[:n])) == len(sizes)), None)
+    return next((n for n in range(1, len(groups) + 1) if groups[:n].count(groups[0]) == sizes[groups[0]]), None)
 
-    Packed: the first group of a level is full. Spread: every group of a level has one. In both orders: the number after
-    which a core gets its second worker. `group_of(cpu, level)` is None where unknown; sizes[level][group] counts CPUs.
-    """
+
+def boundaries(
+    order: Sequence[int],
+    group_of: Callable[[int, str], Any],
+    sizes: Mapping[str, Mapping[Any, int]],
+    spread: bool,
+) -> dict[int, str]:
+    """Numbers of workers at which CPUs taken in this order come to the edge of something, with its words; also the
+    number after which a core gets its second worker. `group_of(cpu, level)` is None where unknown; sizes[level][group]
+    counts CPUs."""
     found: dict[int, list[str]] = {}
+    for level in ("l3", "numa_node", "package"):
+        at = edge([group_of(cpu, level) for cpu in order], sizes[level], spread)
+        if at:
+            found.setdefault(at, []).append(TITLES[level])
+    words = {at: ("one in every " if spread else "") + " and ".join(names) for at, names in found.items()}
+    words = {at: text + ("" if spread else " full") for at, text in words.items()}
     cores = [group_of(cpu, "core") for cpu in order]
     second = next((i for i, core in enumerate(cores) if core is not None and core in cores[:i]), None)
     if second:
-        found.setdefault(second, []).append("siblings from here on")
-    for level in ("l3", "numa_node", "package"):
-        groups = [group_of(cpu, level) for cpu in order]
-        if not groups or None in groups or len(sizes[level]) < (2 if spread else 1):
-            continue
-        if spread:
-            at = next((i + 1 for i in range(len(groups)) if len(set(groups[: i + 1])) == len(sizes[level])), None)
-            words = f"every {TITLES[level]} has one"
-        else:
-            at = next((i + 1 for i in range(len(groups)) if groups[: i + 1].count(groups[0]) == sizes[level][groups[0]]),
-                      None)
-            words = f"{TITLES[level]} full"
-        if at:
-            found.setdefault(at, []).append(words)
-    return found
+        words[second] = f"{words[second]}, then siblings" if second in words else "then siblings"
+    return words

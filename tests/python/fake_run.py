@@ -16,7 +16,6 @@ from typing import Any, Callable
 
 import numpy as np
 
-import fake_topology
 from fake_topology import FakePairs
 
 KIB, MIB = 1024, 1024 * 1024
@@ -260,8 +259,8 @@ def batches(
     rng: np.random.Generator,
     base_ns: Any,
 ) -> list[np.ndarray]:
-    """Batch times of each arm [rounds], NaN where the round is voided; base_ns: the baseline's time, of all rounds or of
-    each."""
+    """Batch times of each arm [rounds], NaN where the round is voided; base_ns: the baseline's time, of all rounds or
+    of each."""
     rounds = orders.shape[1]
     base = base_ns * math.exp(rng.normal(0, scenario.wander))
     void = rng.random(rounds) < scenario.void
@@ -414,7 +413,7 @@ def write(
         "name": "fake",
         "hash": "00112233445566aa",
         "boot_id": "b007",
-        "blocking": {"cpu_model": "Example CPU" if topology is None else model(topology), "page_bytes": 4096, "kernel": "6.1.0"},
+        "blocking": {"cpu_model": model(topology or {}), "page_bytes": 4096, "kernel": "6.1.0"},
         "informational": {},
         "topology": {key: value for key, value in (topology or {}).items() if not key.startswith("_")},
         "available": {},

@@ -11,6 +11,7 @@ import numpy as np
 
 LEVELS = (("core", "core"), ("l2", "l2"), ("l3", "l3"), ("die", "die"), ("node", "numa_node"), ("package", "package"))
 COSTS = {"core": 8.0, "l2": 20.0, "l3": 40.0, "die": 60.0, "node": 95.0, "package": 150.0, "machine": 230.0}
+PLACES = {"same-core": "core", "same-l3": "l3", "other-l3": "node", "other-node": "package"}
 Pair = tuple[int, int]
 
 
@@ -140,7 +141,7 @@ class FakePairs:
         a random order and the canary between."""
         known = self.known()
         if place != "any":
-            name = {"same-core": "core", "same-l3": "l3", "other-l3": "node", "other-node": "package"}.get(place, "machine")
+            name = PLACES.get(place, "machine")
             mine = [pair for pair in known if class_of(self.topology, *pair) == name][:3]
             return [self.visit(*mine[trial % len(mine)], False, 3 * self.rounds)]
         order = [known[i] for i in rng.permutation(len(known))]

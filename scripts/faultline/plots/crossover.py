@@ -37,6 +37,11 @@ def groups(table: Table) -> list[str]:
     return list(dict.fromkeys(row["held"] for row in shown(table)))
 
 
+def gnuplot_settings(table: Table) -> list[dict[str, str]]:
+    """A picture of gnuplot's a group."""
+    return [{"held": held} for held in groups(table)]
+
+
 def applies(table: Table) -> bool:
     """Whether there is an axis with at least three measured values."""
     rows = shown(table)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How many times the operations of one worker several workers do, beside the ideal line."""
+"""How many times the operations of one worker several workers do, beside the ideal line; with the edges of what the
+CPUs belong to, where the workers were put on them in an order of the machine's tree."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from faultline import canvas
+from faultline import canvas, topology
 from faultline.canvas import Layout
 from faultline.tables import Row, Table
 
@@ -76,6 +77,7 @@ def draw(table: Table, axes: Any) -> None:
         panel.plot([1, most], [1, most], color=canvas.GREY, linestyle="--", linewidth=1, zorder=1)
         lines_draw(panel, [row for row in measured(table) if kind(row) == one])
         scales_set(panel, table, most)
+        edges_draw(panel, table, [row for row in measured(table) if kind(row) == one])
         panel.set_title(one)
     canvas.panels_spare(panels, len(kinds(table)))
     for row in axes:
@@ -94,6 +96,32 @@ def lines_draw(panel: Any, rows: list[Row]) -> None:
         panel.errorbar(
             x, y, yerr=list(zip(*sides)), capsize=2.5, markersize=4.5, linewidth=1.2, zorder=3, **canvas.style(index)
         )
+
+
+def edges_of(table: Table, rows: list[Row]) -> dict[int, str]:
+    """The numbers of workers at which the CPUs taken come to an edge, with its words; {} where their order is not
+    known."""
+    orders = [str(row.get("cpus") or "").split() for row in rows]
+    order = [int(cpu) for cpu in max(orders, key=len, default=[])]
+    groups = {(int(row["cpu"]), level): row[level] for row in table.cpus for level in topology.LEVELS}
+    if len(order) < 2 or not all((cpu, "core") in groups for cpu in order):
+        return {}
+    sizes: dict[str, dict[float, int]] = {level: {} for level in topology.LEVELS}
+    for (_, level), group in groups.items():
+        sizes[level][group] = sizes[level].get(group, 0) + 1
+    spread = any(row.get("place") == "spread" for row in rows)
+    return topology.boundaries(order, lambda cpu, level: groups[(cpu, level)], sizes, spread)
+
+
+def edges_draw(panel: Any, table: Table, rows: list[Row]) -> None:
+    """A line at each edge, its words along it: above the curves at the left, below them at the right."""
+    most = max(row["workers"] for row in measured(table))
+    for at, words in edges_of(table, rows).items():
+        panel.axvline(at, color="black", linewidth=0.8, linestyle=":", zorder=1)
+        y, side = (0.98, "top") if at * at <= most else (0.02, "bottom")
+        kind: dict[str, Any] = {"rotation": 90, "ha": "right", "va": side, "fontsize": canvas.FONT - 2, "zorder": 4}
+        kind |= {"xycoords": ("data", "axes fraction"), "xytext": (-1.5, 0), "textcoords": "offset points"}
+        panel.annotate(words, (at, y), **kind)
 
 
 def scales_set(panel: Any, table: Table, most: int) -> None:
