@@ -92,7 +92,7 @@ static void every_cpu_takes_the_thread_that_is_bound_to_it(void **state)
 
 /* ---- memory ---- */
 
-struct home {
+struct home_case {
     unsigned cpu, node; /* of a CPU and the node it belongs to */
 };
 
@@ -119,7 +119,7 @@ static int node_of_cpu(unsigned cpu)
 }
 
 /* One CPU of each node that has memory; two nodes at least, or the test is skipped. */
-static unsigned find_homes(struct home *homes, unsigned room)
+static unsigned find_homes(struct home_case *homes, unsigned room)
 {
     unsigned count = 0;
     for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < room; cpu++) {
@@ -128,7 +128,7 @@ static unsigned find_homes(struct home *homes, unsigned room)
         for (unsigned i = 0; i < count; i++)
             known |= homes[i].node == (unsigned)node;
         if (!known)
-            homes[count++] = (struct home){cpu, (unsigned)node};
+            homes[count++] = (struct home_case){cpu, (unsigned)node};
     }
     if (count < 2)
         physics_skip("this machine has %u memory nodes with CPUs: every page lies at home", count);
@@ -181,14 +181,14 @@ static struct params home_params(void)
 /* Made and made anew on one node each, looked at from another one. */
 static void pages_lie_where_they_were_made(void **state)
 {
-    struct home homes[64];
+    struct home_case homes[64];
     struct params params = home_params();
     struct target target;
     struct err err = {0};
     (void)state;
     unsigned count = find_homes(homes, sizeof homes / sizeof *homes);
     for (unsigned i = 0; i < count; i++) {
-        const struct home *first = &homes[i], *next = &homes[(i + 1) % count];
+        const struct home_case *first = &homes[i], *next = &homes[(i + 1) % count];
         bind_to(first->cpu);
         physics_open(&target, &params);
         bind_to(next->cpu);
@@ -230,12 +230,12 @@ static void measure_visits(enum worker_kind kind, struct visit *visits, unsigned
 
 static void pages_of_a_pair_lie_with_its_first_worker(void **state)
 {
-    struct home homes[64];
+    struct home_case homes[64];
     (void)state;
     unsigned count = find_homes(homes, sizeof homes / sizeof *homes);
     for (enum worker_kind kind = 0; kind < worker_kind_count; kind++)
         for (unsigned i = 0; i < count; i++) {
-            const struct home *first = &homes[i], *second = &homes[(i + 1) % count];
+            const struct home_case *first = &homes[i], *second = &homes[(i + 1) % count];
             struct visit visits[] = {{.cpus = {first->cpu, second->cpu}}, {.cpus = {second->cpu, first->cpu}}};
             measure_visits(kind, visits, 1, first->node);
             measure_visits(kind, visits, 2, second->node);
