@@ -258,7 +258,7 @@ static int check_ring(struct site *site)
     if (params->ring_bytes == 0 || params->ring_bytes % params->payload_bytes)
         return refuse(site, FIELD_ring_bytes, "a ring of %s is not a whole number of messages of %s",
                       size_text(params, FIELD_ring_bytes), size_text(params, FIELD_payload_bytes));
-    return params->ring_bytes + 2 * SHARED_LINE <= room
+    return params->ring_bytes + 2 * (uint64_t)SHARED_LINE <= room
                ? 0
                : refuse(site, FIELD_ring_bytes, "a ring of %s does not fit into half of a working set of %s",
                         size_text(params, FIELD_ring_bytes), size_text(params, FIELD_working_set_bytes));

@@ -62,7 +62,7 @@ static int bind_pages(const struct worker *worker, int node)
 {
     struct node_mask mask = {{0}};
     if (node >= 0)
-        mask.words[(unsigned)node / WORD_BITS] = 1ul << (unsigned)node % WORD_BITS;
+        mask.words[(unsigned)node / WORD_BITS] = 1UL << (unsigned)node % WORD_BITS;
     long rc = syscall(SYS_mbind, worker->base, half(worker), node < 0 ? MPOL_DEFAULT : MPOL_BIND,
                       node < 0 ? NULL : mask.words, node < 0 ? 0 : NODES_MAX, 0);
     return rc ? -errno : 0;
@@ -84,7 +84,7 @@ static int check_node(const struct worker *worker, unsigned wanted, struct err *
 {
     void *page = worker->base;
     int found = -1;
-    if (syscall(SYS_move_pages, 0, 1ul, &page, NULL, &found, 0))
+    if (syscall(SYS_move_pages, 0, 1UL, &page, NULL, &found, 0))
         return errno == ENOSYS ? 0 /* a kernel without NUMA: there is one node */
                                : err_set(err, EOPNOTSUPP, "where a page lies cannot be asked here: move_pages: %s",
                                          strerror(errno));
