@@ -6,12 +6,12 @@ The scales are the same for every machine, so that pictures of two machines can 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import LogNorm
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
@@ -22,10 +22,6 @@ from faultline.tables import Row, Table
 from faultline.text import digits, shorten, time_tick
 from faultline.topology import LEVELS, TITLES
 
-TIMES = LogNorm(3.0, 3000.0)  # ns: from what two siblings need to more than two sockets do
-RESIDUALS = LogNorm(0.5, 2.0)  # time ÷ median of the class
-TIME_SHADES, RESIDUAL_SHADES = canvas.SHADES, colormaps["PuOr_r"]  # both read alike with every colour blindness
-SHADE_STEPS = 96  # of a scale: 7 % each of three decades; squares of one shade are drawn as one path
 OFF, WIDE = 1.10, 1.2  # factors: of a pair from its class; of an interval's end from its middle
 FIGURES_MOST, INTERVALS_MOST = 16, 8  # squares a side up to which figures, and their intervals, are written in them
 LABELS_INCH = 0.13  # between labels of CPUs
@@ -37,28 +33,30 @@ EDGES_MOST = 32  # squares a side up to which they are told apart by lines
 
 @dataclass(frozen=True)
 class Scale:
-    """How a column is coloured: its bounds, its shades, the label of a tick, and the words beside it."""
+    """How a column is coloured: its bounds, its shades and in how many steps (squares of one step are drawn as one
+    path), and the words beside it."""
 
     column: str
-    norm: LogNorm
+    low: float
+    high: float
     shades: Any
+    steps: int
     words: str
 
     def step(self, value: float) -> int:
         """Which shade a value has, from 0."""
-        return int(np.clip(float(self.norm(value)), 0, 1 - 1e-9) * SHADE_STEPS)
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return min(max(int(share * self.steps), 0), self.steps - 1)
 
     def colour(self, step: int) -> Any:
         """The colour of a shade."""
-        return self.shades((step + 0.5) / SHADE_STEPS)
-
-    def tick(self, value: float) -> str:
-        """A value on the scale."""
-        return time_tick(value) if self.norm is TIMES else canvas.ratio_label(value)
+        return self.shades((step + 0.5) / self.steps)
 
 
-TIME = Scale("ns_per_op", TIMES, TIME_SHADES, "time of an operation")
-RESIDUAL = Scale("residual", RESIDUALS, RESIDUAL_SHADES, "÷ median of the pair's class")
+# Both read alike with every colour blindness. Times from what two siblings need to more than two sockets do, in steps
+# of 7 %; residuals in steps of 4 %, the middle one about 1.
+TIME = Scale("ns_per_op", 3.0, 3000.0, canvas.SHADES, 96, "time of an operation")
+RESIDUAL = Scale("residual", 0.5, 2.0, colormaps["PuOr_r"], 33, "÷ median of the pair's class")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Unit:
 def origin(table: Table) -> str:
     """What has to be said of where the CPUs come from: that the machine is made up; "" for this one."""
     source = str(table.cpus[0]["source"]) if table.cpus else ""
-    return f"; {source.upper() if len(source) < 20 else source}" if source.startswith("not this machine") else ""
+    return f"; {source}" if source.startswith("not this machine") else ""
 
 
 def scope_of(rows: Sequence[Row]) -> str:
@@ -222,9 +220,16 @@ def matrix_draw(axis: Any, units: Sequence[Unit], rows: Sequence[Row], scale: Sc
     for (x, y), row in best.items():
         squares[x, y] = squares[y, x] = scale.step(row[scale.column])
     squares_draw(axis, squares, scale)
-    for (x, y), row in best.items():
-        for at in {(x, y), (y, x)}:
-            marks_draw(axis, at, row, scale, len(units))
+    both = {at: row for (x, y), row in best.items() for at in ((x, y), (y, x))}
+    if len(units) <= FIGURES_MOST:
+        for at, row in both.items():
+            figure_draw(axis, at, row, scale, len(units))
+    if len(units) > INTERVALS_MOST:
+        dots_draw(axis, [(at, row) for at, row in both.items() if is_wide(row, scale.column)], scale, len(units))
+    frames = [(*at, 1) for at, row in both.items() if scale is RESIDUAL and is_off(row)]
+    if frames:
+        wide = 1.2 if len(units) <= EDGES_MOST else 0.3
+        axis.add_patch(squares_path(frames, fill=False, edgecolor="black", linewidth=wide, zorder=4))
     if rows and rows[0]["scope"] == "pair":
         axis.add_patch(squares_path([(i, i, 1) for i in range(len(units))], facecolor="white", linewidth=0))
     axis_draw(axis, units)
@@ -270,23 +275,30 @@ def is_off(row: Row) -> bool:
     return low is not None and high is not None and (low > OFF or high < 1 / OFF)
 
 
-def marks_draw(axis: Any, at: tuple[int, int], row: Row, scale: Scale, count: int) -> None:
-    """What stands in a square: its figure, its interval where there is room, a dot where that is wide; and a frame."""
-    shade = canvas.ink(scale.colour(scale.step(row[scale.column])))
-    if count <= FIGURES_MOST:
-        small = count <= INTERVALS_MOST and row[scale.column + "_low"] is not None
-        text = {"ha": "center", "va": "center", "color": shade, "textcoords": "offset points"}
-        up = 3.5 if small else 0
-        axis.annotate(digits(row[scale.column]), at, xytext=(0, up), fontsize=canvas.FONT - 2, **text)
-        if small:
-            ends = "–".join(digits(end) for end in canvas.ends_of(row, scale.column))
-            axis.annotate(ends, at, xytext=(0, -4.5), fontsize=canvas.FONT - 4.2, **text)
-    if count > INTERVALS_MOST and is_wide(row, scale.column):
-        where = (at[0] + 0.36, at[1] - 0.36) if count <= FIGURES_MOST else at
-        axis.plot(*where, marker="o", markersize=min(2.2, 90 / count), color=shade, markeredgewidth=0)
-    if scale is RESIDUAL and is_off(row):
-        wide = 1.2 if count <= EDGES_MOST else 0.5
-        axis.add_patch(squares_path([(*at, 1)], fill=False, edgecolor="black", linewidth=wide, zorder=4))
+def shade_of(row: Row, scale: Scale) -> str:
+    """Black or white, on the square of this row."""
+    return canvas.ink(scale.colour(scale.step(row[scale.column])))
+
+
+def figure_draw(axis: Any, at: tuple[int, int], row: Row, scale: Scale, count: int) -> None:
+    """The figure of a square, and its interval where there is room."""
+    small = count <= INTERVALS_MOST and row[scale.column + "_low"] is not None
+    text = {"ha": "center", "va": "center", "color": shade_of(row, scale), "textcoords": "offset points"}
+    axis.annotate(digits(row[scale.column]), at, xytext=(0, 3.5 if small else 0), fontsize=canvas.FONT - 2, **text)
+    if small:
+        ends = "–".join(digits(end) for end in canvas.ends_of(row, scale.column))
+        axis.annotate(ends, at, xytext=(0, -4.5), fontsize=canvas.FONT - 4.2, **text)
+
+
+def dots_draw(axis: Any, found: Sequence[tuple[tuple[int, int], Row]], scale: Scale, count: int) -> None:
+    """A dot in each of these squares: in a corner where figures stand in them."""
+    aside = 0.36 if count <= FIGURES_MOST else 0.0
+    for shade in ("black", "white"):
+        mine = [at for at, row in found if shade_of(row, scale) == shade]
+        if mine:
+            x, y = zip(*((x + aside, y - aside) for x, y in mine))
+            size = min(2.2, 90 / count)
+            axis.plot(x, y, linestyle="none", marker="o", markersize=size, color=shade, markeredgewidth=0)
 
 
 def axis_draw(axis: Any, units: Sequence[Unit]) -> None:
@@ -314,11 +326,11 @@ def brackets_draw(axis: Any, units: Sequence[Unit], inches: float) -> None:
     far = 0.34 / inches
     for place, (title, groups) in enumerate(reversed(levels)):
         at = -(far + place * BRACKET_INCH / inches)
-        first = True
-        for start, end, number in groups:
+        least = min(end + 0.84 - start for start, end, _ in groups) * inches / count
+        forms = ([f"{title} {number}" for _, _, number in groups], [number for _, _, number in groups])
+        fits = next((form for form in forms if canvas.widest(form, canvas.FONT - 2) < least), [""] * len(groups))
+        for (start, end, _), text in zip(groups, fits):
             low, high = 1 - (end + 0.92) / count, 1 - (start + 0.08) / count
-            room = (high - low) * inches
-            text = next((t for t in (f"{title} {number}", number) if canvas.text_width(t, canvas.FONT - 2) < room), "")
             line = {"color": "black", "linewidth": 0.9, "clip_on": False, "transform": axis.transAxes}
             inner = at + 0.04 / inches
             axis.plot([inner, at, at, inner], [low, low, high, high], **line)
@@ -327,24 +339,23 @@ def brackets_draw(axis: Any, units: Sequence[Unit], inches: float) -> None:
             if text:
                 axis.text(at - 0.03 / inches, (low + high) / 2, text, rotation=90, ha="right", va="center", **kind)
                 axis.text(1 - (low + high) / 2, 1 - at + 0.02 / inches, text, ha="center", va="bottom", **kind)
-            first = first and not text.startswith(title)
-        if first:  # no group has room for the level's name: it stands once, beside the upper bracket
+        if fits is not forms[0]:  # no room for the level's name at each group: it stands once, beside the upper bracket
             axis.text(1.01, 1 - at, title, ha="left", va="center", fontsize=canvas.FONT - 2, transform=axis.transAxes)
 
 
 def scale_draw(axis: Any, scale: Scale) -> None:
     """The scale of colours, its steps as they are used, with its words."""
-    edges = np.geomspace(scale.norm.vmin, scale.norm.vmax, SHADE_STEPS + 1)
-    colours = [scale.colour(step) for step in range(SHADE_STEPS)]
+    edges = np.geomspace(scale.low, scale.high, scale.steps + 1)
+    colours = [scale.colour(step) for step in range(scale.steps)]
     axis.barh(edges[:-1], 1, height=np.diff(edges) * 1.2, align="edge", color=colours, linewidth=0)
     axis.set_yscale("log")
-    if scale.norm is TIMES:
-        canvas.log_ticks(axis.yaxis, scale.tick, (1.0, 3.0), 12)
+    if scale is TIME:
+        canvas.log_ticks(axis.yaxis, time_tick, (1.0, 3.0), 12)
     else:
-        axis.set_yticks([0.5, 0.67, 0.8, 1 / OFF, 1, OFF, 1.25, 1.5, 2.0])
-        axis.set_yticklabels(["0.5×", "0.67×", "0.8×", "0.91×", "1×", "1.1×", "1.25×", "1.5×", "2×"])
+        ticks = (0.5, 0.67, 0.8, 1 / OFF, 1, OFF, 1.25, 1.5, 2.0)
+        axis.set_yticks(ticks, labels=[f"{value:.3g}×" for value in ticks])
         axis.minorticks_off()
-    axis.set_ylim(scale.norm.vmin, scale.norm.vmax)
+    axis.set_ylim(scale.low, scale.high)
     axis.set_xlim(0, 1)
     axis.set_xticks([])
     axis.yaxis.tick_right()

@@ -76,7 +76,7 @@ def row(cell: CellResult, found: ArmPairs, one: ClassResult) -> list[str]:
 def rows(cells: Sequence[CellResult]) -> list[tuple[str, list[list[str]]]]:
     """The table of the classes, by cell: its id, then a line a class and arm; [] without pairs."""
     out: dict[str, list[list[str]]] = {}
-    for cell, found, one in sorted(classes_shown(cells), key=lambda shown: cells.index(shown[0])):
+    for cell, found, one in classes_shown(cells):
         out.setdefault(safe(cell.plan.cell), []).append(row(cell, found, one))
     return list(out.items())
 

@@ -195,3 +195,11 @@ def test_golden_intervals_of_both_languages() -> None:
 def test_golden_file_is_what_its_program_writes() -> None:
     stored = json.loads((DATA / "precision_golden.json").read_text(encoding="utf-8"))
     assert [case["ratios"] for case in stored] == cases() and stored == golden()
+
+
+def test_the_slope_of_many_values_is_that_of_their_medians() -> None:
+    rng = np.random.default_rng(4)
+    values = 3e-4 * np.arange(20000) + rng.normal(0, 0.1, 20000)
+    values[rng.random(values.size) < 0.1] = math.nan
+    assert stats.theil_sen(values) == pytest.approx(3e-4, rel=0.01)
+    assert stats.theil_sen(np.full(20000, math.nan)) == 0.0
