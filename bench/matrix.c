@@ -245,6 +245,12 @@ unsigned matrix_visit_count(unsigned share)
     return share < 2 ? share : share + 2 + (share - 1) / MATRIX_BETWEEN;
 }
 
+unsigned matrix_rounds(unsigned visit_count)
+{
+    unsigned each = visit_count ? (MATRIX_ROUNDS_ALL + visit_count - 1) / visit_count : 0;
+    return each < MATRIX_ROUNDS ? MATRIX_ROUNDS : each;
+}
+
 static int compare_best(const void *a, const void *b)
 {
     const struct matrix_best *one = a, *other = b;

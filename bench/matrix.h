@@ -20,9 +20,10 @@ struct visit {
 };
 
 enum {
-    MATRIX_ROUNDS = 3,    /* timed ones of a visit */
-    MATRIX_VISITS = 40,   /* of a trial, where a few trials see every pair like that */
-    MATRIX_BETWEEN = 100, /* visits between two of the canary: about a second */
+    MATRIX_ROUNDS = 3,      /* timed ones of a visit, at least … */
+    MATRIX_ROUNDS_ALL = 24, /* … and more where a trial would have fewer than these */
+    MATRIX_VISITS = 40,     /* of a trial, where a few trials see every pair like that */
+    MATRIX_BETWEEN = 100,   /* visits between two of the canary: about a second */
 };
 
 /* How many pairs of a class are looked at: 3, 8 where these differ, and then one of every two L3 caches. */
@@ -58,6 +59,9 @@ unsigned matrix_share(unsigned count, unsigned trials);
 /* Visits of a trial that sees so many pairs: the canary's are at both ends and every MATRIX_BETWEEN, unless there is
  * nothing else. */
 unsigned matrix_visit_count(unsigned share);
+
+/* Timed rounds of each of so many visits. */
+unsigned matrix_rounds(unsigned visit_count);
 
 /*
  * What the next of `trials` trials visits: `share` pairs, those that were visited least, in drawn order, and the

@@ -281,7 +281,7 @@ static void guess_batches(const struct cell *cell, struct arm_guess *arms)
 /* A visit to a pair of CPUs is some rounds and one that warms up; both workers move, and set all arms up again. */
 static void guess_visits(const struct cell *cell, struct cell_guess *guess)
 {
-    double orders = 2 * cell->arm_count + 1, rounds = 1 + MATRIX_ROUNDS;
+    double orders = 2 * cell->arm_count + 1, rounds = 1 + matrix_rounds(cell->visits);
     guess->rounds = cell->visits * rounds;
     guess->round_reset_ns += orders * (order_ns + 2 * wake_ns) / rounds;
 }

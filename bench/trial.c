@@ -315,7 +315,7 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
         .node_count = trial->node_count,
         .visits = visits,
         .visit_count = visit_count,
-        .visit_rounds = cell->params.matrix == matrix_none ? 0 : MATRIX_ROUNDS,
+        .visit_rounds = cell->params.matrix == matrix_none ? 0 : matrix_rounds(visit_count),
         .seed = trial->record.seed,
         .ops = ops,
         .rounds = (unsigned)int_of(job, "rounds"),

@@ -83,6 +83,18 @@ static void a_matrix_has_so_many_pairs(void **state)
     free(chosen.items);
 }
 
+static void few_visits_have_more_rounds(void **state)
+{
+    (void)state;
+    assert_int_equal(matrix_rounds(1), MATRIX_ROUNDS_ALL);
+    assert_int_equal(matrix_rounds(5), 5);
+    for (unsigned count = 1; count < 1000; count++) {
+        assert_true(count * matrix_rounds(count) >= MATRIX_ROUNDS_ALL);
+        assert_true(matrix_rounds(count) >= MATRIX_ROUNDS);
+        assert_true(count < MATRIX_ROUNDS_ALL || matrix_rounds(count) == MATRIX_ROUNDS);
+    }
+}
+
 static void what_there_is_no_pair_of_is_said(void **state)
 {
     (void)state;
@@ -303,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cpu_is_in_a_pair),
         cmocka_unit_test(a_matrix_has_so_many_pairs),
+        cmocka_unit_test(few_visits_have_more_rounds),
         cmocka_unit_test(what_there_is_no_pair_of_is_said),
         cmocka_unit_test(a_pair_of_cpus_that_stay_has_its_class),
         cmocka_unit_test(the_trials_see_all_pairs),
