@@ -19,7 +19,7 @@ static const double call_ns = 250, read_ns = 750, copy_byte_ns = 0.08, fresh_byt
 static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, fault_page_ns = 100, populate_page_ns = 30;
 static const double evict_call_ns = 90e3, evict_byte_ns = 0.05, buffer_ns = 300e3, look_call_ns = 2e3,
                     look_folio_ns = 39;
-static const double order_ns = 1.5e3, wake_ns = 65e3; /* to have an order carried out, where workers have to be woken */
+static const double order_ns = 1.5e3, wake_ns = 80e3; /* to have an order carried out, where workers have to be woken */
 static const double side_by_side = 1.3,
                     writing_side_by_side = 2; /* what an operation costs when others work beside it */
 static const double slow_start = 8;           /* requests until read-ahead has its full size */
@@ -334,7 +334,10 @@ static double sum_ns(const struct cell *cell, unsigned a, const struct arm_guess
         return 0;
     double step = (double)guess->limit < blocks ? (double)guess->limit : blocks;
     double stores = arm->params.access == access_store || arm->method->needs & NEEDS_WRITE ? blocks * zero_block_ns : 0;
-    double one = cached ? step * read_ns : go_ns(arm, guess, step);
+    double alone = arm->params.queue_depth < 2                   ? 1
+                   : arm->params.submission == submission_sqpoll ? 8
+                                                                 : 2; /* none is under way with another */
+    double one = (cached ? step * read_ns : go_ns(arm, guess, step)) * alone;
     return blocks / step * one + (double)bytes * sum_byte_ns + stores;
 }
 
@@ -372,7 +375,10 @@ static double setup_ns(const struct arm *arm)
     bool anonymous = !method_needs_file(arm->method, params) || params->sharing == sharing_anonymous;
     bool maps = arm->method->uses & FIELD_BIT(lifetime) && params->lifetime == lifetime_kept && !schedule_is_cold(arm);
     double pages = (double)params->working_set_bytes / page_bytes;
-    return (arm->method->needs & NEEDS_BUFFER ? buffer_ns : 0) + (double)arm_memory(arm) * fill_byte_ns +
+    double meeting = method_meets(arm->method) ? pages * fault_ns * company_of(arm) : 0; /* each touches every page */
+    double filled = arm->method->reset_ns ? (double)params->workers * (double)destination_bytes(arm)
+                                          : (double)arm_memory(arm); /* what a reset fills is part of its time */
+    return meeting + (arm->method->needs & NEEDS_BUFFER ? buffer_ns : 0) + filled * fill_byte_ns +
            (maps && !anonymous ? pages * fault_page_ns / ((double)storage_folio_bytes(params) / page_bytes) : 0);
 }
 

@@ -172,15 +172,18 @@ static json_t *proof_json(const struct cell_result *result, const struct arm_res
     return proof;
 }
 
-static json_t *workers_json(const struct cell_result *result, const struct arm_result *arm, uint64_t workers)
+/* Times of those that are only there for the others' sake are nobody's: null. */
+static json_t *workers_json(const struct cell_result *result, const struct arm_result *arm, const struct arm *plan)
 {
     if (!arm->worker_ns || arm->status != ARM_OK)
         return json_null();
     json_t *lists = json_array();
-    for (uint64_t w = 0; w < workers; w++) {
+    for (unsigned w = 0; w < plan->params.workers; w++) {
         json_t *list = json_array();
+        bool timed = !plan->method->timed || plan->method->timed(&plan->params, w);
         for (unsigned r = 0; r < result->rounds; r++)
-            json_array_append_new(list, result->voided[r] ? json_null() : known(arm->worker_ns[w * result->room + r]));
+            json_array_append_new(list, result->voided[r] || !timed ? json_null()
+                                                                    : known(arm->worker_ns[w * result->room + r]));
         json_array_append_new(lists, list);
     }
     return lists;
@@ -240,7 +243,7 @@ static json_t *arm_json(const struct cell *cell, const struct cell_result *resul
     json_object_set_new(json, "ops_per_batch", json_integer((json_int_t)(arm->ops * timed)));
     json_object_set_new(json, "bytes_per_op", json_integer((json_int_t)arm->bytes_per_op));
     set_rounds(json, result, a, cell);
-    json_object_set_new(json, "workers", workers_json(result, arm, cell->params.workers));
+    json_object_set_new(json, "workers", workers_json(result, arm, &cell->arms[a]));
     json_object_set_new(json, "samples", samples_json(result, arm));
     json_object_set_new(json, "warmup_rounds", json_integer(result->warmup_rounds));
     json_object_set_new(json, "checksum", text_or_null(arm->has_sum ? sum : NULL));

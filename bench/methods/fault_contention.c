@@ -2,12 +2,13 @@
 /*
  * Measures:         a store to a page that is not in the page table yet, by each of two or more workers at the same
  *                   time: to the same page, to pages of one page table, of tables of their own, or of files of their
- * own (params->meet). Before each page they wait for each other, so that they are in the kernel together. Does not
- * measure: faults alone: the waiting is included, and prior: stored, which leaves nothing but that and the stores,
- * shows how much it is. Of threads that touch the same page some may find it mapped already. Expect:           0.3-2 us
- * a fault; more where they meet on the lock of a page table or the reference count of a VMA, and hardly more for
- * processes with files of their own. Source:           mm/memory.c handle_mm_fault, do_shared_fault, do_anonymous_page,
- * finish_fault (the page table's lock, pte_offset_map_lock); mm/mmap_lock.c lock_vma_under_rcu.
+ *                   own (params->meet). Before each page they wait for each other, so that all are in the kernel.
+ * Does not measure: faults alone: the waiting is included, and prior: stored, which leaves nothing but that and the
+ *                   stores, shows how much it is. Of threads that touch the same page some may find it mapped already.
+ * Expect:           0.3-2 us a fault; more where they meet on the lock of a page table or the reference count of a
+ *                   VMA, and hardly more for processes with files of their own.
+ * Source:           mm/memory.c handle_mm_fault, do_shared_fault, do_anonymous_page, finish_fault (the page table's
+ *                   lock, pte_offset_map_lock); mm/mmap_lock.c lock_vma_under_rcu.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -88,7 +88,7 @@ uint64_t ranges_dirties(const struct params *params)
 uint64_t ranges_reset_ns(const struct params *params, uint64_t count)
 {
     const uint64_t map_ns = 4500, load_ns = 100, huge_ns = 250 * US;
-    uint64_t store_ns = is_anonymous(params) || params->sharing == sharing_private ? 2500 : 150;
+    uint64_t store_ns = is_anonymous(params) || params->sharing == sharing_private ? 1000 : 150;
     bool huge = is_anonymous(params) && params->pages != pages_small;
     uint64_t page_ns = huge                            ? huge_ns
                        : params->prior == prior_stored ? store_ns

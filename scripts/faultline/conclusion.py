@@ -13,6 +13,7 @@ from faultline.text import field, percent, ratio, safe, size_near, time
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult, Results
 
 WORDS = {FASTER: "faster than", SLOWER: "slower than", SAME: "as fast as"}
+FAIR = 0.9  # of the quickest worker's operations that the slowest does, from which on nobody complains
 LISTED = 3  # cells named in a sentence; more are counted
 
 
@@ -150,6 +151,22 @@ def alone_sentence(cells: Sequence[CellResult]) -> list[str]:
     return [f"{safe(cells[0].arms[0].name)}: {span_text} an operation; the scenario has no other arm."]
 
 
+def unfair_sentences(cells: Sequence[CellResult]) -> list[str]:
+    """Arms whose workers do not get as far as each other, the worst cell of each."""
+    out = []
+    for name in dict.fromkeys(arm.name for cell in cells for arm in cell.arms if not arm.plan.is_null):
+        arms = [(cell, arm) for cell in cells for arm in cell.arms if arm.name == name and arm.fairness is not None]
+        worst = min(arms, key=lambda pair: pair[1].fairness.estimate, default=None)
+        if worst is None or worst[1].fairness.estimate >= FAIR:
+            continue
+        cell, fairness = worst[0], worst[1].fairness
+        known = fairness.low is not None and fairness.high is not None
+        share = f"{fairness.estimate:.2f}" + (f" [{fairness.low:.2f}, {fairness.high:.2f}]" if known else "")
+        where = f" ({safe(cell.plan.cell)})" if len(cells) > 1 else ""
+        out.append(f"{safe(name)}{where} is not fair: the slowest worker does {share} of what the quickest does.")
+    return out
+
+
 def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
     """The conclusion of one scenario, an arm a sentence; along its axis where the cells have one."""
     baseline = safe(cells[0].arms[0].name)
@@ -164,7 +181,8 @@ def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
         elif pairs:
             out.append(arm_sentence(pairs, baseline))
     missing = missing_sentence(cells)
-    return out + scaling.sentences(cells) + pair_words.sentences(cells) + ([missing] if missing else [])
+    out += unfair_sentences(cells) + scaling.sentences(cells) + pair_words.sentences(cells)
+    return out + ([missing] if missing else [])
 
 
 def noise_sentence(results: Results) -> str:

@@ -139,6 +139,11 @@ def matrix_rows(table: Table) -> list[Row]:
     return [row for row in table.pairs if row["scope"] == scope and row["role"] != "null"]
 
 
+def has_several_pairs(table: Table) -> bool:
+    """Whether there is more than one square to compare."""
+    return len({(row["a"], row["b"]) for row in matrix_rows(table)}) > 1
+
+
 def heading(table: Table, what: str) -> str:
     """The question, what the figure shows, and of which machine."""
     scope = scope_of(table.pairs)

@@ -35,6 +35,7 @@ class ArmTrial:
     pages_per_fault: float | None = None
     histogram: Histogram | None = None  # response in the open form, else service
     latency_reason: str | None = None
+    fairness: float | None = None
 
 
 def ns_per_op(arm: Arm) -> np.ndarray:
@@ -141,6 +142,15 @@ def page_bytes(run: Run) -> int | None:
     return None
 
 
+def fairness(arm: Arm) -> float | None:
+    """Operations a second of the slowest worker ÷ those of the quickest, median over rounds: 1 is fair. All do as many
+    in a batch. None where fewer than two are timed."""
+    if arm.workers is None:
+        return None
+    timed = arm.workers[np.isfinite(arm.workers).any(axis=1)]
+    return median_or_none(timed.min(axis=0) / timed.max(axis=0)) if len(timed) > 1 else None
+
+
 def histogram_of(arm: Arm) -> Histogram | None:
     """What a user waits: response times when operations were due on a schedule, else service times."""
     if arm.latency is None:
@@ -161,6 +171,7 @@ def arm_trial(trial: Trial, arm: Arm, page: int | None) -> ArmTrial:
         pages_per_fault=pages_per_fault(arm, page),
         histogram=histogram_of(arm),
         latency_reason=arm.latency_reason,
+        fairness=fairness(arm),
     )
     baseline = trial.arms[0]
     if arm is baseline:

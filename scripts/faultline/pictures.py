@@ -38,13 +38,15 @@ def stem(name: str, scenario: str) -> str:
 
 
 def pictures(table: Table, wanted: Sequence[str] = ()) -> Iterator[Picture]:
-    """The pictures that the table allows, of the plots of these names (all by default), scenario by scenario."""
+    """The pictures that the table allows, of the plots of these names, scenario by scenario; by default of all, but for
+    those that have little to show (a plot's own `by_default`)."""
     used: set[str] = set()
     modules = [plots.load(name) for name in (wanted or plots.names())]
     parts = [(scenario, table.of(scenario), "scenario") for scenario in table.scenarios] + [("", table, "run")]
     for scenario, part, scope in parts:
         for module in modules:
-            if module.scope == scope and module.applies(part):
+            shows = module.applies if wanted else getattr(module, "by_default", module.applies)
+            if module.scope == scope and shows(part):
                 name = stem(module.name, scenario)
                 while name in used:
                     name += "_"

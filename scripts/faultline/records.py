@@ -117,7 +117,8 @@ class Visit:
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm of one trial, as recorded. batch_ns: float [rounds], NaN where voided; order: int [rounds], its slot."""
+    """One arm of one trial, as recorded. batch_ns: float [rounds], NaN where voided; order: int [rounds], its slot;
+    workers: float [workers, rounds], own times, NaN where voided or not timed, None for a single worker."""
 
     name: str
     method: str
@@ -138,6 +139,7 @@ class Arm:
     proof: Mapping[str, Any] | None
     samples: Samples | None = None
     events: tuple[Event, ...] = ()
+    workers: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -278,6 +280,15 @@ def batches_read(values: list[Any], name: str) -> np.ndarray:
     if not all(v is None or (type(v) is int and 0 < v < 1 << 63) for v in values):
         raise LineError(f'"{name}" holds something else than null and positive whole numbers')
     return np.array([math.nan if v is None else float(v) for v in values], dtype=float)
+
+
+def workers_read(lists: list[Any] | None, rounds: int) -> np.ndarray | None:
+    """Times of each worker, float [workers, rounds]; LineError when a list is none of that many rounds."""
+    if lists is None:
+        return None
+    if not all(isinstance(one, list) and len(one) == rounds for one in lists):
+        raise LineError('"workers" and "batch_ns" do not fit together')
+    return np.array([batches_read(one, "workers") for one in lists], dtype=float).reshape(len(lists), rounds)
 
 
 def histogram_read(value: Mapping[str, Any]) -> Histogram:
@@ -428,6 +439,7 @@ def arm_read_named(value: Mapping[str, Any], name: str) -> Arm:
         proof=numbers_check(get(value, "proof", dict, none=True), PROOF_NUMBERS),
         samples=samples_read(get(value, "samples", list, none=True)),
         events=tuple(event_read(one) for one in objects(value, "events", none=True)),
+        workers=workers_read(get(value, "workers", list, none=True), batch_ns.size),
     )
 
 

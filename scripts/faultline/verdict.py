@@ -72,6 +72,7 @@ class ArmResult:
     counts_range: dict[str, tuple[float, float]] = field(default_factory=dict)
     counted: list[Counted] = field(default_factory=list)  # what was asked for besides
     pages_per_fault: float | None = None
+    fairness: Interval | None = None  # of the slowest worker beside the quickest; None with fewer than two
     bytes_per_op: int | None = None
     dirtied_bytes: float | None = None  # an operation's, where a sync is within it
     is_phase: bool = False  # a part of what the baseline times: its ratio is a share, and asks for no verdict
@@ -232,6 +233,7 @@ def arm_result(
         result.ratio_reason = reason
         return result
     result.ns_per_op = median_of(t.ns_per_op for t in derived)
+    result.fairness = median_of(t.fairness for t in derived)
     counts_put(result)
     result.counted = counted.counted_of([arm for _, arm in pairs if arm.status == "ok"])
     if result.counts_per_op.get("minor_faults"):

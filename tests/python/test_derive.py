@@ -103,6 +103,18 @@ def test_counts_and_pages_per_fault(tmp_path: Path) -> None:
     assert derive.counts_per_op(dataclasses.replace(arm, counts=None)) == {}
 
 
+def test_fairness_is_that_of_the_workers_that_are_timed(tmp_path: Path) -> None:
+    _, trial = one(tmp_path / "r")
+    nan = math.nan
+    arm, times = trial.arms[0], ([100, 100, nan, 100], [80, 50, nan, 100], [nan, nan, nan, nan])
+    assert derive.fairness(arm) is None
+    of = lambda *which: derive.fairness(dataclasses.replace(arm, workers=np.array([times[i] for i in which])))  # noqa: E731
+    assert of(0, 1) == of(1, 0) == of(0, 1, 2) == 0.8
+    assert of(0, 2) is None and of(0) is None and of(2) is None
+    assert of(0, 0) == 1
+    assert derive.arm_trial(trial, dataclasses.replace(arm, workers=np.array(times)), 4096).fairness == 0.8
+
+
 @pytest.mark.parametrize("page", (4096, 16384, 65536))
 def test_page_size_from_a_proof_when_the_fingerprint_is_gone(page: int, tmp_path: Path) -> None:
     run, trial = one(tmp_path / "r")

@@ -26,6 +26,7 @@ from faultline import (
     pictures,
     records,
     schema,
+    stats,
     summary,
     table,
     tables,
@@ -424,3 +425,14 @@ def test_an_emulated_machine_is_told_everywhere(tmp_path: Path) -> None:
         table.write(results, terminal, 500)
         texts = (terminal.getvalue(), markdown.markdown(results), page.html(results, []).split("</header>")[0])
         assert ["emulated machine, TCGTCGTCGTCG" in one for one in texts] == [told] * 3
+
+
+def test_workers_that_fall_behind_are_named(tmp_path: Path) -> None:
+    found = verdict.conclude(records.run_load(fake_run.write(tmp_path / "r", [fake_run.read_or_map(trials=8, cells=[{}])])))
+    (cell,) = found.cells
+    assert not conclusion.unfair_sentences(found.cells)
+    cell.arms[1].fairness = stats.Interval(0.5, 0.25, 0.75)
+    cell.arms[0].fairness = stats.Interval(0.95, None, None)
+    (sentence,) = conclusion.unfair_sentences(found.cells)
+    assert sentence == f"{cell.arms[1].name} is not fair: the slowest worker does 0.50 [0.25, 0.75] of what the quickest does."
+    assert sentence in conclusion.scenario_sentences(found.cells)

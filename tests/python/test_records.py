@@ -119,6 +119,7 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "zero time": (lambda v: v["arms"][1]["batch_ns"].__setitem__(0, 0), "positive whole numbers"),
     "fractional time": (lambda v: v["arms"][1]["batch_ns"].__setitem__(0, 1.5), "positive whole numbers"),
     "short order": (lambda v: v["arms"][0]["order"].pop(), "do not fit together"),
+    "a worker's rounds": (lambda v: v["arms"][0].update(workers=[[1], [1]]), '"workers" and "batch_ns" do not fit'),
     "rounds differ": (lambda v: (v["arms"][0]["order"].pop(), v["arms"][0]["batch_ns"].pop()), "number of rounds"),
     "histogram sum": (lambda v: v["arms"][0]["latency"]["service"].update(count=1), "add up"),
     "histogram order": (

@@ -10,6 +10,8 @@ A module has:
     layout(table) -> canvas.Layout  size of the panels and margins, inches
     legend(table) -> list           entries of the legend; empty for none
     draw(table, axes) -> None       fills axes[rows, columns]
+where it applies to much that another plot shows better,
+    by_default(table) -> bool       whether it is drawn when no plot is asked for by name; the same as applies if missing
 and, where gnuplot draws it too (gnuplot/NAME.gp) and needs several pictures for it,
     gnuplot_settings(table) -> list of what to set beside `run` and `scenario`, a picture each
 It reads the table and computes no statistics: what it draws was estimated before.

@@ -59,6 +59,11 @@ def applies(table: Table) -> bool:
     return bool(table.cpus) and bool(first_rows(table))
 
 
+def by_default(table: Table) -> bool:
+    """Whether there are several pairs: of one both CPUs have the same colour."""
+    return applies(table) and cpu_grid.has_several_pairs(table)
+
+
 def heading(table: Table) -> str:
     """The question, and what the figure shows."""
     first = first_rows(table)[0]

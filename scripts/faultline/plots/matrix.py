@@ -19,6 +19,11 @@ def applies(table: Table) -> bool:
     return bool(cpu_grid.matrix_rows(table))
 
 
+def by_default(table: Table) -> bool:
+    """Whether there are several pairs: of one the ladder shows more."""
+    return cpu_grid.has_several_pairs(table)
+
+
 def heading(table: Table) -> str:
     """The question, and what the figure shows."""
     return cpu_grid.heading(table, "time by pair of CPUs, ns, median")
