@@ -223,7 +223,8 @@ static void keeps_latencies_as_histograms(void **state)
 static void keeps_the_times_of_each_worker(void **state)
 {
     (void)state;
-    plan.cells[0].params.workers = WORKERS;
+    for (unsigned a = 0; a < plan.cells[0].arm_count; a++)
+        plan.cells[0].arms[a].params.workers = WORKERS;
     result.arms[0].worker_ns = calloc((size_t)WORKERS * ROOM, sizeof(uint64_t));
     result.arms[1].worker_ns = calloc((size_t)WORKERS * ROOM, sizeof(uint64_t));
     assert_true(result.arms[0].worker_ns && result.arms[1].worker_ns);
