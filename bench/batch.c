@@ -61,7 +61,7 @@ uint64_t arm_limit(const struct bench *bench, unsigned a)
 
 uint64_t arm_timed_workers(const struct bench *bench, unsigned a)
 {
-    return method_timed_workers(bench->cell->arms[a].method, &bench->cell->params);
+    return method_timed_workers(bench->cell->arms[a].method, &bench->cell->arms[a].params);
 }
 
 /* What has come from storage so far. Either may be unknown, UINT64_MAX. */
@@ -195,7 +195,7 @@ static const char *direct_fault(const struct bench *bench, unsigned a, const str
 }
 
 /* A worker that ran elsewhere than it was bound to, or whose method says that its batch does not count. */
-static const char *worker_fault(const struct bench *bench)
+const char *batch_worker_fault(const struct bench *bench)
 {
     for (unsigned w = 0; w < crew_size(bench->crew); w++)
         if (crew_answer(bench->crew, w)->fault)
@@ -331,7 +331,7 @@ int batch_run(struct bench *bench, unsigned a, uint64_t blocks, uint64_t *ns, co
         rc = run_blocks(bench, a, blocks, ns);
     }
     if (rc == 0 && !*fault)
-        *fault = worker_fault(bench);
+        *fault = batch_worker_fault(bench);
     if (bench->cold)
         batch_arm_end(bench, a);
     return rc;

@@ -92,6 +92,11 @@ static int add_of_classes(struct list *list, const struct pairs *pairs, const en
     return rc;
 }
 
+static bool has_cpu_zero(const struct pairs *pairs, const struct pair *pair)
+{
+    return pairs->cpus[pair->a].os_index == 0 || pairs->cpus[pair->b].os_index == 0;
+}
+
 /* The pair that stands for two L3 caches: a fair draw, of pairs without CPU 0 where there are any. */
 struct drawn {
     unsigned a, b;
@@ -320,12 +325,16 @@ static void draw_turns(struct turn_of_pair *turns, const struct pairs *pairs, co
     qsort(turns, share, sizeof *turns, compare_lots);
 }
 
-/* The nearest class's first pair: what of it changes is the machine, not the distance. */
+/*
+ * The nearest class's first pair: what of it changes is the machine, not the distance. Without CPU 0, where interrupts
+ * tend to go, as far as there is a choice.
+ */
 static struct visit canary_of(const struct pairs *pairs, const struct pair *items, unsigned count)
 {
     const struct pair *nearest = items;
     for (unsigned i = 1; i < count; i++)
-        if (items[i].class < nearest->class)
+        if (items[i].class < nearest->class ||
+            (items[i].class == nearest->class && has_cpu_zero(pairs, nearest) && !has_cpu_zero(pairs, &items[i])))
             nearest = &items[i];
     struct visit visit = visit_of(pairs, *nearest, 0);
     visit.canary = true;
@@ -337,7 +346,7 @@ int matrix_visits(const struct pairs *pairs, const struct pair *items, unsigned 
 {
     unsigned share = matrix_share(count, trials), total = matrix_visit_count(share), at = 0;
     struct turn_of_pair *turns = calloc(count, sizeof *turns);
-    struct visit *list = calloc(total, sizeof *list), canary = canary_of(pairs, items, count);
+    struct visit *list = calloc(total + 1, sizeof *list), canary = canary_of(pairs, items, count);
     *visits = list;
     *visit_count = total;
     if (!turns || !list) {
@@ -438,9 +447,11 @@ int matrix_learn(struct matrix_seen *seen, const struct pairs *pairs, const json
             .a = a < b ? a : b,
             .b = a < b ? b : a,
             .class = class_named(pairs, name ? name : ""),
-            .visits = !json_is_true(json_object_get(pair, "canary")),
             .ns = least_ns(base, round, rounds),
         };
+        struct matrix_best *added = &seen->items[seen->count - 1];
+        added->visits = added->ns > 0 &&
+                        !json_is_true(json_object_get(pair, "canary")); /* void: it is still to be seen */
         round += rounds;
     }
     merge(seen);

@@ -331,6 +331,15 @@ static unsigned stretch_rounds(const struct bench *bench)
     return rounds < 2 ? 2 : rounds;
 }
 
+/* A pair of CPUs that cannot be had (one may have gone offline) has rounds that are void; the others go on. */
+static void void_rounds(struct bench *bench, unsigned from, unsigned to)
+{
+    for (unsigned r = from; r < to; r++) {
+        bench->result->voided[r] = "the workers could not be moved to these CPUs";
+        bench->result->voided_by[r] = 0;
+    }
+}
+
 /* Workers and coordinator go to another pair of CPUs, where they find pages that are new to the first worker's CPU. */
 static int move_to(struct bench *bench, const struct visit *visit, struct err *err)
 {
@@ -350,22 +359,35 @@ static int move_to(struct bench *bench, const struct visit *visit, struct err *e
     return rc;
 }
 
+/* The passes that follow are made where the workers began. */
+static int go_back(struct bench *bench, struct err *err)
+{
+    const unsigned *cpus = bench->request->cpus;
+    const struct visit begin = {.cpus = {cpus ? cpus[0] : 0, cpus ? cpus[1] : 0}};
+    int rc = cpus ? move_to(bench, &begin, err) : 0;
+    bench->cpus = cpus;
+    return rc;
+}
+
 /* Rounds that move from pair to pair, each after one that warms the two CPUs up. */
 static int visits_run(struct bench *bench, struct rounds *rounds, struct err *err)
 {
-    unsigned round = 0;
-    int rc = 0;
-    for (unsigned v = 0; v < bench->request->visit_count && rc == 0; v++) {
+    unsigned round = 0, each = bench->request->visit_rounds, lost = 0;
+    for (unsigned v = 0; v < bench->request->visit_count; v++, round += each) {
         struct visit *visit = &bench->request->visits[v];
-        rc = move_to(bench, visit, err);
-        if (rc == 0)
+        bool there = move_to(bench, visit, err) == 0;
+        if (there)
             round_run(bench, rounds, -1);
+        bench->result->warmup_rounds += there;
         visit->t_ns = clock_now_ns() - bench->begin_ns;
-        visit->rounds = bench->request->visit_rounds;
-        for (unsigned r = 0; r < visit->rounds && rc == 0; r++)
-            round_run(bench, rounds, (int)round++);
+        visit->rounds = each;
+        for (unsigned r = 0; r < each && there; r++)
+            round_run(bench, rounds, (int)(round + r));
+        if (!there)
+            void_rounds(bench, round, round + each);
+        lost += !there;
     }
-    return rc;
+    return lost == bench->request->visit_count ? -err->code : go_back(bench, err);
 }
 
 /* How many rounds there will be; the warm-up tells, where they are not given. */
@@ -572,6 +594,7 @@ static int bench_begin(struct bench *bench, struct err *err)
         bench->result->witness = target_witness(request->target);
     bench->result->visits = request->visits;
     bench->result->visit_count = request->visit_count;
+    bench->result->moved = request->visit_rounds > 0;
     rc = prove_limit(bench, err);
     if (rc == 0)
         rc = lists_make(bench, err);

@@ -30,11 +30,11 @@ struct arm_result {
     char reason[sizeof((struct err *)0)->text]; /* "" when ok */
     uint64_t ops;                               /* per batch, of one worker; the record has the sum over workers */
     uint64_t bytes_per_op;
-    uint64_t *batch_ns;           /* [rounds] */
-    unsigned *order;              /* [rounds] slot in which the arm ran */
-    uint64_t *worker_ns;          /* [workers][room], or NULL for a single worker */
-    struct batch_sample *samples; /* [rounds], or NULL without timeline: yes */
-    bool has_sum, has_counts;
+    uint64_t *batch_ns;                   /* [rounds] */
+    unsigned *order;                      /* [rounds] slot in which the arm ran */
+    uint64_t *worker_ns;                  /* [workers][room], or NULL for a single worker */
+    struct batch_sample *samples;         /* [rounds], or NULL without timeline: yes */
+    bool has_sum, has_counts, has_events; /* events: a counting pass that knows of them was made */
     uint64_t sum, count_ops;
     struct counts counts;
     struct event_count *events;   /* [events->count of the cell_result], or NULL when none were asked for */
@@ -61,6 +61,7 @@ struct cell_result {
     unsigned cpu_count;
     const struct visit *visits; /* [visit_count] to which pairs of CPUs, in the order of the rounds; borrowed */
     unsigned visit_count;
+    bool moved;               /* from one to the next: `cpus` are only where they began */
     struct node_pages *homes; /* [home_count] on which memory nodes the working set lay; NULL: not asked for */
     unsigned home_count;
     const char *witness; /* "cachestat" or "mincore": who saw the page cache; NULL: no file */

@@ -45,6 +45,10 @@ uint64_t arm_timed_workers(const struct bench *bench, unsigned a);
  */
 int batch_run(struct bench *bench, unsigned a, uint64_t blocks, uint64_t *ns, const char **fault);
 
+/* Why the last batch does not count: a worker that ran elsewhere than it was bound to, or that says so. NULL: it does.
+ */
+const char *batch_worker_fault(const struct bench *bench);
+
 /*
  * Brings the working set back to what the cell demands, dirty or clean, where an arm before may have changed that:
  * untimed, for every arm alike. An error fails the arm and is returned.

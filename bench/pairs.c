@@ -409,7 +409,7 @@ int pairs_place(const struct pairs *pairs, uint64_t place, unsigned turn, unsign
         return err_set(err, ENXIO, "%u workers need as many CPUs, there are %u", count, pairs->cpu_count);
     if (place >= place_cpu && count == 1)
         return place_on(pairs, place - place_cpu, cpus, err);
-    if (!all && count != 2)
+    if (!all && (count != 2 || place >= place_cpu))
         return err_set(err, EINVAL, "%u workers are no pair", count);
     return all ? place_all(pairs, (enum place)place, cpus, count, err)
                : place_pair(pairs, (enum place)place, turn, cpus, err);

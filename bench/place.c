@@ -50,7 +50,8 @@ int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err)
         mask.part[nodes[i] / PART_BITS] |= 1UL << nodes[i] % PART_BITS;
     /* One more than there are: the kernel takes the last bit for none (mm/mempolicy.c get_nodes). */
     if (syscall(SYS_set_mempolicy, mode, mask.part, NODES_MAX + 1UL))
-        return err_set(err, EXDEV, "cannot bind memory to node %u%s: %s", nodes[0], count > 1 ? " and others" : "",
+        return err_set(err, errno == EPERM || errno == ENOSYS ? EOPNOTSUPP : EXDEV,
+                       "cannot bind memory to node %u%s: %s", nodes[0], count > 1 ? " and others" : "",
                        strerror(errno));
     if (syscall(SYS_get_mempolicy, &found_mode, found.part, (unsigned long)NODES_MAX, NULL, 0UL) ||
         found_mode != mode || memcmp(&found, &mask, sizeof mask) != 0)

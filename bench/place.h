@@ -65,7 +65,8 @@ int place_memory_nodes(const struct topology *place, enum memory_node where, uns
 
 /*
  * What the calling thread, and whom it starts, touches first from now on lies on these nodes: the only one, or all in
- * turn (set_mempolicy(2), MPOL_BIND and MPOL_INTERLEAVE). Read back; -EXDEV with text when it did not take.
+ * turn (set_mempolicy(2), MPOL_BIND and MPOL_INTERLEAVE). Read back; -EXDEV with text when it did not take, -EOPNOTSUPP
+ * where the call is forbidden or absent.
  */
 int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err);
 

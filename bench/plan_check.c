@@ -187,6 +187,8 @@ static int check_home(struct site *site)
     const struct params *params = site->params;
     if (!uses(site, FIELD_home) || params->home == home_any)
         return 0;
+    if (params->memory_node != memory_node_any)
+        return refuse(site, FIELD_home, "home and memory_node both say where the page lies");
     if (params->backing != backing_memfd && params->backing != backing_tmpfs)
         return refuse(site, FIELD_home, "home: %s is about pages of memory: write backing: memfd or tmpfs",
                       size_text(params, FIELD_home));
@@ -221,6 +223,9 @@ static int check_timed(struct site *site)
     if (updates && !roles && params->update == update_store)
         return refuse(site, FIELD_update,
                       "workers that store to one word undo each other's work: write fetch-add or cas");
+    if (updates && roles && params->update == update_cas)
+        return refuse(site, FIELD_update,
+                      "one worker alone writes, and has nobody to compare with: write store or fetch-add");
     if (!roles || params->timed != timed_round_trip)
         return 0;
     if (!updates)
@@ -364,6 +369,21 @@ static unsigned nodes_of(const struct pairs *pairs)
         count += !again;
     }
     return count;
+}
+
+/* Pages whose home can be asked for: those of the file, which stay. */
+static int check_memory_of_file(struct site *site)
+{
+    const struct params *params = site->params;
+    if (params->memory_node == memory_node_any)
+        return 0;
+    if (!method_needs_file(site->arm->method, params))
+        return refuse(site, FIELD_memory_node, "memory_node is about the pages of a file");
+    if (params->cache == cache_cold)
+        return refuse(site, FIELD_memory_node, "pages that are fetched anew for each batch have no home yet");
+    return params->worker_file == worker_file_own
+               ? refuse(site, FIELD_worker_file, "memory_node is about the pages of one file")
+               : 0;
 }
 
 static int check_memory_node(struct site *site)
@@ -1225,6 +1245,7 @@ static const struct check {
     {check_place, ABOUT_MACHINE},
     {check_place_of_cpu, ABOUT_SCENARIO},
     {check_place_is_here, ABOUT_MACHINE},
+    {check_memory_of_file, ABOUT_SCENARIO},
     {check_memory_node, ABOUT_MACHINE},
     {check_visits, ABOUT_SCENARIO},
     {check_matrix, ABOUT_MACHINE},

@@ -89,8 +89,9 @@ static void event_reason(const struct perf_counter *counter, const struct arm_re
     const struct event_count *count = &arm->events[i];
     if (!counter->opened)
         snprintf(why.text, sizeof why.text, "%s", counter->reason);
-    else if (!arm->has_counts)
-        snprintf(why.text, sizeof why.text, "this arm has no counting pass");
+    else if (!arm->has_counts || !arm->has_events)
+        snprintf(why.text, sizeof why.text, "%s",
+                 arm->has_counts ? "under a memory limit there is no counting pass" : "this arm has no counting pass");
     else if (count->error)
         perf_explain(count->error, &why);
     else if (count->value == UINT64_MAX)
@@ -131,10 +132,9 @@ static json_t *events_json(const struct cell_result *result, const struct arm_re
 static json_t *cpus_json(const struct cell_result *result, uint64_t cpus)
 {
     json_t *list = json_array();
-    bool moved = result->visit_count > 1;
-    for (unsigned w = 0; !moved && result->cpus && w < result->cpu_count; w++)
+    for (unsigned w = 0; !result->moved && result->cpus && w < result->cpu_count; w++)
         json_array_append_new(list, json_integer(result->cpus[w]));
-    if (result->cpus || moved)
+    if (result->cpus || result->moved)
         return list;
     for (int cpu = 0; cpu < 64; cpu++)
         if (cpus >> cpu & 1)
@@ -234,7 +234,7 @@ static void set_rounds(json_t *json, const struct cell_result *result, unsigned 
 static json_t *arm_json(const struct cell *cell, const struct cell_result *result, unsigned a)
 {
     const struct arm_result *arm = &result->arms[a];
-    uint64_t timed = method_timed_workers(cell->arms[a].method, &cell->params);
+    uint64_t timed = method_timed_workers(cell->arms[a].method, &cell->arms[a].params);
     char sum[17];
     json_t *json = arm_head(&cell->arms[a]);
     snprintf(sum, sizeof sum, "%016" PRIx64, arm->sum);

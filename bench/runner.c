@@ -67,6 +67,7 @@ struct runner {
     uint64_t begin_ns, spent_ns;              /* spent: by trial processes */
     unsigned spent_trials;                    /* cell trials they carried out */
     const char *stopped;
+    struct err learnt; /* what went wrong with a record that was there */
 };
 
 static volatile int interrupted; /* the signal that asked us to end; a handler has no other way to say it */
@@ -170,7 +171,7 @@ static int learn(struct runner *runner, unsigned c, const json_t *record, struct
         const json_t *arm = json_array_get(arms, a);
         json_int_t ops = json_integer_value(json_object_get(arm, "ops_per_batch")); /* of all workers that are timed */
         const struct cell *cell = &runner->plan->cells[c];
-        ops /= (json_int_t)method_timed_workers(cell->arms[a].method, &cell->params);
+        ops /= (json_int_t)method_timed_workers(cell->arms[a].method, &cell->arms[a].params);
         double ratio;
         if (ops > 0 && arm_is(arm, "ok") && state->ops[a] == 0)
             state->ops[a] = (uint64_t)ops;
@@ -389,7 +390,7 @@ static int pairs_json(const struct runner *runner, unsigned c, unsigned trial, c
                       struct err *err)
 {
     const struct params *params = params_of(runner, c);
-    struct visit *visits = NULL, stay;
+    struct visit *visits = NULL, stay = {0};
     unsigned count = params->workers == 2;
     int rc = 0;
     *list = NULL;
@@ -815,8 +816,7 @@ static int learn_again(void *context, const json_t *record)
     unsigned process = (unsigned)json_integer_value(json_object_get(record, "process"));
     if (process >= runner->process_count)
         runner->process_count = process + 1;
-    struct err ignored; /* memory that is missing here will be missing again */
-    return c >= 0 ? learn(runner, (unsigned)c, record, &ignored) : 0;
+    return c >= 0 ? learn(runner, (unsigned)c, record, &runner->learnt) : 0;
 }
 
 /* Takes over the records that are there. Damaged ones count as missing, and are said to. */
@@ -824,6 +824,8 @@ static int learn_all_again(struct runner *runner, struct err *err)
 {
     char note[128];
     int rc = store_read(&runner->store, learn_again, runner, err);
+    if (rc && runner->learnt.code)
+        *err = runner->learnt;
     snprintf(note, sizeof note, "%u damaged records are left out; what they held is measured again", runner->damaged);
     if (rc == 0 && runner->damaged)
         progress_note(&runner->progress, note);

@@ -147,8 +147,7 @@ static int read_job(struct trial *trial, struct err *err)
     };
     if (!trial->record.machine || !trial->record.boot_id)
         return err_set(err, EINVAL, "job: machine or boot_id is missing");
-    rc = read_cpus(trial, err);
-    return rc ? rc : read_nodes(trial, err);
+    return read_cpus(trial, err);
 }
 
 static bool cell_needs(const struct cell *cell, unsigned need)
@@ -366,7 +365,7 @@ int trial_run(const json_t *job, int out_fd, struct err *err)
     shift_layout(&trial);
     trial.record.clock = clock_measure();
     trial.record.empty_batch_ns = measure_empty_batch();
-    if (open_target(&trial, &why))
+    if (read_nodes(&trial, &why) || open_target(&trial, &why))
         rc = report_unprepared(&trial, out_fd, &why, err);
     else
         for (unsigned c = 0; c < trial.plan.cell_count && rc == 0; c++)

@@ -119,6 +119,7 @@ static int setup(struct work *work, unsigned a, struct err *err)
         .crew_fd = work->cell->crew_fds[a],
         .index = work->index,
         .count = work->cell->worker_count,
+        .room = work->cell->rooms[a],
         .gate = work->cell->gate,
         .channel = &work->cell->channel,
         .sharers = shares_position(arm) ? work->cell->worker_count : 1,
@@ -408,6 +409,7 @@ static int laps_run(struct work *work, const struct work_order *order, struct wo
     struct worker *worker = &work->workers[order->arm];
     struct kept_laps kept = {{keep_lap}, &answer->latency, clock_now_ns()};
     memset(&answer->latency, 0, sizeof answer->latency);
+    worker->begun_ns = worker->done_ns = 0;
     worker->fault = NULL;
     int rc = work->cell->cell->arms[order->arm].method->laps(worker, order->operations, &kept.laps);
     if (rc == 0 && worker->fault) { /* which of them do not count nobody knows */

@@ -8,8 +8,8 @@
  * Does not measure: the way there alone: clocks of two CPUs would have to agree better than it is short. Who is done
  *                   goes on, uncounted, until those that are timed are.
  * Expect:           a load 1-2 ns where nobody writes, and between that and a hand-over where somebody does: the line
- * is fetched once and then loaded from until it is taken away again. A round trip is that of ping_pong. Source: the
- * processor's coherence protocol; no kernel function.
+ *                   is fetched once and then loaded from until it is taken away again. A round trip is ping_pong's.
+ * Source:           the processor's coherence protocol; no kernel function.
  */
 #include <errno.h>
 
@@ -229,7 +229,7 @@ const struct method method_reader_writer = {
         "one worker that writes a word of a shared mapping, and others that load it: either's cost, or both ways",
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_CROWD,
-    .uses = FIELD_BIT(apart_bytes) | FIELD_BIT(update) | FIELD_BIT(timed),
+    .uses = USES_SHARED | FIELD_BIT(apart_bytes) | FIELD_BIT(update) | FIELD_BIT(timed),
     .block_ns = block_ns,
     .setup = shared_setup,
     .reset = reset,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         a payload of payload_bytes under a sequence lock in a shared mapping, that one worker writes and
- * one or more copy out until the copy is whole, and look at: a copy while the payload is written anew for each (timed:
- * readers), or a write while they copy all the time (timed: writer). With apart_bytes the writer writes another one, to
- * compare with. Does not measure: writers among each other: there is one. The writer writes the next payload only when
- * each reader has got one meanwhile, or readers would starve. Expect:           what the lines of the payload take from
- * one cache to the other, and the retries beside it. Source:           include/linux/seqlock.h is the kernel's; no
- * kernel function is called.
+ *                   one or more copy out until the copy is whole, and look at: a copy while the payload is written anew
+ *                   for each (timed: readers), or a write while they copy all the time (timed: writer). With
+ *                   apart_bytes the writer writes another one, to compare with.
+ * Does not measure: writers among each other: there is one. The writer writes the next payload only when each reader
+ *                   has got one meanwhile, or readers would starve.
+ * Expect:           what the lines of the payload take from one cache to the other, and the retries beside it.
+ * Source:           include/linux/seqlock.h is the kernel's; no kernel function is called.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -96,8 +97,10 @@ static int copy_all(struct worker *worker, uint64_t count)
     int rc = copy_some(worker, count);
     shared_done(worker);
     struct shared_watch others = {.from = 1, .until = worker->count};
+    uint64_t retries = counter_method_retries;
     while (rc == 0 && !shared_are_done(worker, 1, worker->count))
         rc = shared_is_stuck(worker, &others) ? -ETIMEDOUT : copy_some(worker, 1);
+    counter_method_retries = retries; /* uncounted, as what they were tried for */
     return rc;
 }
 
@@ -208,7 +211,7 @@ const struct method method_seqlock = {
     .measures = "a payload under a sequence lock in a shared mapping, written by one worker and copied by others",
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_CROWD,
-    .uses = FIELD_BIT(payload_bytes) | FIELD_BIT(apart_bytes) | FIELD_BIT(timed),
+    .uses = USES_SHARED | FIELD_BIT(payload_bytes) | FIELD_BIT(apart_bytes) | FIELD_BIT(timed),
     .block_ns = block_ns,
     .setup = setup,
     .reset = reset,

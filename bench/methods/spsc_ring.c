@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         messages of payload_bytes through a ring of ring_bytes in a shared mapping: the first worker copies
- * them in, the second copies them out, or with consume: in_place takes them where they lie, and sums them. An operation
- * is a message, and the second worker's time is the batch's. Does not measure: a message by itself: that is hand_off.
- * While there is room and there are messages neither waits for the other, and each looks at the other's index only when
- * its own idea of it is used up. Expect:           about a hand-over for small messages, for a consumer that keeps up
- * finds each message's line in the other's cache, and from a few lines on what copying them between caches takes.
+ *                   them in, the second copies them out, or with consume: in_place takes them where they lie, and sums
+ *                   them. An operation is a message, and the second worker's time is the batch's.
+ * Does not measure: a message by itself: that is hand_off. While there is room and there are messages neither waits for
+ *                   the other, and each looks at the other's index only when its own idea of it is used up.
+ * Expect:           about a hand-over for small messages, for a consumer that keeps up finds each message's line in the
+ *                   other's cache, and from a few lines on what copying them between caches takes.
  * Source:           Lamport, "Proving the correctness of multiprocess programs" (1977), with the other side's index
- * kept as in FastForward and its successors; no kernel function.
+ *                   kept as in FastForward and its successors; no kernel function.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -175,7 +176,7 @@ const struct method method_spsc_ring = {
     .measures = "messages through a ring in a shared mapping, from one worker to the other",
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_PAIR,
-    .uses = FIELD_BIT(payload_bytes) | FIELD_BIT(ring_bytes) | FIELD_BIT(consume),
+    .uses = USES_SHARED | FIELD_BIT(payload_bytes) | FIELD_BIT(ring_bytes) | FIELD_BIT(consume),
     .block_ns = block_ns,
     .setup = setup,
     .reset = reset,

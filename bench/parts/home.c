@@ -64,7 +64,7 @@ static int bind_pages(const struct worker *worker, int node)
     if (node >= 0)
         mask.words[(unsigned)node / WORD_BITS] = 1UL << (unsigned)node % WORD_BITS;
     long rc = syscall(SYS_mbind, worker->base, half(worker), node < 0 ? MPOL_DEFAULT : MPOL_BIND,
-                      node < 0 ? NULL : mask.words, node < 0 ? 0 : NODES_MAX, 0);
+                      node < 0 ? NULL : mask.words, node < 0 ? 0 : NODES_MAX + 1UL, 0); /* one more, as set_mempolicy */
     return rc ? -errno : 0;
 }
 

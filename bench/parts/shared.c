@@ -16,7 +16,9 @@ int shared_setup(struct worker *worker, struct err *err)
     if (rc)
         return err_set(err, -rc, "open %s: %s", worker->target->path, strerror(-rc));
     worker->base_bytes = worker->params->working_set_bytes;
-    worker->base = mmap(NULL, worker->base_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, worker->fd, 0);
+    void *room = worker->params->alias == alias_yes && worker->index ? NULL : worker->room;
+    worker->base = mmap(room, worker->base_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (room ? MAP_FIXED : 0),
+                        worker->fd, 0);
     if (worker->base == MAP_FAILED) {
         worker->base = NULL;
         return err_sys(err, "mmap %s", worker->target->path);
@@ -37,6 +39,16 @@ void shared_clear(const struct worker *worker)
     }
 }
 
+/* Takes back that this worker has come, so that the gate opens for another arm; false when it has opened meanwhile. */
+static bool leave(struct gate *gate, uint64_t round)
+{
+    uint64_t arrived = atomic_load(&gate->arrived);
+    while (atomic_load(&gate->opened) == round && arrived > 0)
+        if (atomic_compare_exchange_weak(&gate->arrived, &arrived, arrived - 1))
+            return true;
+    return false;
+}
+
 int shared_meet(const struct worker *worker, unsigned count)
 {
     struct gate *gate = worker->gate;
@@ -48,10 +60,8 @@ int shared_meet(const struct worker *worker, unsigned count)
         return 0;
     }
     while (atomic_load_explicit(&gate->opened, memory_order_acquire) == round)
-        if (shared_is_late(&wait)) {
-            atomic_fetch_sub(&gate->arrived, 1); /* so that it opens for another arm */
-            return -ETIMEDOUT;
-        }
+        if (shared_is_late(&wait))
+            return leave(gate, round) ? -ETIMEDOUT : 0;
     return 0;
 }
 
@@ -114,7 +124,10 @@ int shared_await_end(const struct worker *worker, unsigned count)
 
 void shared_teardown(struct worker *worker)
 {
-    if (worker->base)
+    if (worker->base && worker->base == worker->room) /* threads have it in common: it stays reserved */
+        (void)!mmap(worker->base, worker->base_bytes, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    else if (worker->base)
         munmap(worker->base, worker->base_bytes);
     worker->base = NULL;
     descriptor_close(worker);

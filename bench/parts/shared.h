@@ -19,7 +19,13 @@
 /* Lines of their own, also where lines are 128 bytes and fetched in pairs. */
 enum { SHARED_LINE = 256 };
 
-/* Maps the working set, shared and writable, into worker->base and touches it. -errno with text. */
+/* What every method that meets by shared_setup heeds. */
+#define USES_SHARED FIELD_BIT(alias)
+
+/*
+ * Maps the working set, shared and writable, into worker->base and touches it: in worker->room, the same place for all,
+ * unless alias: yes has those beyond the first map it elsewhere. -errno with text.
+ */
 int shared_setup(struct worker *worker, struct err *err);
 void shared_teardown(struct worker *worker);
 

@@ -34,10 +34,12 @@ UNKNOWN = "unknown class"
 
 @dataclass(frozen=True)
 class Values:
-    """Times of an operation, ns: every round's [rounds], and the median of each trial (or pair and trial) [medians]."""
+    """Times of an operation, ns: every round's [rounds], and the median of each trial [medians] with its number [trials];
+    of a class a trial's is the median of its pairs'."""
 
     rounds: np.ndarray
     medians: np.ndarray
+    trials: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -209,12 +211,16 @@ def visits_of(trial: Trial, name: str) -> list[tuple[Visit, np.ndarray]]:
 def values_of(by_trial: Mapping[int, list[np.ndarray]]) -> Values:
     """The rounds of one pair, by trial."""
     trials = [np.concatenate(parts) for parts in by_trial.values()]
-    return Values(np.concatenate(trials), np.array([float(np.median(one)) for one in trials]))
+    medians = np.array([float(np.median(one)) for one in trials])
+    return Values(np.concatenate(trials), medians, np.array(list(by_trial), dtype=int))
 
 
 def together(parts: Sequence[Values]) -> Values:
-    """Values of several pairs as those of one set."""
-    return Values(np.concatenate([v.rounds for v in parts]), np.concatenate([v.medians for v in parts]))
+    """Values of several pairs as those of one set: trials are what was measured independently, not pairs of a trial."""
+    medians, of = np.concatenate([v.medians for v in parts]), np.concatenate([v.trials for v in parts])
+    trials = np.unique(of)
+    each = np.array([float(np.median(medians[of == trial])) for trial in trials])
+    return Values(np.concatenate([v.rounds for v in parts]), each, trials)
 
 
 def class_result(name: str, members: Mapping[tuple[int, int], Values]) -> ClassResult:
@@ -347,7 +353,7 @@ def canary_of(trials: Sequence[Trial], name: str, began: float) -> Canary | None
             drifts.append(stats.theil_sen(np.log(middles)) * (middles.size - 1))
     if pair is None:
         return None
-    found = estimate(Values(np.concatenate(rounds), np.array(medians)))
+    found = estimate(Values(np.concatenate(rounds), np.array(medians), np.arange(len(medians))))
     drift = stats.hodges_lehmann(drifts).exp() if drifts else None
     a, b = sorted((pair.a, pair.b))
     ordered = tuple(sorted(visits, key=lambda visit: visit.t_s))
@@ -357,7 +363,8 @@ def canary_of(trials: Sequence[Trial], name: str, began: float) -> Canary | None
 def arm_pairs(
     trials: Sequence[Trial], name: str, pus: Sequence[Pu], order: Sequence[str], began: float
 ) -> ArmPairs | None:
-    """One arm of a cell; None where its records have no pairs. `order`: the names of the classes, the nearest first;
+    """One arm of a cell; None where its records have no pairs. A canary's visits are left to the canary: that pair would
+    weigh more than others in what is said of its class. `order`: the names of the classes, the nearest first;
     `began`: when the run's first record was started, in seconds."""
     times: dict[str, dict[tuple[int, int], dict[int, list[np.ndarray]]]] = {}
     seen: set[tuple[int, int]] = set()
@@ -367,7 +374,7 @@ def arm_pairs(
             key = (min(visit.a, visit.b), max(visit.a, visit.b))
             seen.add(key)
             voided += visit.rounds - mine.size
-            if mine.size:
+            if mine.size and not visit.canary:
                 group = times.setdefault(visit.level_class or UNKNOWN, {})
                 group.setdefault(key, {}).setdefault(trial.trial, []).append(mine)
     if not seen:

@@ -75,7 +75,7 @@ def test_each_workers_time(scratch: helper.Scratch) -> None:
         assert arm["status"] == "ok" and arm["ops_per_batch"] % 2 == 0, arm
         for batch, first, second in zip(arm["batch_ns"], *arm["workers"]):
             assert batch is None or 0 < max(first, second) <= batch, (batch, first, second)
-        assert (arm["counts"]["retries"] > 0) <= (arm["params"]["update"] == "cas"), arm["counts"]
+        assert arm["params"]["update"] == "cas" or arm["counts"]["retries"] == 0, arm["counts"]
     for record in found:
         if not share_a_core(record["arms"][0]["proof"]["cpus"]):
             assert shortest(record, "add") > 1.5 * shortest(record, "apart"), "one word costs no more than two"

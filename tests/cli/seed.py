@@ -9,7 +9,7 @@ import helper
 
 def run(scratch: helper.Scratch, name: str, *words: str) -> pathlib.Path:
     out = scratch.path / name
-    given = scratch.run_words(arm_time="2ms")
+    given = scratch.run_words(arm_time="8ms")
     for option in ("--seed", "--out"):
         del given[given.index(option):given.index(option) + 2]
     helper.check_status(scratch.call([*given, "--out", str(out), *words]), 0)

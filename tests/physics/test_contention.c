@@ -122,6 +122,37 @@ static void no_hand_over_is_lost(void **state)
     measure_pair(&method_ping_pong, worker_kind_process, vary_hand_over);
 }
 
+/* The page is at one address for all or, as an alias, at two; the address space stays reserved for the next arm. */
+static void the_address_is_one_or_two(void **state)
+{
+    (void)state;
+    struct params params = meeting_params(worker_kind_thread);
+    struct target target;
+    struct err err = {0};
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    physics_open(&target, &params);
+    unsigned char *room = mmap(NULL, params.working_set_bytes, PROT_NONE, flags, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    for (params.alias = 0; params.alias < alias_count; params.alias++) {
+        struct worker workers[2];
+        for (unsigned i = 0; i < 2; i++) {
+            workers[i] = (struct worker){
+                .params = &params, .target = &target, .index = i, .writes = true, .room = room, .fd = -1};
+            assert_int_equal(shared_setup(&workers[i], &err), 0);
+        }
+        assert_ptr_equal(workers[0].base, room);
+        assert_int_equal(workers[1].base == room, params.alias == alias_no);
+        atomic_store(shared_word(&workers[0], 64), 7 + params.alias);
+        assert_int_equal(atomic_load(shared_word(&workers[1], 64)), 7 + params.alias);
+        for (unsigned i = 0; i < 2; i++)
+            shared_teardown(&workers[i]);
+        assert_ptr_equal(mmap(room, params.working_set_bytes, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0),
+                         MAP_FAILED);
+    }
+    munmap(room, params.working_set_bytes);
+    target_close(&target);
+}
+
 static void vary_via(struct arm *arm, unsigned a)
 {
     static const enum via ways[] = {via_mapped_spin, via_mapped_futex, via_pipe, via_file_spin};
@@ -349,6 +380,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_are_ordered),
         cmocka_unit_test(no_hand_over_is_lost),
+        cmocka_unit_test(the_address_is_one_or_two),
         cmocka_unit_test(round_trips_are_timed_one_by_one),
         cmocka_unit_test(no_addition_is_lost),
         cmocka_unit_test(workers_visit_pairs_of_cpus),

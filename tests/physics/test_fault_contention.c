@@ -46,7 +46,7 @@ static void begin(struct meeting *meeting, enum worker_kind kind, enum fault_of 
  * page together may find it mapped by the other. */
 static void expect_faults(struct meeting *meeting)
 {
-#ifdef __SANITIZE_THREAD__
+#ifdef PHYSICS_SANITIZED
     return; /* its own memory is faulted in meanwhile */
 #endif
     for (unsigned a = 0; a < 4; a++) {

@@ -56,7 +56,9 @@ static void fresh_pages_are_touched_before(void **state)
             if (a == home_third && third->status == ARM_UNSUPPORTED)
                 continue;
             physics_expect_ok(&meeting.cell, a);
+#ifndef PHYSICS_SANITIZED /* its own memory is faulted in meanwhile */
             assert_int_equal(physics_count(&meeting.cell, a, COUNTER_minor_faults), 0);
+#endif
         }
         if (third->status == ARM_UNSUPPORTED)
             assert_string_equal(third->reason, "home: third needs a NUMA node beside those of the two workers");

@@ -214,11 +214,11 @@ def test_wrong_pairs_are_errors_of_their_line(change: dict[str, Any], complaint:
 def test_intervals_say_what_they_are_of() -> None:
     many, few, one = (np.linspace(9, 11, n) for n in (8, 3, 1))
     rounds = np.linspace(9, 11, 40)
-    assert estimate(Values(rounds, many)).interval_of == "trials"
-    found = estimate(Values(rounds, few))
+    assert estimate(Values(rounds, many, np.arange(many.size))).interval_of == "trials"
+    found = estimate(Values(rounds, few, np.arange(few.size)))
     assert found.interval_of == "range" and (found.ns.low, found.ns.high) == (9, 11)
-    assert estimate(Values(rounds, one)).interval_of == "rounds"
-    assert estimate(Values(one, one)).interval_of is None and estimate(Values(one, one)).ns.low is None
+    assert estimate(Values(rounds, one, np.arange(1))).interval_of == "rounds"
+    assert estimate(Values(one, one, np.arange(1))).interval_of is None and estimate(Values(one, one, np.arange(1))).ns.low is None
 
 
 def test_tables_hold_what_summary_json_says(tmp_path: Path) -> None:
