@@ -239,21 +239,20 @@ static void close_descriptions(const struct work_cell *cell)
             close(cell->crew_fds[a]);
 }
 
-/* Before the workers start: what is reserved now is at the same address in all of them. Huge pages ask for addresses
- * of their own. */
-static void reserve_rooms(struct work_cell *cell)
+/* Before the workers start: what is mapped now is at the same address in all of them. */
+static void open_rooms(struct work_cell *cell)
 {
     for (unsigned a = 0; a < cell->cell->arm_count; a++) {
         const struct arm *arm = &cell->cell->arms[a];
-        bool wanted = method_meets(arm->method) && arm->params.backing != backing_hugetlbfs;
-        void *room = wanted ? mmap(NULL, arm->params.working_set_bytes, PROT_NONE,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                            : MAP_FAILED;
+        void *room = cell->target && method_meets(arm->method)
+                         ? mmap(NULL, arm->params.working_set_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                                cell->target->fd, 0)
+                         : MAP_FAILED;
         cell->rooms[a] = room == MAP_FAILED ? NULL : room;
     }
 }
 
-static void release_rooms(const struct work_cell *cell)
+static void close_rooms(const struct work_cell *cell)
 {
     for (unsigned a = 0; cell->cell && a < cell->cell->arm_count; a++)
         if (cell->rooms[a])
@@ -276,7 +275,7 @@ int crew_start(struct crew **out, const struct work_cell *cell, struct err *err)
         return err_set(err, ENOMEM, "no memory for the workers");
     crew->cell = *cell;
     open_descriptions(&crew->cell);
-    reserve_rooms(&crew->cell);
+    open_rooms(&crew->cell);
     int rc = open_channel(&crew->cell, err);
     if (rc)
         return rc;
@@ -352,7 +351,7 @@ void crew_stop(struct crew *crew)
     }
     work_end(crew->work);
     close_descriptions(&crew->cell);
-    release_rooms(&crew->cell);
+    close_rooms(&crew->cell);
     channel_close(&crew->cell.channel);
     free(crew->members);
     if (crew->board)

@@ -38,8 +38,8 @@ struct worker {
     /* When its own work of the batch began and ended, where run() does more than that, for the sake of the others; 0:
      * as it was called, and as it returned. Cleared before each batch. */
     uint64_t begun_ns, done_ns;
-    unsigned char *room;           /* address space for what workers that meet map, the same for all; NULL: anywhere */
-    struct gate *gate;             /* of all workers; NULL for a single one */
+    unsigned char *room; /* the working set as workers that meet have it mapped, at one address; NULL: nowhere yet */
+    struct gate *gate;   /* of all workers; NULL for a single one */
     const struct channel *channel; /* between two workers, for methods that NEED_CHANNEL */
     uint64_t sharers;              /* workers that advance one file position together; 1 in the checksum pass */
     const char *fault;             /* run() may say why its batch does not count, or has failed (static text) */

@@ -20,8 +20,8 @@ struct work_cell {
     int crew_fds[ARMS_MAX];                  /* by arm: where it has descriptor_of: crew a descriptor, or -errno */
     struct channel channel;                  /* open where an arm needs one */
     const struct perf_set *events;           /* that can be counted beside; NULL: none were asked for */
-    unsigned char *rooms[ARMS_MAX];          /* by arm: reserved for the mapping on which workers meet; NULL: none */
-    struct gate *gate;                       /* in memory that all workers share */
+    unsigned char *rooms[ARMS_MAX]; /* by arm: where the working set is mapped on which workers meet; NULL: nowhere */
+    struct gate *gate;              /* in memory that all workers share */
     unsigned worker_count;
     const unsigned *cpus; /* [worker_count] OS indices; NULL: not bound */
 };

@@ -16,9 +16,10 @@ int shared_setup(struct worker *worker, struct err *err)
     if (rc)
         return err_set(err, -rc, "open %s: %s", worker->target->path, strerror(-rc));
     worker->base_bytes = worker->params->working_set_bytes;
-    void *room = worker->params->alias == alias_yes && worker->index ? NULL : worker->room;
-    worker->base = mmap(room, worker->base_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (room ? MAP_FIXED : 0),
-                        worker->fd, 0);
+    bool apart = worker->params->alias == alias_yes && worker->index > 0;
+    worker->base = apart ? NULL : worker->room;
+    if (!worker->base)
+        worker->base = mmap(NULL, worker->base_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, worker->fd, 0);
     if (worker->base == MAP_FAILED) {
         worker->base = NULL;
         return err_sys(err, "mmap %s", worker->target->path);
@@ -124,10 +125,7 @@ int shared_await_end(const struct worker *worker, unsigned count)
 
 void shared_teardown(struct worker *worker)
 {
-    if (worker->base && worker->base == worker->room) /* threads have it in common: it stays reserved */
-        (void)!mmap(worker->base, worker->base_bytes, PROT_NONE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    else if (worker->base)
+    if (worker->base && worker->base != worker->room)
         munmap(worker->base, worker->base_bytes);
     worker->base = NULL;
     descriptor_close(worker);

@@ -23,8 +23,8 @@ enum { SHARED_LINE = 256 };
 #define USES_SHARED FIELD_BIT(alias)
 
 /*
- * Maps the working set, shared and writable, into worker->base and touches it: in worker->room, the same place for all,
- * unless alias: yes has those beyond the first map it elsewhere. -errno with text.
+ * Touches the working set, mapped shared and writable, at worker->base: that is worker->room, the same place for all,
+ * unless there is none, or alias: yes has those beyond the first map it elsewhere. -errno with text.
  */
 int shared_setup(struct worker *worker, struct err *err);
 void shared_teardown(struct worker *worker);

@@ -26,7 +26,7 @@ PLACES = {
     "other-package": {"machine-distance-21", "machine-distance-32"},
 }
 TURNS = 6  # of the three pairs of a class, each in both orders: bench/pairs.c
-MATRIX_ROUNDS = 3  # timed ones at each pair: bench/matrix.h
+MATRIX_ROUNDS, MATRIX_ROUNDS_ALL = 3, 24  # timed rounds of a visit and of a trial, at least (bench/matrix.h)
 
 Check = Callable[[bool, str, str], None]
 
@@ -131,10 +131,15 @@ def judge_places(check: Check, run: pathlib.Path) -> None:
     check(good, f"{run.name}: pairs and their order take turns", str(pairs))
 
 
+def rounds_of(visits: int) -> int:
+    """Timed rounds of a trial with so many visits."""
+    return visits * max(MATRIX_ROUNDS, -(-MATRIX_ROUNDS_ALL // visits))
+
+
 def judge_matrix(check: Check, run: pathlib.Path, whole: bool) -> None:
     """Workers went where they were to: to every pair, or to every CPU and every class."""
     records = records_of(run)
-    faults = [fault_of(one, MATRIX_ROUNDS * len(one["pairs"]), len(one["pairs"]), []) for one in records]
+    faults = [fault_of(one, rounds_of(len(one["pairs"])), len(one["pairs"]), []) for one in records]
     wrong = [fault for fault in faults if fault]
     check(bool(records) and not wrong, f"{run.name}: every pair is measured where it is", "\n".join(wrong))
     seen = {(min(one["a"], one["b"]), max(one["a"], one["b"])) for record in records for one in record["pairs"]}

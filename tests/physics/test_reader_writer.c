@@ -29,6 +29,27 @@ static void every_role_is_timed_by_itself(void **state)
     }
 }
 
+static void vary_timed(struct arm *arm, unsigned a)
+{
+    arm->params.timed = a % 2 ? timed_writer : timed_readers;
+}
+
+/* Arms of one cell may differ in whose operations are timed, and so in how many there are. */
+static void each_arm_counts_its_own(void **state)
+{
+    (void)state;
+    for (enum worker_kind kind = 0; kind < worker_kind_count; kind++) {
+        struct meeting meeting = {.params = meeting_params(kind)};
+        meeting.params.workers = 3;
+        meeting_measure(&meeting, &method_reader_writer, 10, vary_timed);
+        for (unsigned a = 0; a < 4; a++) {
+            physics_expect_ok(&meeting.cell, a);
+            assert_int_equal(meeting.cell.result.arms[a].count_ops, (a % 2 ? 1 : 2) * meeting.params.count_ops);
+        }
+        meeting_free(&meeting);
+    }
+}
+
 /* More workers than CPUs: slow, and right all the same. */
 static void many_readers_are_all_answered(void **state)
 {
@@ -126,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_are_ordered),
         cmocka_unit_test(every_role_is_timed_by_itself),
+        cmocka_unit_test(each_arm_counts_its_own),
         cmocka_unit_test(many_readers_are_all_answered),
         cmocka_unit_test(what_cannot_be_is_noticed),
         cmocka_unit_test(waiting_has_an_end),

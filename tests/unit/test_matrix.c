@@ -138,11 +138,10 @@ static json_t *record_of(const struct visit *visits, unsigned count, double (*ns
         json_array_append_new(list,
                               json_pack("{s:i, s:i, s:s, s:i, s:b}", "a", (int)visit->cpus[0], "b", (int)visit->cpus[1],
                                         "class", visit->class, "rounds", MATRIX_ROUNDS, "canary", visit->canary));
-        for (unsigned r = 0; r < MATRIX_ROUNDS; r++) /* the first is slow, the second is void */
-            json_array_append_new(
-                batches, r == 1 ? json_null()
-                                : json_integer((json_int_t)(1000 * (r ? 1 : 5) *
-                                                            ns(row_of(visit->cpus[0]), row_of(visit->cpus[1])))));
+        double each = ns(row_of(visit->cpus[0]), row_of(visit->cpus[1]));
+        for (unsigned r = 0; r < MATRIX_ROUNDS; r++) /* the first is slow, the second is void; all are, where it is 0 */
+            json_array_append_new(batches, r == 1 || each == 0 ? json_null()
+                                                               : json_integer((json_int_t)(1000 * (r ? 1 : 5) * each)));
     }
     return json_pack("{s:o, s:[{s:i, s:o}]}", "pairs", list, "arms", "ops_per_batch", 1000, "batch_ns", batches);
 }
@@ -191,6 +190,27 @@ static void the_trials_see_all_pairs(void **state)
         visited += seen.items[i].visits;
     }
     assert_int_equal(visited, TRIALS * matrix_share(seen.count, TRIALS));
+    matrix_forget(&seen);
+}
+
+static double never(unsigned a, unsigned b)
+{
+    (void)a;
+    (void)b;
+    return 0;
+}
+
+static void what_was_void_is_still_to_be_seen(void **state)
+{
+    (void)state;
+    struct pairs pairs = classify(&guest);
+    struct matrix_seen seen = {0};
+    unsigned count;
+    for (unsigned t = 0; t < 4; t++)
+        free(go(&seen, &pairs, matrix_pu, 8, t, t ? alike : never, &count));
+    assert_int_equal(seen.count, 16 * 15 / 2);
+    for (unsigned i = 0; i < seen.count; i++)
+        assert_int_equal(seen.items[i].visits, 1); /* 40 a trial, in the three that count */
     matrix_forget(&seen);
 }
 
@@ -319,6 +339,7 @@ int main(void)
         cmocka_unit_test(what_there_is_no_pair_of_is_said),
         cmocka_unit_test(a_pair_of_cpus_that_stay_has_its_class),
         cmocka_unit_test(the_trials_see_all_pairs),
+        cmocka_unit_test(what_was_void_is_still_to_be_seen),
         cmocka_unit_test(a_single_pair_is_no_canary_and_changes_sides),
         cmocka_unit_test(the_order_is_drawn),
         cmocka_unit_test(a_class_that_is_not_uniform_is_looked_at_more_widely),
