@@ -200,8 +200,9 @@ static void pages_lie_where_they_were_made(void **state)
     }
 }
 
-/* What two workers contend for after they went from pair to pair is at home with the first of the last pair. */
-static void measure_visits(enum worker_kind kind, struct visit *visits, unsigned count, unsigned node)
+/* What two workers contend for after they went from pair to pair lies on `node`; they began on `cpus`, or anywhere. */
+static void measure_visits(enum worker_kind kind, struct visit *visits, unsigned count, const unsigned *cpus,
+                           unsigned node)
 {
     struct params params = home_params();
     struct physics_cell cell;
@@ -213,7 +214,7 @@ static void measure_visits(enum worker_kind kind, struct visit *visits, unsigned
     for (unsigned a = 0; a < hand_over_count; a++)
         physics_arm(&cell, &method_ping_pong, 2)->params.hand_over = a;
     struct measure_request request = physics_request(&cell, &target);
-    request.cpus = visits[0].cpus;
+    request.cpus = cpus;
     request.visits = visits;
     request.visit_count = count;
     request.visit_rounds = 1;
@@ -237,8 +238,9 @@ static void pages_of_a_pair_lie_with_its_first_worker(void **state)
         for (unsigned i = 0; i < count; i++) {
             const struct home_case *first = &homes[i], *second = &homes[(i + 1) % count];
             struct visit visits[] = {{.cpus = {first->cpu, second->cpu}}, {.cpus = {second->cpu, first->cpu}}};
-            measure_visits(kind, visits, 1, first->node);
-            measure_visits(kind, visits, 2, second->node);
+            measure_visits(kind, visits, 1, NULL, first->node);
+            measure_visits(kind, visits, 2, NULL, second->node);
+            measure_visits(kind, visits, 2, visits[0].cpus, first->node);          /* they go back */
             assert_int_equal(sched_setaffinity(0, sizeof all_cpus, &all_cpus), 0); /* the coordinator went along */
         }
 }
