@@ -11,6 +11,13 @@
 #include <stdatomic.h>
 #include <sys/time.h>
 
+/* The kinds of workers that are worth a test: what processes do to each other the thread sanitizer does not see. */
+#ifdef PHYSICS_THREADS_ONLY
+enum { MEETING_KINDS = worker_kind_thread + 1 };
+#else
+enum { MEETING_KINDS = worker_kind_count };
+#endif
+
 static inline struct params meeting_params(enum worker_kind kind)
 {
     struct params params = physics_params(16 * physics_page_bytes(), recipe_write_4KiB, cache_as_found);

@@ -26,8 +26,14 @@
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
 #define PHYSICS_SANITIZED 1
 #endif
+#if __has_feature(thread_sanitizer)
+#define PHYSICS_THREADS_ONLY 1
+#endif
 #elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PHYSICS_SANITIZED 1
+#if defined(__SANITIZE_THREAD__)
+#define PHYSICS_THREADS_ONLY 1
+#endif
 #endif
 
 static unsigned physics_skipped;

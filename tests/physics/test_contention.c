@@ -78,7 +78,7 @@ static void workers_visit_pairs_of_cpus(void **state)
             cpus[count++] = cpu;
     if (count < 2)
         physics_skip("two workers that spin need two CPUs");
-    for (enum worker_kind kind = 0; kind < worker_kind_count; kind++) {
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
         workers_move(kind, cpus[0], cpus[1]);
         assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0); /* the coordinator goes along */
     }
@@ -118,8 +118,8 @@ static void vary_update(struct arm *arm, unsigned a)
 static void no_hand_over_is_lost(void **state)
 {
     (void)state;
-    measure_pair(&method_ping_pong, worker_kind_thread, vary_hand_over);
-    measure_pair(&method_ping_pong, worker_kind_process, vary_hand_over);
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++)
+        measure_pair(&method_ping_pong, kind, vary_hand_over);
 }
 
 /* The page is at one address for all or, as an alias, at two; what was mapped beforehand stays. */
@@ -160,7 +160,7 @@ static void vary_via(struct arm *arm, unsigned a)
 /* Each round trip of the first worker is told, but for what the first may have waited for the other to come. */
 static void laps_are_told(const struct method *method, void (*vary)(struct arm *, unsigned), uint64_t unheeded)
 {
-    for (enum worker_kind kind = 0; kind < worker_kind_count; kind++) {
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
         struct meeting meeting = {.params = meeting_params(kind)};
         meeting.params.latency = latency_closed;
         meeting.params.latency_ops = 40;
@@ -188,10 +188,10 @@ static void round_trips_are_timed_one_by_one(void **state)
 static void no_addition_is_lost(void **state)
 {
     (void)state;
-    measure_pair(&method_false_sharing, worker_kind_thread, vary_distance);
-    measure_pair(&method_false_sharing, worker_kind_process, vary_distance);
-    measure_pair(&method_write_write, worker_kind_thread, vary_update);
-    measure_pair(&method_write_write, worker_kind_process, vary_update);
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
+        measure_pair(&method_false_sharing, kind, vary_distance);
+        measure_pair(&method_write_write, kind, vary_update);
+    }
 }
 
 /* More workers than CPUs take turns on them: slow, and right all the same. */
@@ -207,8 +207,8 @@ static void five_workers_add(enum worker_kind kind)
 static void no_addition_of_many_is_lost(void **state)
 {
     (void)state;
-    five_workers_add(worker_kind_thread);
-    five_workers_add(worker_kind_process);
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++)
+        five_workers_add(kind);
 }
 
 static void vary_mapped(struct arm *arm, unsigned a)
@@ -231,8 +231,7 @@ static void vary_called(struct arm *arm, unsigned a)
 static void no_payload_is_lost(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        enum worker_kind kind = i ? worker_kind_process : worker_kind_thread;
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
         measure_pair(&method_hand_off, kind, vary_mapped);
         measure_pair(&method_hand_off, kind, vary_called);
     }

@@ -22,8 +22,8 @@ static void vary_background(struct arm *arm, unsigned a)
 static void hand_overs_in_company_are_right(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        struct meeting meeting = {.params = meeting_params(i ? worker_kind_process : worker_kind_thread)};
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
+        struct meeting meeting = {.params = meeting_params(kind)};
         meeting.params.workers = 3;
         meeting.params.count_ops = 10;
         meeting_measure(&meeting, &method_ping_pong, 20, vary_background);
@@ -48,8 +48,8 @@ static void vary_home(struct arm *arm, unsigned a)
 static void fresh_pages_are_touched_before(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        struct meeting meeting = {.params = meeting_params(i ? worker_kind_process : worker_kind_thread)};
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
+        struct meeting meeting = {.params = meeting_params(kind)};
         meeting_measure(&meeting, &method_ping_pong, 200, vary_home);
         struct arm_result *third = &meeting.cell.result.arms[home_third];
         for (unsigned a = 0; a < 4; a++) {

@@ -23,10 +23,9 @@ static void measure(enum worker_kind kind, enum timed timed, uint64_t workers, u
 static void every_role_is_timed_by_itself(void **state)
 {
     (void)state;
-    for (enum timed timed = 0; timed < timed_count; timed++) {
-        measure(worker_kind_thread, timed, 2, 1000);
-        measure(worker_kind_process, timed, 2, 1000);
-    }
+    for (enum timed timed = 0; timed < timed_count; timed++)
+        for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++)
+            measure(kind, timed, 2, 1000);
 }
 
 static void vary_timed(struct arm *arm, unsigned a)
@@ -38,7 +37,7 @@ static void vary_timed(struct arm *arm, unsigned a)
 static void each_arm_counts_its_own(void **state)
 {
     (void)state;
-    for (enum worker_kind kind = 0; kind < worker_kind_count; kind++) {
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
         struct meeting meeting = {.params = meeting_params(kind)};
         meeting.params.workers = 3;
         meeting_measure(&meeting, &method_reader_writer, 10, vary_timed);
@@ -54,10 +53,9 @@ static void each_arm_counts_its_own(void **state)
 static void many_readers_are_all_answered(void **state)
 {
     (void)state;
-    for (enum timed timed = 0; timed < timed_count; timed++) {
-        measure(worker_kind_thread, timed, 4, 10);
-        measure(worker_kind_process, timed, 4, 10);
-    }
+    for (enum timed timed = 0; timed < timed_count; timed++)
+        for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++)
+            measure(kind, timed, 4, 10);
 }
 
 static void threads_are_ordered(void **state)

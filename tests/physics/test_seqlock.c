@@ -27,12 +27,11 @@ static void measure(enum worker_kind kind, enum timed timed, uint64_t workers, u
 static void no_copy_is_torn(void **state)
 {
     (void)state;
-    for (enum timed timed = timed_readers; timed <= timed_writer; timed++) {
-        measure(worker_kind_thread, timed, 2, 1000);
-        measure(worker_kind_process, timed, 2, 1000);
-        measure(worker_kind_thread, timed, 4, 20);
-        measure(worker_kind_process, timed, 4, 20);
-    }
+    for (enum timed timed = timed_readers; timed <= timed_writer; timed++)
+        for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
+            measure(kind, timed, 2, 1000);
+            measure(kind, timed, 4, 20);
+        }
 }
 
 static void threads_are_ordered(void **state)

@@ -15,8 +15,8 @@ static void vary_ring(struct arm *arm, unsigned a)
 static void no_message_is_lost(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        struct meeting meeting = {.params = meeting_params(i ? worker_kind_process : worker_kind_thread)};
+    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
+        struct meeting meeting = {.params = meeting_params(kind)};
         meeting_measure(&meeting, &method_spsc_ring, 500, vary_ring);
         meeting_expect_ok(&meeting, 1);
         meeting_free(&meeting);
