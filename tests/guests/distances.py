@@ -16,6 +16,7 @@ CPUS, OF_CORE, OF_DIE, OF_PACKAGE = 16, 2, 4, 8
 PROCESSORS = f"{CPUS},sockets=2,dies=2,cores=2,threads=2"  # of QEMU's -smp
 DISTANCES = ((10, 12, 21, 32), (12, 10, 21, 21), (21, 21, 10, 12), (32, 21, 12, 10))
 NODE_MIB = 512
+PAGE_BYTES = 4096
 # The classes of pairs that each place has here; a core has its L2 cache for itself, and a node one L3 cache.
 PLACES = {
     "same-core": {"core"},
@@ -154,6 +155,35 @@ def judge_matrix(check: Check, run: pathlib.Path, whole: bool) -> None:
         check(classes == set().union(*PLACES.values()), f"{run.name}: every class is seen", str(classes))
 
 
+def nodes_of(where: str, node: int) -> set[frozenset[int]]:
+    """The sets of nodes on which pages may lie for memory_node: where, seen from a node."""
+    away = max(DISTANCES[node])
+    return {
+        "local": {frozenset({node})},
+        "remote": {frozenset({other}) for other, distance in enumerate(DISTANCES[node]) if distance == away},
+        "interleave": {frozenset(range(len(DISTANCES)))},
+    }[where]
+
+
+def judge_memory(check: Check, run: pathlib.Path) -> None:
+    """The pages of a file lie on the nodes that were asked for, all of them, and evenly where there are several."""
+    records = records_of(run)
+    wrong = []
+    for record in records:
+        params, trial = record["params"], f"{record['cell']}, trial {record['trial']}"
+        pages = params["file_bytes"] // PAGE_BYTES
+        for arm in record["arms"]:
+            proof = arm["proof"]
+            homes = {home["node"]: home["pages"] for home in proof.get("homes", [])}
+            allowed = nodes_of(params["memory_node"], proof["cpus"][0] // OF_DIE)
+            even = all(abs(count * len(homes) - pages) <= pages // 8 for count in homes.values())
+            if arm["status"] != "ok" or frozenset(homes) not in allowed or sum(homes.values()) != pages or not even:
+                wrong.append(f"{trial}, {arm['name']}: {arm['status']}, CPU {proof['cpus']}, {homes} of {pages}")
+    seen = {record["params"]["memory_node"] for record in records}
+    check(len(seen) == 3, f"{run.name}: every choice of memory is measured", str(seen))
+    check(bool(records) and not wrong, f"{run.name}: all pages lie where they were to", "\n".join(wrong))
+
+
 def judge_homes(check: Check, text: str) -> None:
     """The test of memory homes has nothing to skip here; it may have been left out."""
     if "guest: test test_homes " in text:
@@ -175,5 +205,7 @@ def judge(check: Check, name: str, folder: pathlib.Path, runs: Iterable[pathlib.
     for run in runs:
         if run.name.startswith("matrix"):
             judge_matrix(named, run, run.name == "matrix-pu")
+        elif run.name == "memory-node":
+            judge_memory(named, run)
         else:
             judge_places(named, run)

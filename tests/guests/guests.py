@@ -185,6 +185,8 @@ GUESTS = (
             Ask("ping-pong", "contention/ping-pong", trials=5),
             Ask("false-sharing", "contention/false-sharing", trials=5),
             Ask("hand-off", "contention/hand-off", trials=5),
+            Ask("home", "contention/home", trials=5),
+            Ask("memory-node", "access/memory-node", trials=3),
             Ask("matrix-class", "contention/matrix", trials=3),
             Ask("matrix-pu", "contention/matrix --matrix pu", trials=3),
         ),

@@ -13,9 +13,9 @@
 
 /* The kinds of workers that are worth a test: what processes do to each other the thread sanitizer does not see. */
 #ifdef PHYSICS_THREADS_ONLY
-enum { MEETING_KINDS = worker_kind_thread + 1 };
+#define MEETING_KINDS (worker_kind_thread + 1)
 #else
-enum { MEETING_KINDS = worker_kind_count };
+#define MEETING_KINDS worker_kind_count
 #endif
 
 static inline struct params meeting_params(enum worker_kind kind)
