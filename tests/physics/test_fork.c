@@ -279,14 +279,25 @@ static uint64_t faults_after(const struct method *method)
     return faults;
 }
 
+/* The least of three: a page of the process's own that is looked after meanwhile can only add a fault. */
+static uint64_t least_faults_after(const struct method *method)
+{
+    uint64_t least = UINT64_MAX;
+    for (unsigned tries = 3; tries; tries--) {
+        uint64_t faults = faults_after(method);
+        least = faults < least ? faults : least;
+    }
+    return least;
+}
+
 /* A copy takes the right to write to every page; a child in the same address space takes nothing. */
 static void vfork_copies_nothing(void **state)
 {
     (void)state;
     physics_need_exact_counts();
-    assert_int_equal(faults_after(&method_fork), PAGES);
-    assert_int_equal(faults_after(&method_fork_wait), PAGES);
-    assert_int_equal(faults_after(&method_fork_vfork), 0);
+    assert_int_equal(least_faults_after(&method_fork), PAGES);
+    assert_int_equal(least_faults_after(&method_fork_wait), PAGES);
+    assert_int_equal(least_faults_after(&method_fork_vfork), 0);
 }
 
 static bool is_gone(pid_t process)
