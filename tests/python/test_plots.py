@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 import fake_run
 from conftest import PICTURES, ROOT
 from fake_run import FakeArm
-from faultline import canvas, pictures, plots, records, tables, verdict
+from faultline import canvas, pictures, plots, records, stats, tables, verdict
 from faultline.tables import Table
 
 GNUPLOT = pytest.mark.skipif(shutil.which("gnuplot") is None, reason="gnuplot is not installed")
@@ -159,6 +159,23 @@ def test_uncertainty_is_drawn(table: Table) -> None:
     for row in picture.table.cells:
         if row["role"] == "candidate":
             assert {round(row["ratio_low"], 6), round(row["ratio_high"], 6)} <= drawn
+
+
+@pytest.mark.parametrize(("slowest", "shown"), ((0.5, True), (0.93, False)))
+def test_workers_that_fall_behind_are_drawn(slowest: float, shown: bool, tmp_path: Path) -> None:
+    scenario = fake_run.read_or_map(trials=8, cells=fake_run.product(block_bytes=[64, 4096]))
+    found = verdict.conclude(records.run_load(fake_run.write(tmp_path / "r", [scenario])))
+    for cell in found.cells:
+        cell.arms[0].fairness = stats.Interval(0.97, None, None)
+        cell.arms[1].fairness = stats.Interval(slowest, slowest - 0.1, slowest + 0.05)
+    table = tables.table_of(tables.texts(found))
+    assert any(one.plot.name == "fairness" for one in pictures.pictures(table)) == shown
+    (picture,) = pictures.pictures(table, ["fairness"])
+    figure = canvas.figure(picture.table, picture.plot)
+    drawn = {round(float(x), 6) for line in figure.axes[0].lines for x in line.get_xdata()}
+    plt.close(figure)
+    assert {0.97, slowest, round(slowest - 0.1, 6), round(slowest + 0.05, 6)} <= drawn
+    check_overlaps(table)
 
 
 def test_what_lies_beyond_the_scale_is_written(tmp_path: Path) -> None:
