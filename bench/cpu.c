@@ -81,6 +81,8 @@ json_t *cpu_model(struct err *why)
     return sysfile_text(text, why);
 }
 
+#define EMULATED " (emulated)" /* behind the name of what carries out every instruction in software */
+
 #ifdef __x86_64__
 /* What QEMU calls itself where it carries out every instruction in software (target/i386/cpu.c). */
 static const char emulator[] = "TCGTCGTCGTCG";
@@ -99,16 +101,29 @@ json_t *cpu_virtualisation(struct err *why)
     memcpy(text, vendor, sizeof vendor);
     text[sizeof vendor] = '\0';
     if (strcmp(text, emulator) == 0)
-        strcat(text, " (emulated)");
+        strcat(text, EMULATED);
     return sysfile_text(text[0] ? text : "unnamed", why);
 #else
     if (sysfile_line(text, sizeof text, why, "/sys/hypervisor/type") == 0 ||
-        sysfile_line(text, sizeof text, why, "/proc/device-tree/hypervisor/compatible") == 0 ||
-        sysfile_line(text, sizeof text, why, "/sys/class/dmi/id/sys_vendor") == 0)
+        sysfile_line(text, sizeof text, why, "/proc/device-tree/hypervisor/compatible") == 0)
+        return sysfile_text(text, why);
+    /* QEMU's pseries; with KVM it has a node of the hypervisor, too (hw/ppc/spapr.c). */
+    if (sysfile_line(text, sizeof text, why, "/proc/device-tree/model") == 0 && strstr(text, "emulated by qemu"))
+        return json_string("QEMU" EMULATED);
+    if (sysfile_line(text, sizeof text, why, "/sys/class/dmi/id/sys_vendor") == 0)
         return sysfile_text(text, why);
     err_set(why, ENOENT, "neither the kernel nor the firmware says");
     return NULL;
 #endif
+}
+
+bool cpu_is_emulated(void)
+{
+    struct err unused;
+    json_t *name = cpu_virtualisation(&unused);
+    bool is = name && strstr(json_string_value(name), EMULATED);
+    json_decref(name);
+    return is;
 }
 
 /* Two-dimensional page tables: what the host's module says, or what a guest's flags let it offer to guests of its own.

@@ -3,6 +3,7 @@
 #ifndef FAULTLINE_CPU_H
 #define FAULTLINE_CPU_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <jansson.h>
@@ -17,6 +18,9 @@ json_t *cpu_model(struct err *why);
 
 /* Name of the hypervisor this system runs on, with " (emulated)" behind that of an emulator; "none" on bare metal. */
 json_t *cpu_virtualisation(struct err *why);
+
+/* Whether every instruction is carried out in software, as far as that can be told: on x86 and on POWER. */
+bool cpu_is_emulated(void);
 
 /* Two-dimensional page tables as far as they can be seen from here. */
 json_t *cpu_nested_paging(struct err *why);

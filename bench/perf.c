@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cpu.h"
 #include "sysfile.h"
 
 enum { DEADLINE_S = 20 }; /* of trying out a whole list; each takes a millisecond at most */
@@ -107,12 +108,23 @@ static bool try_source(struct perf_counter *counter, const char *source)
     return true;
 }
 
+/* Of an emulated machine these are what the emulator takes them to be. */
+static bool counts_time(const struct perf_counter *counter)
+{
+    bool ticks = counter->event && strcmp(counter->event->unit, "ticks") == 0;
+    return ticks || strcasestr(counter->label, "cycles");
+}
+
 void perf_find(struct perf_counter *counter, const char *name)
 {
     const char *sources = event_sources(name);
     char source[EVENT_SOURCE_SIZE];
     *counter = (struct perf_counter){.event = event_find(name)};
     snprintf(counter->label, sizeof counter->label - 2, "%s", name);
+    if (counts_time(counter) && cpu_is_emulated()) {
+        snprintf(counter->reason, sizeof counter->reason, "this machine is emulated, and has no cycles of its own");
+        return;
+    }
     while (!counter->opened && event_next_source(&sources, source, sizeof source))
         try_source(counter, source);
 }

@@ -106,6 +106,7 @@ class Guest:
     scenarios: tuple[str, ...] = SCENARIOS
     on_dax: tuple[str, ...] = ()  # those of them whose files lie on memory that is storage
     succeeds: tuple[tuple[str, str], ...] = ()  # (scenario, arm): what has to be measured here, every cell of it
+    counters: str = ""  # events that are counted beside by every plan
     processors: str = "2"  # of QEMU's -smp
     tests: str = ""  # regular expression: only the physics tests with such a name
     asks: tuple[Ask, ...] = ()  # what it plans itself and runs then, by the whole program
@@ -139,6 +140,7 @@ GUESTS = (
         console="hvc0",
         page_bytes=65536,
         emulator="qemu-system-ppc",
+        counters="instructions,cycles",
     ),
     # What few machines have: memory that is storage (DAX), reserved huge pages, control groups of version 2 alone.
     Guest(
@@ -215,7 +217,8 @@ GUESTS = (
         kernel_options="nokaslr norandmaps randomize_kstack_offset=off",
         processors="1",
         counts=True,
-        scenarios=(),
+        scenarios=("access/memory",),
+        counters="instructions",
     ),
 )
 COUNTED = {"pread": 4, "mmap": 1, "first_touch": 3, "cow_break": 5}  # method: 0.1 % of its instructions, rounded up
@@ -238,7 +241,6 @@ echo "guest: kernel $(uname -r), page of $page_bytes bytes"
 COUNT = """while read line; do
     /tests/instructions $line 2>&1 | sed 's/^/guest: instructions /'
 done </counted
-poweroff -f
 """
 TRY = """for module in $(cat /modules/order); do insmod /modules/$module; done 2>/dev/null
 SET UP
@@ -257,7 +259,9 @@ for test in $(ls | grep '^test_'); do
 done
 cd /
 ASK
-for plan in /plans/*.json; do
+"""
+# Runs the plans and sends what came of them.
+RUN = """for plan in /plans/*.json; do
     [ -e $plan ] || continue
     name=$(basename $plan .json)
     begin=$(cut -d. -f1 /proc/uptime)
@@ -438,7 +442,7 @@ def stage(guest: Guest, kernel: pathlib.Path, root: pathlib.Path, built: pathlib
     (top / "counted").write_text("".join(f"{key}\n" for key in counted_keys()))
     asking = ASK.replace("COSTS", ASK_COSTS) if guest.asks else ""
     trying = TRY.replace("SET UP\n", guest.set_up).replace("ASK\n", asking)
-    script = INIT + HELLO + (COUNT if guest.counts else trying)
+    script = INIT + HELLO + (COUNT if guest.counts else trying) + RUN
     if guest.on_dax:
         (top / "dax.gz").write_bytes(gzip.compress(empty_filesystem(built.parent / "dax", DAX_BYTES), mtime=0))
     (top / "init").write_text(script.replace("BEGIN", BEGIN).replace("END", END))
@@ -509,6 +513,7 @@ def plan_all(program: pathlib.Path, guest: Guest) -> dict[str, str]:
     for folder in guest.scenarios:
         words = [str(program), "plan", folder, "--json", "--profile", "quick", "--page-bytes", str(guest.page_bytes)]
         words += ["--set", "arm_time=1ms", "--set", "batch_time=1ms", "--budget", RUN_LIMIT, "--seed", "1"]
+        words += ["--counters", guest.counters] if guest.counters else []
         done = subprocess.run(words, text=True, capture_output=True, cwd=TREE)
         if done.returncode != 0:
             raise Broken(f"plan {folder} for pages of {guest.page_bytes} bytes: {done.stderr.strip()}")
@@ -566,6 +571,7 @@ def records_of(text: str, into: pathlib.Path) -> list[pathlib.Path]:
     found = re.search(f"{BEGIN}\n(.*?)\n{END}", text, re.S)
     if not found:
         return []
+    shutil.rmtree(into / "runs", ignore_errors=True)
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(found[1])), mode="r:gz") as archive:
         archive.extractall(into, members=[member for member in archive if member.isfile() and ".." not in member.name])
     return sorted((into / "runs").iterdir())
@@ -579,6 +585,30 @@ def arms_of(run: pathlib.Path) -> list[tuple[str, str, str, str]]:
         where = f"{record['scenario']} {record['cell']}"
         out += [(where, arm["name"], arm["status"], arm["reason"] or "") for arm in record["arms"]]
     return out
+
+
+def counted_of(guest: Guest, run: pathlib.Path) -> list[tuple[str, str, int, dict[str, int | None]]]:
+    """(scenario and cell, arm, operations, {event: count}) of every arm that was measured."""
+    out, names = [], guest.counters.split(",")
+    for line in (run / "trials.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        where = f"{record['scenario']} {record['cell']}"
+        for arm in record["arms"]:
+            if arm["status"] == "ok" and arm["counts"]:
+                out.append((where, arm["name"], arm["counts"]["ops"], {name: arm["counts"].get(name) for name in names}))
+    return out
+
+
+def judge_events(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
+    """The emulated counters count instructions; of cycles an emulated machine has none, and that is what is said."""
+    found = counted_of(guest, run)
+    for where, arm, ops, events in found[:8]:
+        each = (events["instructions"] or 0) / ops
+        print(f"# {guest.name} (emulated): {where}: {arm}: {each:.1f} instructions per operation")
+    wrong = [str(one) for one in found if (one[3]["instructions"] or 0) < one[2]]
+    checks.check(bool(found) and not wrong, f"{guest.name}: {run.name}: instructions are counted", "\n".join(wrong))
+    published = [str(one) for one in found if one[3].get("cycles") is not None]
+    checks.check(not published, f"{guest.name}: {run.name}: no cycles of an emulated machine", "\n".join(published))
 
 
 def counted_keys() -> list[str]:
@@ -654,6 +684,8 @@ def judge_run(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
     checks.check(good, f"{guest.name}: {run.name}: no arm failed", "\n".join(failed) or "no record")
     measured = sum(status == "ok" for _, _, status, _ in arms)
     print(f"# {guest.name}: {run.name}: {measured} arms measured")
+    if guest.counters:
+        judge_events(checks, guest, run)
     unsupported = sorted({f"{arm}: {reason}" for _, arm, status, reason in arms if status not in ("ok", "failed")})
     print("".join(f"# {guest.name}: {run.name}: {line}\n" for line in unsupported), end="")
     done = analyse("report", run)
@@ -715,6 +747,22 @@ def judge_counts(checks: Checks, guest: Guest, boots: list[str]) -> None:
         grown = all(c[f"{method} {more} 0"].total > c[f"{method} {few} 0"].total for c in counts)
         checks.check(grown, f"{guest.name}: one operation of {method} in {few} more shows", str(counts))
     judge_golden(checks, guest, boots[0], counts)
+    judge_runs(checks, guest, boots)
+
+
+def judge_runs(checks: Checks, guest: Guest, boots: list[str]) -> None:
+    """What the suite itself counts beside the operations repeats from boot to boot, too."""
+    events = []
+    with tempfile.TemporaryDirectory() as folder:
+        for text in boots:
+            runs = records_of(text, pathlib.Path(folder))
+            checks.check(len(runs) == len(guest.scenarios), f"{guest.name}: records came back", text[-1500:])
+            for run in runs:
+                judge_run(checks, guest, run)
+            events.append([one for run in runs for one in counted_of(guest, run)])
+    same = all(one == events[0] for one in events)
+    why = "\n".join(str(pair) for one in events for pair in zip(events[0], one) if pair[0] != pair[1])
+    checks.check(bool(events[0]) and same, f"{guest.name}: {len(boots)} boots count the same beside operations", why)
 
 
 def judge_golden(checks: Checks, guest: Guest, text: str, counts: list[dict[str, Count]]) -> None:
