@@ -149,6 +149,8 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .directory = options->values[OPTION_directory],
         .given_path = options->values[OPTION_file],
         .counters = options->values[OPTION_counters],
+        .cell = options->values[OPTION_cell],
+        .arms = options->values[OPTION_arms],
         .allow_evict = options->values[OPTION_allow_evict] != NULL,
         .make_filesystems = options->values[OPTION_make_filesystems] != NULL,
         .cpu_count = usable_cpus(place),
@@ -352,9 +354,9 @@ static int run_resolved(struct plan *plan, const struct topology *place, const s
 
 static int check_run_options(const struct options *options, struct err *err)
 {
-    static const enum option of_plan[] = {OPTION_profile, OPTION_set,    OPTION_file,      OPTION_allow_evict,
-                                          OPTION_seed,    OPTION_budget, OPTION_directory, OPTION_make_filesystems,
-                                          OPTION_counters};
+    static const enum option of_plan[] = {OPTION_profile,  OPTION_set,    OPTION_file,      OPTION_allow_evict,
+                                          OPTION_seed,     OPTION_budget, OPTION_directory, OPTION_make_filesystems,
+                                          OPTION_counters, OPTION_matrix, OPTION_cell,      OPTION_arms};
     const char *source = options->values[OPTION_resume] ? "--resume" : options->values[OPTION_plan] ? "--plan" : NULL;
     if (options->values[OPTION_resume] &&
         (options->word_count || options->values[OPTION_plan] || options->values[OPTION_out]))
