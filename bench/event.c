@@ -89,13 +89,10 @@ static bool find_number(const struct number_of_name *table, const char *name, ui
 
 /* As in software and cache events of perf-list(1). */
 static const struct number_of_name software_names[] = {
-    {"task-clock", PERF_COUNT_SW_TASK_CLOCK},
-    {"page-faults", PERF_COUNT_SW_PAGE_FAULTS},
-    {"context-switches", PERF_COUNT_SW_CONTEXT_SWITCHES},
-    {"cpu-migrations", PERF_COUNT_SW_CPU_MIGRATIONS},
-    {"minor-faults", PERF_COUNT_SW_PAGE_FAULTS_MIN},
-    {"major-faults", PERF_COUNT_SW_PAGE_FAULTS_MAJ},
-    {NULL, 0},
+    {"cpu-clock", PERF_COUNT_SW_CPU_CLOCK},           {"task-clock", PERF_COUNT_SW_TASK_CLOCK},
+    {"page-faults", PERF_COUNT_SW_PAGE_FAULTS},       {"context-switches", PERF_COUNT_SW_CONTEXT_SWITCHES},
+    {"cpu-migrations", PERF_COUNT_SW_CPU_MIGRATIONS}, {"minor-faults", PERF_COUNT_SW_PAGE_FAULTS_MIN},
+    {"major-faults", PERF_COUNT_SW_PAGE_FAULTS_MAJ},  {NULL, 0},
 };
 static const struct number_of_name hardware_names[] = {
     {"cpu-cycles", PERF_COUNT_HW_CPU_CYCLES},

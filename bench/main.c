@@ -17,6 +17,7 @@
 #include "counter.h"
 #include "event.h"
 #include "event_probe.h"
+#include "explain.h"
 #include "machine.h"
 #include "options.h"
 #include "plan.h"
@@ -149,6 +150,8 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .directory = options->values[OPTION_directory],
         .given_path = options->values[OPTION_file],
         .counters = options->values[OPTION_counters],
+        .cell = options->values[OPTION_cell],
+        .arms = options->values[OPTION_arms],
         .allow_evict = options->values[OPTION_allow_evict] != NULL,
         .make_filesystems = options->values[OPTION_make_filesystems] != NULL,
         .cpu_count = usable_cpus(place),
@@ -352,13 +355,16 @@ static int run_resolved(struct plan *plan, const struct topology *place, const s
 
 static int check_run_options(const struct options *options, struct err *err)
 {
-    static const enum option of_plan[] = {OPTION_profile, OPTION_set,    OPTION_file,      OPTION_allow_evict,
-                                          OPTION_seed,    OPTION_budget, OPTION_directory, OPTION_make_filesystems,
-                                          OPTION_counters};
+    static const enum option of_plan[] = {OPTION_profile,  OPTION_set,    OPTION_file,      OPTION_allow_evict,
+                                          OPTION_seed,     OPTION_budget, OPTION_directory, OPTION_make_filesystems,
+                                          OPTION_counters, OPTION_matrix, OPTION_cell,      OPTION_arms,
+                                          OPTION_explain};
     const char *source = options->values[OPTION_resume] ? "--resume" : options->values[OPTION_plan] ? "--plan" : NULL;
     if (options->values[OPTION_resume] &&
         (options->word_count || options->values[OPTION_plan] || options->values[OPTION_out]))
         return err_set(err, EINVAL, "--resume takes scenarios, plan and directory from the run itself");
+    if (options->values[OPTION_explain] && options->values[OPTION_out])
+        return err_set(err, EINVAL, "--explain measures nothing: the commands it prints have an --out of their own");
     for (unsigned i = 0; source && i < sizeof of_plan / sizeof *of_plan; i++)
         if (options->values[of_plan[i]])
             return err_set(err, EINVAL, "%s holds a resolved plan: it cannot be changed any more", source);
@@ -380,6 +386,21 @@ static int check_this_machine(const struct topology *place, struct err *err)
     return 0;
 }
 
+/* --explain CELL/ARM: commands of perf, instead of measuring. */
+static int explain(const struct plan *plan, const struct options *options)
+{
+    const struct cell *cell;
+    const struct arm *arm;
+    struct err err = {0};
+    if (explain_find(plan, options->values[OPTION_explain], &cell, &arm, &err)) {
+        complain(&err, EXIT_USAGE);
+        if (plan->scenario_count == 1)
+            explain_names(plan, stderr);
+        return EXIT_USAGE;
+    }
+    return explain_print(plan, cell, arm, options, stdout, &err) ? complain(&err, EXIT_IO) : EXIT_FINE;
+}
+
 static int command_run(const struct options *options, int argc, char *const *argv)
 {
     struct plan plan = {0};
@@ -399,7 +420,12 @@ static int command_run(const struct options *options, int argc, char *const *arg
     int rc = options->values[OPTION_resume] ? 0
              : options->values[OPTION_plan] ? load_plan(&plan, options, &err)
                                             : make_plan(&plan, options, place, &err);
-    status = rc ? complain(&err, EXIT_USAGE) : run_resolved(&plan, place, options, argc, argv);
+    if (rc)
+        status = complain(&err, EXIT_USAGE);
+    else if (options->values[OPTION_explain])
+        status = explain(&plan, options);
+    else
+        status = run_resolved(&plan, place, options, argc, argv);
     plan_free(&plan);
     place_free(place);
     return status;

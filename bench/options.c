@@ -132,6 +132,14 @@ static void help_program(FILE *out)
         out);
 }
 
+const char *options_spell(enum option option, char *text, size_t size)
+{
+    snprintf(text, size, "--%s", rows[option].name);
+    for (char *at = text; *at; at++)
+        *at = *at == '_' ? '-' : *at;
+    return rows[option].argument;
+}
+
 void options_help(enum command command, FILE *out)
 {
     char spelled[64];
@@ -144,9 +152,8 @@ void options_help(enum command command, FILE *out)
     for (unsigned row = 0; row < OPTION_COUNT; row++) {
         if (!(rows[row].commands >> command & 1))
             continue;
-        snprintf(spelled, sizeof spelled, "--%s %s", rows[row].name, rows[row].argument ? rows[row].argument : "");
-        for (char *at = spelled; *at && *at != ' '; at++)
-            *at = *at == '_' ? '-' : *at;
+        const char *argument = options_spell((enum option)row, spelled, sizeof spelled);
+        snprintf(spelled + strlen(spelled), sizeof spelled - strlen(spelled), " %s", argument ? argument : "");
         fprintf(out, "  %-22s %s\n", spelled, rows[row].doc);
     }
 }

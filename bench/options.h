@@ -42,6 +42,12 @@ enum command command_find(const char *name);
  */
 int options_parse(struct options *options, enum command command, int argc, char **argv, struct err *err);
 
+/*
+ * Writes an option's name as it is given ("--allow-evict"), always terminated; tells what stands for its argument
+ * ("DIR"), NULL for a switch.
+ */
+const char *options_spell(enum option option, char *text, size_t size);
+
 /* --help of a command; of the program with COMMAND_COUNT. */
 void options_help(enum command command, FILE *out);
 

@@ -93,6 +93,8 @@ struct plan_options {
     const char *directory;  /* NULL: PLAN_DIRECTORY */
     const char *given_path; /* NULL: none */
     const char *counters;   /* "a,b", checked; NULL: none beside what is always counted */
+    const char *cell;       /* "key=value,…": only cells that have these of the values that vary; NULL: all */
+    const char *arms;       /* "a,b": only these arms, the first that a cell has is its baseline; NULL: all */
     bool allow_evict, make_filesystems;
     uint64_t page_bytes;       /* of the machine planned for; 0: this one */
     unsigned cpu_count;        /* allowed CPUs of the machine planned for */
@@ -103,8 +105,9 @@ struct scenario; /* scenario.h */
 
 /*
  * Resolves checked scenarios into a plan: profile, vary, exclude, arms, --set, null arm, automatic values, groups,
- * rungs, hashes, estimates. -EINVAL with "file:line:column: message" when anything cannot mean what it says. The caller
- * frees with plan_free, also after a failure.
+ * rungs, hashes, estimates. A cell that keeps only some of its arms is what it is with all of them. -EINVAL with
+ * "file:line:column: message" when anything cannot mean what it says. The caller frees with plan_free, also after a
+ * failure.
  */
 int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned scenario_count,
               const struct plan_options *options, struct err *err);

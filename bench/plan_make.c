@@ -50,28 +50,35 @@ const struct variation *scenario_variation(const struct scenario *scenario, unsi
 
 /* ---- --set ---- */
 
+int plan_parse_pair(const char *option, const char *text, const struct field **field, const char **value,
+                    struct params *params, struct err *err)
+{
+    const char *equals = strchr(text, '=');
+    char key[TEXT_SIZE];
+    size_t length = equals ? (size_t)(equals - text) : 0;
+    if (length == 0 || length >= sizeof key)
+        return err_set(err, EINVAL, "%s %.100s: write key=value", option, text);
+    memcpy(key, text, length);
+    key[length] = '\0';
+    *value = equals + 1;
+    *field = field_find(key);
+    if (!*field)
+        return err_set(err, EINVAL, "%s %.100s: unknown key; `faultline list fields` shows all", option, text);
+    return field_parse(*field, *value, params, err) ? err_prefix(err, "%s %.100s", option, text) : 0;
+}
+
 static int parse_set(struct draft *draft, unsigned index)
 {
     struct set_option *set = &draft->sets[index];
-    const char *equals = strchr(set->text, '=');
-    char key[TEXT_SIZE];
     struct params params;
-    size_t length = equals ? (size_t)(equals - set->text) : 0;
-    if (length == 0 || length >= sizeof key)
-        return err_set(draft->err, EINVAL, "--set %.100s: write key=value", set->text);
-    memcpy(key, set->text, length);
-    key[length] = '\0';
-    set->value = equals + 1;
-    set->field = field_find(key);
-    if (!set->field)
-        return err_set(draft->err, EINVAL, "--set %.100s: unknown key; `faultline list fields` shows all", set->text);
-    if (field_parse(set->field, set->value, &params, draft->err))
-        return err_prefix(draft->err, "--set %.100s", set->text);
+    int rc = plan_parse_pair("--set", set->text, &set->field, &set->value, &params, draft->err);
+    if (rc)
+        return rc;
     if (set->field == &field_table[FIELD_backing] && params.backing == backing_given)
         return err_set(draft->err, EINVAL, "--set %.100s: --file PATH says which file", set->text);
     for (unsigned i = 0; i < index; i++)
         if (draft->sets[i].field == set->field)
-            return err_set(draft->err, EINVAL, "--set %.100s: %s is set twice", set->text, key);
+            return err_set(draft->err, EINVAL, "--set %.100s: %s is set twice", set->text, set->field->name);
     return 0;
 }
 
@@ -101,7 +108,7 @@ static int check_set(struct draft *draft, struct set_option *set)
         if (settings_find(&arm->settings, set->field))
             return err_set(draft->err, EINVAL, "--set %.100s: the arm '%s' of %s sets %s itself", set->text, arm->name,
                            scenario->name, set->field->name);
-        set->used = set->used || method_uses(arm->method, set->field);
+        set->used = set->used || (narrow_wants_arm(draft, arm->name) && method_uses(arm->method, set->field));
     }
     return 0;
 }
@@ -324,7 +331,9 @@ static int resolve_cell(struct draft *draft, struct cell *cell, char *reason, si
         resolve_auto(draft, &arm->params);
     }
     rc = plan_check_cell(draft, cell, reason, size);
-    if (!rc && draft->scenario->null_arm)
+    if (!rc)
+        narrow_arms(draft, cell);
+    if (!rc && draft->scenario->null_arm && cell->arm_count)
         add_null_arm(cell);
     return rc;
 }
@@ -351,9 +360,11 @@ static int make_cell(struct draft *draft)
     apply_choice(draft, &cell->params);
     format_id(draft, cell);
     int rc = check_id(draft, cell);
+    if (!rc && !narrow_keeps(draft, cell))
+        return 0;
     if (!rc)
         rc = resolve_cell(draft, cell, reason, sizeof reason);
-    if (rc == 0) {
+    if (rc == 0 && cell->arm_count) {
         plan->cell_count++;
         return 0;
     }
@@ -398,7 +409,7 @@ static void finish_scenario(struct draft *draft, unsigned first_cell)
 {
     struct plan *plan = draft->plan;
     const struct profile *profile = &draft->scenario->profiles[draft->profile];
-    unsigned pairs = (plan->cell_count - first_cell) * (draft->scenario->arm_count - 1);
+    unsigned arms = narrow_arm_count(draft), pairs = (plan->cell_count - first_cell) * (arms ? arms - 1 : 0);
     plan_rungs(pairs, profile->has_trials ? profile->trials : 0, plan->scenarios[draft->scenario_index].rungs);
     plan_hash(plan, draft->scenario_index);
 }
@@ -547,6 +558,9 @@ static int check_not_empty(struct draft *draft)
     if (plan->refused_count)
         return err_set(draft->err, EINVAL, "no cell is left to measure; %s, cell %s: %s",
                        plan->scenarios[plan->refused[0].scenario].name, plan->refused[0].cell, plan->refused[0].reason);
+    if (draft->options->arms)
+        return err_set(draft->err, EINVAL, "--arms %.200s: no cell that is wanted has such an arm",
+                       draft->options->arms);
     return err_set(draft->err, EINVAL, "no scenario to plan");
 }
 
@@ -645,10 +659,14 @@ int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned sce
     int rc = prepare(&draft);
     if (!rc)
         rc = reserve(&draft, scenarios, scenario_count);
+    if (!rc)
+        rc = narrow_parse(&draft, scenarios, scenario_count);
     for (unsigned i = 0; !rc && i < scenario_count; i++)
         rc = make_scenario(&draft, scenarios[i], i);
     if (!rc)
         rc = check_sets_used(&draft);
+    if (!rc)
+        rc = narrow_check(&draft);
     if (!rc)
         rc = check_not_empty(&draft);
     free(draft.sets);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of the plan share: plan_make.c resolves, plan_given.c knows the user's file, plan_check.c refuses. */
+/* What the parts of the plan share: plan_make.c resolves, plan_given.c knows the user's file, plan_narrow.c
+ * which cells and arms are wanted, plan_check.c refuses. */
 #ifndef FAULTLINE_PLAN_PARTS_H
 #define FAULTLINE_PLAN_PARTS_H
 
@@ -23,12 +24,20 @@ struct given_file { /* --file */
     uint64_t bytes;
 };
 
+struct narrowing { /* --cell */
+    bool asked[FIELD_COUNT];
+    struct params wanted; /* values of the fields that are asked for */
+    unsigned cell_count;  /* cells that have them */
+    char others[300];     /* names of cells that have not, as many as there is room for */
+};
+
 /* One scenario on its way into the plan. */
 struct draft {
     struct plan *plan;
     const struct plan_options *options;
     struct set_option *sets; /* [options->set_count] */
     struct given_file given;
+    struct narrowing narrowing;
     bool directory_on_tmpfs;
     uint64_t page_bytes;
     uint64_t memory_bytes;    /* that this process may use */
@@ -46,6 +55,31 @@ struct draft {
 
 /* Adds a refusal; `reason` is copied. -ENOMEM. */
 int draft_refuse(struct draft *draft, const struct cell *cell, const char *reason);
+
+/*
+ * Takes "key=value", given with `option`, apart: *value is what stands behind the =, in `params` it is parsed. -EINVAL
+ * with "OPTION key=value: message".
+ */
+int plan_parse_pair(const char *option, const char *text, const struct field **field, const char **value,
+                    struct params *params, struct err *err);
+
+/* --cell and --arms: keys, values, and that each arm is one of some scenario. -EINVAL with text. */
+int narrow_parse(struct draft *draft, struct scenario *const *scenarios, unsigned count);
+
+/* Whether the cell is wanted: its name is there, nothing else of it is resolved. */
+bool narrow_keeps(struct draft *draft, const struct cell *cell);
+
+/* Whether an arm of that name is wanted. */
+bool narrow_wants_arm(const struct draft *draft, const char *name);
+
+/* Leaves out the arms that are not wanted; none may be left. */
+void narrow_arms(const struct draft *draft, struct cell *cell);
+
+/* How many arms of the scenario are wanted. */
+unsigned narrow_arm_count(const struct draft *draft);
+
+/* After all scenarios: -EINVAL with text when no cell was wanted. */
+int narrow_check(const struct draft *draft);
 
 /* --file: size and kind of the user's file, its path made absolute. -errno with "--file PATH: message". */
 int given_open(struct draft *draft);

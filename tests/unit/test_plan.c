@@ -170,6 +170,98 @@ static void test_null_arm_is_the_baseline_again(void **state)
     plan_free(&plan);
 }
 
+static const char narrowed_text[] = HEAD "common: {file_bytes: 1MiB}\n"
+                                         "vary: {recipe: [write-4KiB, write-1MiB], block_bytes: [64, 4KiB]}\n"
+                                         "arms: [{name: a, method: pread, buffer: huge}, {name: b, method: mmap}, "
+                                         "{name: c, method: mmap, lifetime: per_pass}]\n";
+
+/* What is kept is what it is in the whole plan, cell by cell and arm by arm; the first arm left is the baseline. */
+static void test_narrowed_to_cells_and_arms(void **state)
+{
+    (void)state;
+    struct plan whole = make_good(narrowed_text, (struct plan_options){.profile = "standard"});
+    struct plan plan = make_good(narrowed_text, (struct plan_options){.cell = "block_bytes=4096", .arms = "c,b"});
+    assert_int_equal(whole.cell_count, 4);
+    assert_int_equal(plan.cell_count, 2);
+    assert_int_equal(plan.refused_count, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct cell *cell = &plan.cells[i], *same = &whole.cells[2 * i + 1];
+        assert_string_equal(cell->id, same->id);
+        assert_memory_equal(&cell->params, &same->params, sizeof cell->params);
+        assert_int_equal(cell->arm_count, 3);
+        for (unsigned a = 0; a < 2; a++) {
+            assert_string_equal(cell->arms[a].name, same->arms[a + 1].name);
+            assert_memory_equal(&cell->arms[a].params, &same->arms[a + 1].params, sizeof cell->arms[a].params);
+        }
+        assert_true(cell->arms[2].is_null);
+        assert_ptr_equal(cell->arms[2].method, cell->arms[0].method);
+        assert_memory_equal(&cell->arms[2].params, &cell->arms[0].params, sizeof cell->arms[0].params);
+    }
+    assert_string_not_equal(plan.scenarios[0].hash, whole.scenarios[0].hash);
+    plan_free(&plan);
+    plan_free(&whole);
+    plan = make_good(narrowed_text, (struct plan_options){.cell = "block_bytes=64,recipe=write-1MiB", .arms = "a"});
+    assert_int_equal(plan.cell_count, 1);
+    assert_string_equal(plan.cells[0].id, "recipe=write-1MiB,block_bytes=64");
+    assert_int_equal(plan.cells[0].arm_count, 2);
+    plan_free(&plan);
+    plan = make_good(HEAD "null_arm: false\narms: [{name: a, method: pread}, {name: b, method: mmap}]\n",
+                     (struct plan_options){.arms = "b"});
+    assert_int_equal(plan.cells[0].arm_count, 1);
+    assert_string_equal(plan.cells[0].arms[0].name, "b");
+    plan_free(&plan);
+}
+
+/* The ladder of trials is that of the comparisons that are left. */
+static void test_narrowed_rungs(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD
+        "vary: {block_bytes: [64, 128, 256, 512, 1KiB, 2KiB]}\n"
+        "arms: [{name: a, method: pread}, {name: b, method: mmap}, {name: c, method: mmap}]\n";
+    struct plan plan = make_good(text, (struct plan_options){0});
+    assert_int_equal(plan.scenarios[0].rungs[0], 10); /* 12 comparisons: 2^-8 is not small enough */
+    plan_free(&plan);
+    plan = make_good(text, (struct plan_options){.arms = "a,b"});
+    assert_int_equal(plan.scenarios[0].rungs[0], 8);
+    plan_free(&plan);
+    plan = make_good(text, (struct plan_options){.cell = "block_bytes=64"});
+    assert_int_equal(plan.scenarios[0].rungs[0], 8);
+    plan_free(&plan);
+}
+
+static void test_bad_narrowing(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"sharing=private"};
+    static const struct {
+        struct plan_options options;
+        const char *expected;
+    } cases[] = {
+        {{.cell = ""}, "--cell: write key=value"},
+        {{.cell = "recipe"}, "--cell recipe: write key=value"},
+        {{.cell = "colour=red"}, "--cell colour=red: unknown key"},
+        {{.cell = "block_bytes=4k"}, "--cell block_bytes=4k: '4k' is not a size"},
+        {{.cell = "block_bytes=64,block_bytes=64"}, "--cell block_bytes=64: block_bytes is asked for twice"},
+        {{.cell = "block_bytes=65"},
+         "--cell block_bytes=65: there is no such cell, but recipe=write-4KiB,block_bytes=64, "},
+        {{.cell = "cache=warm"}, "--cell cache=warm: there is no such cell, but "}, /* it does not vary */
+        {{.arms = ""}, "--arms: there is no arm '', but a, b, c"},
+        {{.arms = "a,"}, "--arms: there is no arm '', but a, b, c"},
+        {{.arms = "a,null"}, "--arms: there is no arm 'null', but a, b, c"},
+        {{.arms = "a", .sets = sets, .set_count = 1}, "--set sharing=private: no arm heeds sharing"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan;
+        load_text(narrowed_text);
+        assert_int_equal(make(&plan, cases[i].options), -EINVAL);
+        plan_free(&plan);
+        if (strncmp(err.text, cases[i].expected, strlen(cases[i].expected)) != 0)
+            fail_msg("'%s' does not begin with '%s'", err.text, cases[i].expected);
+    }
+    unload();
+}
+
 static void test_automatic_values(void **state)
 {
     (void)state;
@@ -588,6 +680,17 @@ static void test_given_file_is_copied_for_recipes(void **state)
     plan_free(&plan);
 }
 
+/* The conditions of a cell are those of all its arms, also where the one that writes is left out. */
+static void test_given_file_is_copied_for_arms_left_out(void **state)
+{
+    (void)state;
+    struct plan plan = make_good(HEAD "arms: [{name: a, method: pread}, {name: b, method: pwrite}]\n",
+                                 (struct plan_options){.given_path = own_path, .arms = "a"});
+    assert_int_equal(plan.cells[0].arm_count, 2);
+    assert_int_equal(plan.cells[0].params.backing, backing_file);
+    plan_free(&plan);
+}
+
 static void test_given_file_too_small(void **state)
 {
     (void)state;
@@ -786,6 +889,9 @@ int main(void)
         cmocka_unit_test(test_cells_in_table_order),
         cmocka_unit_test(test_excluded_cells_are_told),
         cmocka_unit_test(test_null_arm_is_the_baseline_again),
+        cmocka_unit_test(test_narrowed_to_cells_and_arms),
+        cmocka_unit_test(test_narrowed_rungs),
+        cmocka_unit_test(test_bad_narrowing),
         cmocka_unit_test(test_automatic_values),
         cmocka_unit_test(test_arms_know_only_what_they_use),
         cmocka_unit_test(test_bad_files),
@@ -807,6 +913,7 @@ int main(void)
         cmocka_unit_test(test_given_file_refuses_what_does_not_fit),
         cmocka_unit_test(test_given_file_is_not_evicted_unasked),
         cmocka_unit_test(test_given_file_is_copied_for_recipes),
+        cmocka_unit_test(test_given_file_is_copied_for_arms_left_out),
         cmocka_unit_test(test_given_file_too_small),
         cmocka_unit_test(test_given_file_leaves_nothing),
         cmocka_unit_test(test_shipped_scenarios_plan),
