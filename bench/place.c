@@ -17,13 +17,6 @@
 #include <hwloc.h>
 #endif
 
-enum { CPUS_MAX = 8192 }; /* the largest NR_CPUS a kernel can be built with (x86, MAXSMP) */
-
-/* A set of CPUs of fixed size: the kernel accepts a longer mask than its own, and refuses a shorter one. */
-struct cpu_mask {
-    cpu_set_t part[CPUS_MAX / CPU_SETSIZE];
-};
-
 struct topology {
     bool foreign;
     unsigned *cpus; /* [cpu_count] OS indices, CPU 0 last */
@@ -37,19 +30,13 @@ struct topology {
 #endif
 };
 
-struct node_mask {
-    unsigned long part[NODES_MAX / (8 * sizeof(unsigned long))];
-};
-
 int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err)
 {
-    enum { PART_BITS = 8 * sizeof(unsigned long) };
     struct node_mask mask = {{0}}, found = {{0}};
     int mode = count > 1 ? MPOL_INTERLEAVE : MPOL_BIND, found_mode = -1;
     for (unsigned i = 0; i < count; i++)
-        mask.part[nodes[i] / PART_BITS] |= 1UL << nodes[i] % PART_BITS;
-    /* One more than there are: the kernel takes the last bit for none (mm/mempolicy.c get_nodes). */
-    if (syscall(SYS_set_mempolicy, mode, mask.part, NODES_MAX + 1UL))
+        node_mask_add(&mask, nodes[i]);
+    if (syscall(SYS_set_mempolicy, mode, mask.part, (unsigned long)NODE_MASK_BITS))
         return err_set(err, errno == EPERM || errno == ENOSYS ? EOPNOTSUPP : EXDEV,
                        "cannot bind memory to node %u%s: %s", nodes[0], count > 1 ? " and others" : "",
                        strerror(errno));
@@ -59,17 +46,9 @@ int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err)
     return 0;
 }
 
-static bool mask_has(const struct cpu_mask *mask, unsigned cpu)
-{
-    return cpu < CPUS_MAX && CPU_ISSET_S(cpu, sizeof *mask, mask->part);
-}
-
 static int mask_read(struct cpu_mask *mask, struct err *err)
 {
-    CPU_ZERO_S(sizeof *mask, mask->part);
-    if (sched_getaffinity(0, sizeof *mask, mask->part))
-        return err_sys(err, "sched_getaffinity");
-    return 0;
+    return cpu_mask_read(mask) ? err_sys(err, "sched_getaffinity") : 0;
 }
 
 /* The kernel's affinity calls directly: hwloc would need a loaded topology, milliseconds in every trial process. */
@@ -86,7 +65,7 @@ int place_bind(unsigned cpu, struct err *err)
     int rc = mask_read(&mask, err);
     if (rc)
         return rc;
-    if (CPU_COUNT_S(sizeof mask, mask.part) != 1 || !mask_has(&mask, cpu))
+    if (cpu_mask_count(&mask) != 1 || !cpu_mask_has(&mask, cpu))
         return err_set(err, EXDEV, "bound to CPU %u, but the binding reads back differently", cpu);
     int now = sched_getcpu();
     if (now < 0 || (unsigned)now != cpu)
@@ -164,7 +143,7 @@ int place_load(struct topology **out, struct err *err)
         return err_set(err, ENOMEM, "no memory for the list of CPUs");
     }
     for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
-        if (mask_has(&mask, cpu))
+        if (cpu_mask_has(&mask, cpu))
             place_add_cpu(place, cpu);
     *out = place; /* how they lie is unknown: no pairs, no classes */
     return 0;
@@ -374,7 +353,7 @@ static bool pu_is_allowed(const struct topology *place, hwloc_obj_t pu, const st
 {
     if (!hwloc_bitmap_isset(hwloc_topology_get_allowed_cpuset(place->topology), pu->os_index))
         return false;
-    return place->foreign || mask_has(mask, pu->os_index);
+    return place->foreign || cpu_mask_has(mask, pu->os_index);
 }
 
 static int place_list_cpus(struct topology *place, struct err *err)

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "err.h"
+#include "mask.h"
 #include "pairs.h"
 
 struct topology; /* a loaded topology */
@@ -52,8 +53,6 @@ json_t *place_json(const struct topology *place);
 /* Writes topology.xml (version-2 format), without serial numbers and names. -errno with text; -ENOTSUP without hwloc.
  */
 int place_export(const struct topology *place, const char *path, struct err *err);
-
-enum { NODES_MAX = 1024 }; /* the largest MAX_NUMNODES a kernel can be built with (CONFIG_NODES_SHIFT 10) */
 
 /*
  * OS indices of the memory nodes on which pages lie for `where` (not `any`) when the first worker is on `cpu`, in
