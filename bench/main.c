@@ -153,6 +153,7 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .make_filesystems = options->values[OPTION_make_filesystems] != NULL,
         .cpu_count = usable_cpus(place),
         .pairs = place_pairs(place),
+        .memory_nodes = place_memory_node_count(place),
     };
     const char *sets[SETS_MAX + 1];
     char matrix[64];

@@ -17,12 +17,18 @@
 #include <hwloc.h>
 #endif
 
+struct node_row {
+    unsigned os_index;
+    uint64_t bytes; /* of memory; 0: there are but CPUs */
+};
+
 struct topology {
     bool foreign;
     unsigned *cpus; /* [cpu_count] OS indices, CPU 0 last */
     unsigned cpu_count;
-    struct cpu_row *rows; /* [cpu_count] in the topology's order */
-    unsigned *distances;  /* [node_count][node_count]; NULL: none are told */
+    struct cpu_row *rows;   /* [cpu_count] by OS index */
+    struct node_row *nodes; /* [node_count] by OS index, with and without CPUs; rows[].node is an index of them */
+    unsigned *distances;    /* [node_count][node_count]; NULL: none are told */
     unsigned node_count;
     struct pairs pairs;
 #ifndef FAULTLINE_MINIMAL
@@ -99,6 +105,110 @@ const struct pairs *place_pairs(const struct topology *place)
     return &place->pairs;
 }
 
+static void rows_free(struct topology *place)
+{
+    free(place->distances);
+    free(place->nodes);
+    free(place->rows);
+    free(place->cpus);
+    free(place);
+}
+
+bool place_is_this_machine(const struct topology *place)
+{
+    return !place->foreign;
+}
+
+/* ---- memory ---- */
+
+static unsigned all_with_memory(const struct topology *place, unsigned *nodes)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < place->node_count && count < NODES_MAX; i++)
+        if (place->nodes[i].bytes)
+            nodes[count++] = place->nodes[i].os_index;
+    return count;
+}
+
+unsigned place_memory_node_count(const struct topology *place)
+{
+    unsigned nodes[NODES_MAX];
+    return all_with_memory(place, nodes);
+}
+
+/* Index of the node that is nearest to the CPU; -1: the machine tells none. */
+static int node_of_cpu(const struct topology *place, unsigned cpu)
+{
+    for (unsigned i = 0; place->rows && i < place->cpu_count; i++)
+        if (place->rows[i].os_index == cpu)
+            return place->rows[i].node;
+    return -1;
+}
+
+/* The node with memory that is farthest from that one; -1 when there is no other. */
+static int farthest_from(const struct topology *place, int here)
+{
+    int farthest = -1;
+    unsigned most = 0;
+    for (unsigned i = 0; here >= 0 && i < place->node_count; i++) {
+        unsigned distance = place->distances ? place->distances[(unsigned)here * place->node_count + i] : 0;
+        if ((int)i == here || !place->nodes[i].bytes || (farthest >= 0 && distance <= most))
+            continue;
+        farthest = (int)i;
+        most = distance;
+    }
+    return farthest;
+}
+
+int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
+                       unsigned *count, struct err *err)
+{
+    int here = node_of_cpu(place, cpu), one = where == memory_node_remote ? farthest_from(place, here) : here;
+    if (where == memory_node_interleave) {
+        *count = all_with_memory(place, nodes);
+        return *count > 1 ? 0
+                          : err_set(err, ENXIO, "pages in turn need two memory nodes, there %s %u",
+                                    *count == 1 ? "is" : "are", *count);
+    }
+    if (one < 0 || !place->nodes[one].bytes)
+        return err_set(err, ENXIO,
+                       where == memory_node_remote ? "CPU %u has no other memory node"
+                                                   : "CPU %u has no memory node of its own",
+                       cpu);
+    nodes[0] = place->nodes[one].os_index;
+    *count = 1;
+    return 0;
+}
+
+/* ---- what is told of it ---- */
+
+static json_t *nodes_json(const struct topology *place)
+{
+    json_t *nodes = json_array();
+    for (unsigned n = 0; n < place->node_count; n++) {
+        int cpus = 0;
+        for (unsigned i = 0; i < place->cpu_count; i++)
+            cpus += place->rows[i].node == (int)n;
+        json_array_append_new(nodes, json_pack("{s:i, s:I, s:i}", "os_index", (int)place->nodes[n].os_index, "bytes",
+                                               (json_int_t)place->nodes[n].bytes, "cpus", cpus));
+    }
+    return nodes;
+}
+
+static json_t *distances_json(const struct topology *place)
+{
+    if (!place->distances)
+        return json_null();
+    json_t *list = json_array();
+    for (unsigned a = 0; a < place->node_count; a++) {
+        json_t *row = json_array();
+        for (unsigned b = 0; b < place->node_count; b++)
+            json_array_append_new(row, json_integer(place->distances[a * place->node_count + b]));
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
 static json_t *classes_json(const struct pairs *pairs)
 {
     json_t *classes = json_array();
@@ -111,19 +221,6 @@ static json_t *classes_json(const struct pairs *pairs)
                                                  kinds, "pairs", (json_int_t)one->count));
     }
     return classes;
-}
-
-static void rows_free(struct topology *place)
-{
-    free(place->distances);
-    free(place->rows);
-    free(place->cpus);
-    free(place);
-}
-
-bool place_is_this_machine(const struct topology *place)
-{
-    return !place->foreign;
 }
 
 #ifdef FAULTLINE_MINIMAL
@@ -153,17 +250,6 @@ void place_free(struct topology *place)
 {
     if (place)
         rows_free(place);
-}
-
-int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
-                       unsigned *count, struct err *err)
-{
-    (void)place;
-    (void)where;
-    (void)cpu;
-    (void)nodes;
-    *count = 0;
-    return err_set(err, ENXIO, "this build does not know the memory nodes (it has no hwloc)");
 }
 
 json_t *place_json(const struct topology *place)
@@ -234,14 +320,19 @@ static int cluster_of(hwloc_obj_t pu)
     return -1;
 }
 
-/* The node that lies nearest to the CPU: of the lowest part of the machine that has memory. NULL when none is known. */
+/*
+ * The node that lies nearest to the CPU: of the lowest part of the machine that has memory, which may lie behind a
+ * memory-side cache. Of several the first, for hwloc puts memory without CPUs last. NULL when none is known.
+ */
 static hwloc_obj_t node_of(hwloc_obj_t pu)
 {
-    for (hwloc_obj_t object = pu->parent; object; object = object->parent)
-        for (hwloc_obj_t memory = object->memory_first_child; memory; memory = memory->next_sibling)
-            if (memory->type == HWLOC_OBJ_NUMANODE)
-                return memory;
-    return NULL;
+    hwloc_obj_t object = pu->parent;
+    while (object && !object->memory_first_child)
+        object = object->parent;
+    hwloc_obj_t memory = object ? object->memory_first_child : NULL;
+    while (memory && memory->type == HWLOC_OBJ_MEMCACHE)
+        memory = memory->memory_first_child;
+    return memory;
 }
 
 /*
@@ -258,9 +349,17 @@ static int smt_of(hwloc_topology_t topology, hwloc_obj_t pu)
     return rank;
 }
 
-static struct cpu_row row_of(hwloc_topology_t topology, hwloc_obj_t pu)
+static int index_of(const struct topology *place, hwloc_obj_t node)
 {
-    hwloc_obj_t node = node_of(pu);
+    for (unsigned i = 0; node && i < place->node_count; i++)
+        if (place->nodes[i].os_index == node->os_index)
+            return (int)i;
+    return -1;
+}
+
+static struct cpu_row row_of(const struct topology *place, hwloc_obj_t pu)
+{
+    hwloc_topology_t topology = place->topology;
     return (struct cpu_row){
         .os_index = pu->os_index,
         .smt = smt_of(topology, pu),
@@ -269,59 +368,25 @@ static struct cpu_row row_of(hwloc_topology_t topology, hwloc_obj_t pu)
         .cluster = cluster_of(pu),
         .l3 = ancestor(topology, pu, HWLOC_OBJ_L3CACHE),
         .die = ancestor(topology, pu, HWLOC_OBJ_DIE),
-        .node = node ? (int)node->logical_index : -1,
+        .node = index_of(place, node_of(pu)),
         .package = ancestor(topology, pu, HWLOC_OBJ_PACKAGE),
         .kind = hwloc_cpukinds_get_by_cpuset(topology, pu->cpuset, 0),
     };
 }
 
-static bool has_memory(hwloc_obj_t node)
+/* Those with memory alone too, which lie near some CPUs but are no CPU's own. */
+static int read_nodes(struct topology *place, struct err *err)
 {
-    return node && node->attr->numanode.local_memory > 0;
-}
-
-/* The node with memory that is farthest from that one; NULL when there is no other. */
-static hwloc_obj_t farthest_from(const struct topology *place, hwloc_obj_t here)
-{
-    hwloc_obj_t farthest = NULL;
-    unsigned most = 0;
-    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_NUMANODE, node));) {
-        unsigned distance = place->distances
-                                ? place->distances[here->logical_index * place->node_count + node->logical_index]
-                                : 0;
-        if (node == here || !has_memory(node) || (farthest && distance <= most))
-            continue;
-        farthest = node;
-        most = distance;
+    hwloc_const_nodeset_t set = hwloc_topology_get_topology_nodeset(place->topology);
+    int most = hwloc_bitmap_weight(set);
+    place->nodes = calloc(most > 0 ? (size_t)most : 1, sizeof *place->nodes);
+    if (!place->nodes)
+        return err_set(err, ENOMEM, "no memory for the list of memory nodes");
+    for (int n = most > 0 ? hwloc_bitmap_first(set) : -1; n >= 0; n = hwloc_bitmap_next(set, n)) {
+        hwloc_obj_t node = hwloc_get_numanode_obj_by_os_index(place->topology, (unsigned)n);
+        if (node)
+            place->nodes[place->node_count++] = (struct node_row){(unsigned)n, node->attr->numanode.local_memory};
     }
-    return farthest;
-}
-
-static unsigned all_with_memory(const struct topology *place, unsigned *nodes)
-{
-    unsigned count = 0;
-    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_NUMANODE, node));)
-        if (has_memory(node) && count < NODES_MAX)
-            nodes[count++] = node->os_index;
-    return count;
-}
-
-int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
-                       unsigned *count, struct err *err)
-{
-    hwloc_obj_t pu = hwloc_get_pu_obj_by_os_index(place->topology, cpu), here = pu ? node_of(pu) : NULL;
-    hwloc_obj_t one = where == memory_node_remote && here ? farthest_from(place, here) : here;
-    if (where == memory_node_interleave) {
-        *count = all_with_memory(place, nodes);
-        return *count > 1 ? 0 : err_set(err, ENXIO, "pages in turn need two memory nodes, there is one");
-    }
-    if (!has_memory(one))
-        return err_set(err, ENXIO,
-                       where == memory_node_remote ? "CPU %u has no other memory node"
-                                                   : "CPU %u has no memory node of its own",
-                       cpu);
-    nodes[0] = one->os_index;
-    *count = 1;
     return 0;
 }
 
@@ -330,8 +395,6 @@ static int read_distances(struct topology *place, struct err *err)
 {
     struct hwloc_distances_s *found = NULL;
     unsigned wanted = 1;
-    int nodes = hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_NUMANODE);
-    place->node_count = nodes > 0 ? (unsigned)nodes : 0;
     if (hwloc_distances_get_by_type(place->topology, HWLOC_OBJ_NUMANODE, &wanted, &found,
                                     HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0) ||
         wanted == 0)
@@ -342,9 +405,12 @@ static int read_distances(struct topology *place, struct err *err)
         return err_set(err, ENOMEM, "no memory for the distances");
     }
     for (unsigned a = 0; a < found->nbobjs; a++)
-        for (unsigned b = 0; b < found->nbobjs; b++)
-            place->distances[found->objs[a]->logical_index * place->node_count + found->objs[b]->logical_index] =
-                (unsigned)found->values[a * found->nbobjs + b];
+        for (unsigned b = 0; b < found->nbobjs; b++) {
+            int from = index_of(place, found->objs[a]), to = index_of(place, found->objs[b]);
+            if (from >= 0 && to >= 0)
+                place->distances[(unsigned)from * place->node_count + (unsigned)to] =
+                    (unsigned)found->values[a * found->nbobjs + b];
+        }
     hwloc_distances_release(place->topology, found);
     return 0;
 }
@@ -372,7 +438,7 @@ static int place_list_cpus(struct topology *place, struct err *err)
     for (int cpu = hwloc_bitmap_first(set); cpu >= 0; cpu = hwloc_bitmap_next(set, cpu)) {
         hwloc_obj_t pu = hwloc_get_pu_obj_by_os_index(place->topology, (unsigned)cpu);
         if (pu && pu_is_allowed(place, pu, &mask)) {
-            place->rows[place->cpu_count] = row_of(place->topology, pu);
+            place->rows[place->cpu_count] = row_of(place, pu);
             place_add_cpu(place, (unsigned)cpu);
         }
     }
@@ -413,7 +479,9 @@ int place_load(struct topology **out, struct err *err)
     if (rc)
         goto out;
     place->foreign = variable || !hwloc_topology_is_thissystem(place->topology);
-    rc = place_list_cpus(place, err);
+    rc = read_nodes(place, err);
+    if (rc == 0)
+        rc = place_list_cpus(place, err);
     if (rc == 0)
         rc = read_distances(place, err);
     if (rc == 0)
@@ -464,8 +532,7 @@ static json_t *kind_frequency(hwloc_topology_t topology, int kind)
 
 static json_t *pu_row(const struct topology *place, hwloc_obj_t pu, const struct cpu_mask *mask)
 {
-    const struct cpu_row row = row_of(place->topology, pu);
-    hwloc_obj_t node = node_of(pu);
+    const struct cpu_row row = row_of(place, pu);
     json_t *json = json_pack("{s:i, s:b}", "os_index", (int)pu->os_index, "allowed", pu_is_allowed(place, pu, mask));
     json_object_set_new(json, "core", index_json(row.core));
     json_object_set_new(json, "smt", index_json(row.smt));
@@ -473,44 +540,11 @@ static json_t *pu_row(const struct topology *place, hwloc_obj_t pu, const struct
     json_object_set_new(json, "cluster", index_json(row.cluster));
     json_object_set_new(json, "l3", index_json(row.l3));
     json_object_set_new(json, "die", index_json(row.die));
-    json_object_set_new(json, "numa_node", index_json(node ? (int)node->os_index : -1));
+    json_object_set_new(json, "numa_node", index_json(row.node < 0 ? -1 : (int)place->nodes[row.node].os_index));
     json_object_set_new(json, "package", index_json(row.package));
     json_object_set_new(json, "kind", index_json(row.kind));
     json_object_set_new(json, "frequency_mhz", kind_frequency(place->topology, row.kind));
     return json;
-}
-
-/* Usable CPUs to which the node is the nearest; hwloc gives memory alone the CPUs that can reach it. */
-static int node_cpus(hwloc_topology_t topology, hwloc_obj_t node)
-{
-    int count = 0;
-    for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_PU, pu));)
-        count += node_of(pu) == node;
-    return count;
-}
-
-static json_t *nodes_list(hwloc_topology_t topology)
-{
-    json_t *nodes = json_array();
-    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node));)
-        json_array_append_new(nodes, json_pack("{s:i, s:I, s:i}", "os_index", (int)node->os_index, "bytes",
-                                               (json_int_t)node->attr->numanode.local_memory, "cpus",
-                                               node_cpus(topology, node)));
-    return nodes;
-}
-
-static json_t *distances_list(const struct topology *place)
-{
-    if (!place->distances)
-        return json_null();
-    json_t *list = json_array();
-    for (unsigned a = 0; a < place->node_count; a++) {
-        json_t *row = json_array();
-        for (unsigned b = 0; b < place->node_count; b++)
-            json_array_append_new(row, json_integer(place->distances[a * place->node_count + b]));
-        json_array_append_new(list, row);
-    }
-    return list;
 }
 
 /* Caches alike in level, size, line, ways and sharing are one row with a count. */
@@ -560,10 +594,10 @@ json_t *place_json(const struct topology *place)
         json_array_append_new(pus, pu_row(place, pu, &mask));
     return json_pack("{s:s, s:b, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "source", source, "this_machine",
                      !place->foreign, "packages", hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_PACKAGE),
-                     "numa_nodes", hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_NUMANODE), "cores",
+                     "numa_nodes", (int)place->node_count, "cores",
                      hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_CORE), "cpus", (int)place->cpu_count, "pus",
-                     pus, "caches", caches_list(place->topology), "nodes", nodes_list(place->topology), "distances",
-                     distances_list(place), "classes", classes_json(&place->pairs));
+                     pus, "caches", caches_list(place->topology), "nodes", nodes_json(place), "distances",
+                     distances_json(place), "classes", classes_json(&place->pairs));
 }
 
 /*
