@@ -148,7 +148,7 @@ static uint64_t quota_v2(const char *group)
     return quota_percent(quota_us, period_us);
 }
 
-static int memory_total(const char *root, uint64_t *bytes, struct err *err)
+int cgroup_memory_total(const char *root, uint64_t *bytes, struct err *err)
 {
     char line[256];
     uint64_t kib;
@@ -173,7 +173,7 @@ int cgroup_limits(const char *root, struct limits *limits, struct err *err)
     if (cpu_mask_read(&mask))
         return err_sys(err, "sched_getaffinity");
     limits->cpus_allowed = cpu_mask_count(&mask);
-    int rc = memory_total(root, &limits->memory_total_bytes, err);
+    int rc = cgroup_memory_total(root, &limits->memory_total_bytes, err);
     if (rc)
         return rc;
     limits->memory_limit_bytes = lower(cgroup_lowest(root, "memory", memory_v1), cgroup_lowest(root, NULL, memory_v2));

@@ -7,8 +7,11 @@
 #define FAULTLINE_MASK_H
 
 #include <errno.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum {
     CPUS_MAX = 8192,                /* the largest NR_CPUS a kernel can be built with (x86, MAXSMP) */
@@ -46,6 +49,14 @@ static inline unsigned cpu_mask_count(const struct cpu_mask *mask)
 static inline void node_mask_add(struct node_mask *mask, unsigned node)
 {
     mask->part[node / MASK_PART_BITS] |= 1UL << node % MASK_PART_BITS;
+}
+
+/* The nodes whose memory the calling thread may use, by its control group; -errno, and none, where that is not told. */
+static inline int node_mask_read(struct node_mask *mask)
+{
+    *mask = (struct node_mask){{0}};
+    return syscall(SYS_get_mempolicy, NULL, mask->part, (unsigned long)NODES_MAX, NULL, MPOL_F_MEMS_ALLOWED) ? -errno
+                                                                                                             : 0;
 }
 
 static inline bool node_mask_has(const struct node_mask *mask, unsigned node)

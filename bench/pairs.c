@@ -398,8 +398,6 @@ int pairs_place(const struct pairs *pairs, uint64_t place, unsigned turn, unsign
                 struct err *err)
 {
     bool all = place == place_pack || place == place_spread;
-    if (pairs->cpu_count == 0)
-        return err_set(err, ENXIO, "this build does not know how the CPUs lie (it has no hwloc)");
     if (count > pairs->cpu_count)
         return err_set(err, ENXIO, "%u workers need as many CPUs, there are %u", count, pairs->cpu_count);
     if (place >= place_cpu && count == 1)

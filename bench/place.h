@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where work runs: topology, binding and its verification. hwloc is used only in place.c; without it
- * (FAULTLINE_MINIMAL) the same functions work on the kernel's affinity calls alone. */
+ * (FAULTLINE_MINIMAL) the same functions work on what sysfs tells (layout.h). */
 #ifndef FAULTLINE_PLACE_H
 #define FAULTLINE_PLACE_H
 
@@ -45,8 +45,8 @@ unsigned place_nth_cpu(const struct topology *place, unsigned n);
  * kind hwloc's class of CPUs (0: the slowest) and frequency_mhz the highest of that class, the others hwloc's logical
  * indices; alike caches are one row, "cpus" sharing each. The "cpus" of a node are those usable ones to
  * which it is the nearest; a cluster is told by its lowest CPU. "classes" are those of the pairs of usable CPUs,
- * nearest first (pairs.h). What the machine does not show is null; without hwloc nothing but the CPUs is known, and
- * lists are empty. New reference; NULL on failure.
+ * nearest first (pairs.h). What the machine does not show is null. Without hwloc "caches" is empty and frequency_mhz
+ * null. New reference; NULL on failure.
  */
 json_t *place_json(const struct topology *place);
 

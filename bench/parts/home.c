@@ -43,8 +43,8 @@ static uint64_t told_node(const struct worker *worker, unsigned index)
 /* The lowest node with memory that is neither's; -1: there is none. */
 static int third_node(const struct worker *worker)
 {
-    struct node_mask mask = {{0}};
-    if (syscall(SYS_get_mempolicy, NULL, mask.part, (unsigned long)NODES_MAX, NULL, MPOL_F_MEMS_ALLOWED))
+    struct node_mask mask;
+    if (node_mask_read(&mask))
         return -1;
     for (unsigned node = 0; node < NODES_MAX; node++)
         if (node_mask_has(&mask, node) && node != told_node(worker, 0) && node != told_node(worker, 1))
