@@ -31,7 +31,8 @@ struct layout {
  * machine is to hwloc. -ENXIO with text when there is no CPU, -ENOMEM.
  *
  * Against hwloc: kinds of CPU are told by Intel's core types, else by the kernel's capacities, and not by frequencies;
- * the books and drawers of s390, and two cores that Bulldozer calls one, are not seen.
+ * the books and drawers of s390, and two cores that Bulldozer calls one, are not seen; a package that is left with
+ * memory and no usable CPU is not counted.
  */
 int layout_read(struct layout *layout, const char *root, const struct cpu_mask *cpus, const struct node_mask *memory,
                 struct err *err);
