@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "mask.h"
 #include "mount.h"
 #include "sysfile.h"
 
@@ -148,7 +148,7 @@ static uint64_t quota_v2(const char *group)
     return quota_percent(quota_us, period_us);
 }
 
-static int memory_total(const char *root, uint64_t *bytes, struct err *err)
+int cgroup_memory_total(const char *root, uint64_t *bytes, struct err *err)
 {
     char line[256];
     uint64_t kib;
@@ -168,12 +168,12 @@ static uint64_t lower(uint64_t a, uint64_t b)
 
 int cgroup_limits(const char *root, struct limits *limits, struct err *err)
 {
-    cpu_set_t set[8]; /* 8192 CPUs, as many as a kernel can have; a shorter mask would be refused */
+    struct cpu_mask mask;
     *limits = (struct limits){.memory_limit_bytes = LIMIT_NONE, .cpu_quota_percent = LIMIT_NONE};
-    if (sched_getaffinity(0, sizeof set, set))
+    if (cpu_mask_read(&mask))
         return err_sys(err, "sched_getaffinity");
-    limits->cpus_allowed = (unsigned)CPU_COUNT_S(sizeof set, set);
-    int rc = memory_total(root, &limits->memory_total_bytes, err);
+    limits->cpus_allowed = cpu_mask_count(&mask);
+    int rc = cgroup_memory_total(root, &limits->memory_total_bytes, err);
     if (rc)
         return rc;
     limits->memory_limit_bytes = lower(cgroup_lowest(root, "memory", memory_v1), cgroup_lowest(root, NULL, memory_v2));

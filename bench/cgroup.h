@@ -21,6 +21,9 @@ struct limits {
  * then. */
 int cgroup_limits(const char *root, struct limits *limits, struct err *err);
 
+/* MemTotal. -errno with text. */
+int cgroup_memory_total(const char *root, uint64_t *bytes, struct err *err);
+
 /* Bytes this process may use: the lower of what there is and what its control groups allow. */
 uint64_t cgroup_memory_bytes(const struct limits *limits);
 

@@ -156,6 +156,7 @@ static int make_plan(struct plan *plan, const struct options *options, const str
         .make_filesystems = options->values[OPTION_make_filesystems] != NULL,
         .cpu_count = usable_cpus(place),
         .pairs = place_pairs(place),
+        .memory_nodes = place_memory_node_count(place),
     };
     const char *sets[SETS_MAX + 1];
     char matrix[64];
@@ -205,6 +206,10 @@ static int load_plan(struct plan *plan, const struct options *options, struct er
 /* This machine's topology, or with --topology another's: hwloc takes it from the environment. */
 static int load_topology(const struct options *options, struct topology **place, struct err *err)
 {
+#ifdef FAULTLINE_MINIMAL
+    if (options->values[OPTION_topology])
+        return err_set(err, EINVAL, "--topology needs hwloc, which this minimal build is without");
+#endif
     static const char synthetic[] = "synthetic:";
     const char *where = options->values[OPTION_topology];
     bool describes = where && strncmp(where, synthetic, sizeof synthetic - 1) == 0;

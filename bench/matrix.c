@@ -21,25 +21,10 @@ static int no_memory(struct err *err)
 
 /* ---- which pairs ---- */
 
-struct list {
-    struct pair *items;
-    unsigned count, room;
-};
-
-static int list_add(struct list *list, const struct pairs *pairs, unsigned a, unsigned b, struct err *err)
+static int add_pair(struct pair_list *list, const struct pairs *pairs, unsigned a, unsigned b, struct err *err)
 {
-    if (list->count == list->room) {
-        unsigned room = list->room ? 2 * list->room : 64;
-        struct pair *items = realloc(list->items, room * sizeof *items);
-        if (!items)
-            return no_memory(err);
-        list->items = items;
-        list->room = room;
-    }
-    struct pair pair = {a < b ? a : b, a < b ? b : a, 0};
-    pair.class = pairs_class(pairs, pair.a, pair.b);
-    list->items[list->count++] = pair;
-    return 0;
+    struct pair pair = {a < b ? a : b, a < b ? b : a, pairs_class(pairs, a, b)};
+    return pair_list_add(list, pair) ? no_memory(err) : 0;
 }
 
 static int compare_pairs(const void *a, const void *b)
@@ -50,7 +35,7 @@ static int compare_pairs(const void *a, const void *b)
     return one->b < other->b ? -1 : one->b > other->b;
 }
 
-static void list_make_unique(struct list *list)
+static void list_make_unique(struct pair_list *list)
 {
     unsigned kept = 0;
     if (list->count)
@@ -67,34 +52,29 @@ static bool is_same_core(const struct pairs *pairs, unsigned a, unsigned b)
 }
 
 /* Neighbours of the packed order: a CPU that is slow is then slow among pairs that are near each other. */
-static int add_coverage(struct list *list, const struct pairs *pairs, struct err *err)
+static int add_coverage(struct pair_list *list, const struct pairs *pairs, struct err *err)
 {
     unsigned count = pairs->cpu_count, *order = calloc(count, sizeof *order);
     int rc = order ? pairs_order(pairs, place_pack, order, err) : no_memory(err);
     for (unsigned i = 0; rc == 0 && i + 1 < count; i += 2)
-        rc = list_add(list, pairs, order[i], order[i + 1], err);
+        rc = add_pair(list, pairs, order[i], order[i + 1], err);
     if (rc == 0 && count % 2)
-        rc = list_add(list, pairs, order[count - 2], order[count - 1], err);
+        rc = add_pair(list, pairs, order[count - 2], order[count - 1], err);
     free(order);
     return rc;
 }
 
-static int add_of_classes(struct list *list, const struct pairs *pairs, const enum matrix_width *widths, uint64_t seed,
-                          enum matrix_width width, struct err *err)
+static int add_of_classes(struct pair_list *list, const struct pairs *pairs, const enum matrix_width *widths,
+                          uint64_t seed, enum matrix_width width, struct err *err)
 {
     struct pair *items = NULL;
     unsigned count = 0;
     int rc = pairs_choose(pairs, width == WIDTH_FEW ? PER_CLASS : PER_UNLIKE, seed, &items, &count, err);
     for (unsigned i = 0; rc == 0 && i < count; i++)
         if (width == WIDTH_FEW || widths[items[i].class] >= width)
-            rc = list_add(list, pairs, items[i].a, items[i].b, err);
+            rc = add_pair(list, pairs, items[i].a, items[i].b, err);
     free(items);
     return rc;
-}
-
-static bool has_cpu_zero(const struct pairs *pairs, const struct pair *pair)
-{
-    return pairs->cpus[pair->a].os_index == 0 || pairs->cpus[pair->b].os_index == 0;
 }
 
 /* The pair that stands for two L3 caches: a fair draw, of pairs without CPU 0 where there are any. */
@@ -106,7 +86,7 @@ struct drawn {
 
 static void draw(struct drawn *drawn, const struct pairs *pairs, unsigned a, unsigned b, struct random *random)
 {
-    bool zero = pairs->cpus[a].os_index == 0 || pairs->cpus[b].os_index == 0;
+    bool zero = pairs_has_cpu_zero(pairs, a, b);
     if (drawn->seen && zero && !drawn->has_zero)
         return;
     if (drawn->seen && !zero && drawn->has_zero)
@@ -141,8 +121,8 @@ static void draw_of_caches(struct drawn *drawn, unsigned caches, const struct pa
 }
 
 /* One of every two L3 caches; with `widths`, only those of classes that are that wide. */
-static int add_of_caches(struct list *list, const struct pairs *pairs, const enum matrix_width *widths, uint64_t seed,
-                         struct err *err)
+static int add_of_caches(struct pair_list *list, const struct pairs *pairs, const enum matrix_width *widths,
+                         uint64_t seed, struct err *err)
 {
     unsigned caches = l3_count(pairs);
     struct drawn *drawn = calloc((size_t)caches * caches + 1, sizeof *drawn);
@@ -151,12 +131,12 @@ static int add_of_caches(struct list *list, const struct pairs *pairs, const enu
         draw_of_caches(drawn, caches, pairs, seed);
     for (size_t i = 0; rc == 0 && i < (size_t)caches * caches; i++)
         if (drawn[i].seen && (!widths || widths[pairs_class(pairs, drawn[i].a, drawn[i].b)] >= WIDTH_CACHES))
-            rc = list_add(list, pairs, drawn[i].a, drawn[i].b, err);
+            rc = add_pair(list, pairs, drawn[i].a, drawn[i].b, err);
     free(drawn);
     return rc;
 }
 
-static int add_class_matrix(struct list *list, const struct pairs *pairs, const enum matrix_width *widths,
+static int add_class_matrix(struct pair_list *list, const struct pairs *pairs, const enum matrix_width *widths,
                             uint64_t seed, struct err *err)
 {
     int rc = add_coverage(list, pairs, err);
@@ -178,7 +158,7 @@ static unsigned rank_in_core(const struct pairs *pairs, unsigned cpu)
     return rank;
 }
 
-static int add_of_cores(struct list *list, const struct pairs *pairs, struct err *err)
+static int add_of_cores(struct pair_list *list, const struct pairs *pairs, struct err *err)
 {
     unsigned *ranks = calloc(pairs->cpu_count, sizeof *ranks);
     int rc = ranks ? 0 : no_memory(err);
@@ -187,22 +167,22 @@ static int add_of_cores(struct list *list, const struct pairs *pairs, struct err
     for (unsigned a = 0; rc == 0 && a < pairs->cpu_count; a++)
         for (unsigned b = a + 1; rc == 0 && b < pairs->cpu_count; b++)
             if (is_same_core(pairs, a, b) ? ranks[a] == 0 && ranks[b] == 1 : ranks[a] == 0 && ranks[b] == 0)
-                rc = list_add(list, pairs, a, b, err);
+                rc = add_pair(list, pairs, a, b, err);
     free(ranks);
     return rc;
 }
 
-static int add_all(struct list *list, const struct pairs *pairs, struct err *err)
+static int add_all(struct pair_list *list, const struct pairs *pairs, struct err *err)
 {
     int rc = 0;
     for (unsigned a = 0; rc == 0 && a < pairs->cpu_count; a++)
         for (unsigned b = a + 1; rc == 0 && b < pairs->cpu_count; b++)
-            rc = list_add(list, pairs, a, b, err);
+            rc = add_pair(list, pairs, a, b, err);
     return rc;
 }
 
-static int add_matrix(struct list *list, const struct pairs *pairs, enum matrix matrix, const enum matrix_width *widths,
-                      uint64_t seed, struct err *err)
+static int add_matrix(struct pair_list *list, const struct pairs *pairs, enum matrix matrix,
+                      const enum matrix_width *widths, uint64_t seed, struct err *err)
 {
     switch (matrix) {
     case matrix_class:
@@ -222,7 +202,7 @@ static int add_matrix(struct list *list, const struct pairs *pairs, enum matrix 
 int matrix_pairs(const struct pairs *pairs, enum matrix matrix, const enum matrix_width *widths, uint64_t seed,
                  struct pair **items, unsigned *count, struct err *err)
 {
-    struct list list = {0};
+    struct pair_list list = {0};
     int rc = pairs->cpu_count < 2 ? err_set(err, ENXIO, "a pair needs two CPUs, there is %u", pairs->cpu_count) : 0;
     if (rc == 0)
         rc = add_matrix(&list, pairs, matrix, widths, seed, err);
@@ -334,7 +314,8 @@ static struct visit canary_of(const struct pairs *pairs, const struct pair *item
     const struct pair *nearest = items;
     for (unsigned i = 1; i < count; i++)
         if (items[i].class < nearest->class ||
-            (items[i].class == nearest->class && has_cpu_zero(pairs, nearest) && !has_cpu_zero(pairs, &items[i])))
+            (items[i].class == nearest->class && pairs_has_cpu_zero(pairs, nearest->a, nearest->b) &&
+             !pairs_has_cpu_zero(pairs, items[i].a, items[i].b)))
             nearest = &items[i];
     struct visit visit = visit_of(pairs, *nearest, 0);
     visit.canary = true;

@@ -149,12 +149,7 @@ unsigned pairs_class(const struct pairs *pairs, unsigned a, unsigned b)
 
 /* ---- which of them ---- */
 
-struct list {
-    struct pair *items;
-    unsigned count, room;
-};
-
-static int list_add(struct list *list, struct pair pair)
+int pair_list_add(struct pair_list *list, struct pair pair)
 {
     if (list->count == list->room) {
         unsigned room = list->room ? 2 * list->room : 64;
@@ -196,24 +191,24 @@ static void sample_add(struct sample *sample, struct pair pair, struct random *r
     sample->seen++;
 }
 
-static bool has_cpu_zero(const struct pairs *pairs, struct pair pair)
+bool pairs_has_cpu_zero(const struct pairs *pairs, unsigned a, unsigned b)
 {
-    return pairs->cpus[pair.a].os_index == 0 || pairs->cpus[pair.b].os_index == 0;
+    return pairs->cpus[a].os_index == 0 || pairs->cpus[b].os_index == 0;
 }
 
-static int sample_give(const struct sample *sample, unsigned most, struct list *list)
+static int sample_give(const struct sample *sample, unsigned most, struct pair_list *list)
 {
     uint64_t between = sample->seen > 2 ? sample->seen - 2 : 0;
-    int rc = sample->seen && most ? list_add(list, sample->first) : 0;
+    int rc = sample->seen && most ? pair_list_add(list, sample->first) : 0;
     if (rc == 0 && sample->seen > 1 && most > 1)
-        rc = list_add(list, sample->last);
+        rc = pair_list_add(list, sample->last);
     for (unsigned i = 0; rc == 0 && i < between && i < sample->room; i++)
-        rc = list_add(list, sample->drawn[i]);
+        rc = pair_list_add(list, sample->drawn[i]);
     return rc;
 }
 
 /* Classes that have no pair without CPU 0 are sampled with it. */
-static int choose_of_classes(const struct pairs *pairs, unsigned per_class, uint64_t seed, struct list *list)
+static int choose_of_classes(const struct pairs *pairs, unsigned per_class, uint64_t seed, struct pair_list *list)
 {
     struct random random = {seed};
     size_t sample_count = 2 * (size_t)pairs->class_count; /* of each class those without CPU 0, and those with it */
@@ -225,7 +220,7 @@ static int choose_of_classes(const struct pairs *pairs, unsigned per_class, uint
     for (unsigned a = 0; rc == 0 && a < pairs->cpu_count; a++)
         for (unsigned b = a + 1; b < pairs->cpu_count; b++) {
             struct pair pair = {a, b, pairs_class(pairs, a, b)};
-            sample_add(&samples[2 * (size_t)pair.class + has_cpu_zero(pairs, pair)], pair, &random);
+            sample_add(&samples[2 * (size_t)pair.class + pairs_has_cpu_zero(pairs, a, b)], pair, &random);
         }
     for (size_t i = 0; rc == 0 && i < sample_count; i += 2)
         rc = sample_give(&samples[i + (samples[i].seen == 0)], per_class, list);
@@ -236,7 +231,7 @@ static int choose_of_classes(const struct pairs *pairs, unsigned per_class, uint
 int pairs_choose(const struct pairs *pairs, unsigned per_class, uint64_t seed, struct pair **items, unsigned *count,
                  struct err *err)
 {
-    struct list list = {0};
+    struct pair_list list = {0};
     int rc = choose_of_classes(pairs, per_class, seed, &list);
     *items = rc ? NULL : list.items;
     *count = rc ? 0 : list.count;
@@ -403,8 +398,6 @@ int pairs_place(const struct pairs *pairs, uint64_t place, unsigned turn, unsign
                 struct err *err)
 {
     bool all = place == place_pack || place == place_spread;
-    if (pairs->cpu_count == 0)
-        return err_set(err, ENXIO, "this build does not know how the CPUs lie (it has no hwloc)");
     if (count > pairs->cpu_count)
         return err_set(err, ENXIO, "%u workers need as many CPUs, there are %u", count, pairs->cpu_count);
     if (place >= place_cpu && count == 1)

@@ -70,6 +70,18 @@ void pairs_classify(struct pairs *pairs, const struct cpu_row *cpus, unsigned cp
 /* Class of the pair of rows a and b. */
 unsigned pairs_class(const struct pairs *pairs, unsigned a, unsigned b);
 
+/* Whether one of the two rows is CPU 0, where interrupts tend to go. */
+bool pairs_has_cpu_zero(const struct pairs *pairs, unsigned a, unsigned b);
+
+/* Some of the pairs, zero at first; whoever has it frees items. */
+struct pair_list {
+    struct pair *items; /* [count] */
+    unsigned count, room;
+};
+
+/* -ENOMEM, and the list is as it was. */
+int pair_list_add(struct pair_list *list, struct pair pair);
+
 /* Name of a level: "core", "l3" … */
 const char *pair_level_name(enum pair_level level);
 

@@ -17,39 +17,24 @@
 #include <hwloc.h>
 #endif
 
-enum { CPUS_MAX = 8192 }; /* the largest NR_CPUS a kernel can be built with (x86, MAXSMP) */
-
-/* A set of CPUs of fixed size: the kernel accepts a longer mask than its own, and refuses a shorter one. */
-struct cpu_mask {
-    cpu_set_t part[CPUS_MAX / CPU_SETSIZE];
-};
+#include "layout.h"
 
 struct topology {
     bool foreign;
-    unsigned *cpus; /* [cpu_count] OS indices, CPU 0 last */
-    unsigned cpu_count;
-    struct cpu_row *rows; /* [cpu_count] in the topology's order */
-    unsigned *distances;  /* [node_count][node_count]; NULL: none are told */
-    unsigned node_count;
+    struct layout layout;
     struct pairs pairs;
 #ifndef FAULTLINE_MINIMAL
     hwloc_topology_t topology;
 #endif
 };
 
-struct node_mask {
-    unsigned long part[NODES_MAX / (8 * sizeof(unsigned long))];
-};
-
 int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err)
 {
-    enum { PART_BITS = 8 * sizeof(unsigned long) };
     struct node_mask mask = {{0}}, found = {{0}};
     int mode = count > 1 ? MPOL_INTERLEAVE : MPOL_BIND, found_mode = -1;
     for (unsigned i = 0; i < count; i++)
-        mask.part[nodes[i] / PART_BITS] |= 1UL << nodes[i] % PART_BITS;
-    /* One more than there are: the kernel takes the last bit for none (mm/mempolicy.c get_nodes). */
-    if (syscall(SYS_set_mempolicy, mode, mask.part, NODES_MAX + 1UL))
+        node_mask_add(&mask, nodes[i]);
+    if (syscall(SYS_set_mempolicy, mode, mask.part, (unsigned long)NODE_MASK_BITS))
         return err_set(err, errno == EPERM || errno == ENOSYS ? EOPNOTSUPP : EXDEV,
                        "cannot bind memory to node %u%s: %s", nodes[0], count > 1 ? " and others" : "",
                        strerror(errno));
@@ -59,17 +44,9 @@ int place_bind_memory(const unsigned *nodes, unsigned count, struct err *err)
     return 0;
 }
 
-static bool mask_has(const struct cpu_mask *mask, unsigned cpu)
-{
-    return cpu < CPUS_MAX && CPU_ISSET_S(cpu, sizeof *mask, mask->part);
-}
-
 static int mask_read(struct cpu_mask *mask, struct err *err)
 {
-    CPU_ZERO_S(sizeof *mask, mask->part);
-    if (sched_getaffinity(0, sizeof *mask, mask->part))
-        return err_sys(err, "sched_getaffinity");
-    return 0;
+    return cpu_mask_read(mask) ? err_sys(err, "sched_getaffinity") : 0;
 }
 
 /* The kernel's affinity calls directly: hwloc would need a loaded topology, milliseconds in every trial process. */
@@ -86,7 +63,7 @@ int place_bind(unsigned cpu, struct err *err)
     int rc = mask_read(&mask, err);
     if (rc)
         return rc;
-    if (CPU_COUNT_S(sizeof mask, mask.part) != 1 || !mask_has(&mask, cpu))
+    if (cpu_mask_count(&mask) != 1 || !cpu_mask_has(&mask, cpu))
         return err_set(err, EXDEV, "bound to CPU %u, but the binding reads back differently", cpu);
     int now = sched_getcpu();
     if (now < 0 || (unsigned)now != cpu)
@@ -94,25 +71,17 @@ int place_bind(unsigned cpu, struct err *err)
     return 0;
 }
 
-/* Appends; cpus has room for every CPU of the machine. CPU 0 serves interrupts and housekeeping, so it comes last. */
-static void place_add_cpu(struct topology *place, unsigned cpu)
-{
-    unsigned at = place->cpu_count++;
-    if (at && place->cpus[at - 1] == 0) {
-        place->cpus[at] = 0;
-        at--;
-    }
-    place->cpus[at] = cpu;
-}
-
 unsigned place_cpu_count(const struct topology *place)
 {
-    return place->cpu_count;
+    return place->layout.cpu_count;
 }
 
+/* CPU 0 serves interrupts and housekeeping, so it comes last; rows are in the order of numbers. */
 unsigned place_nth_cpu(const struct topology *place, unsigned n)
 {
-    return place->cpus[n % place->cpu_count];
+    const struct layout *layout = &place->layout;
+    bool has_zero = layout->rows[0].os_index == 0;
+    return layout->rows[(n + has_zero) % layout->cpu_count].os_index;
 }
 
 const struct pairs *place_pairs(const struct topology *place)
@@ -120,83 +89,113 @@ const struct pairs *place_pairs(const struct topology *place)
     return &place->pairs;
 }
 
-static json_t *classes_json(const struct pairs *pairs)
-{
-    json_t *classes = json_array();
-    for (unsigned i = 0; i < pairs->class_count; i++) {
-        const struct pair_class *one = &pairs->classes[i];
-        json_t *kinds = one->kinds[0] < 0 ? json_null() : json_pack("[i, i]", one->kinds[0], one->kinds[1]);
-        json_array_append_new(classes, json_pack("{s:s, s:s, s:o, s:o, s:I}", "name", one->name, "level",
-                                                 pair_level_name(one->level), "distance",
-                                                 one->distance ? json_integer(one->distance) : json_null(), "kinds",
-                                                 kinds, "pairs", (json_int_t)one->count));
-    }
-    return classes;
-}
-
-static void rows_free(struct topology *place)
-{
-    free(place->distances);
-    free(place->rows);
-    free(place->cpus);
-    free(place);
-}
-
 bool place_is_this_machine(const struct topology *place)
 {
     return !place->foreign;
 }
 
-#ifdef FAULTLINE_MINIMAL
-
-int place_load(struct topology **out, struct err *err)
+/* NULL: it may not be used. */
+static const struct cpu_row *find_row(const struct layout *layout, unsigned cpu)
 {
-    struct cpu_mask mask;
-    int rc = mask_read(&mask, err);
-    if (rc)
-        return rc;
-    struct topology *place = calloc(1, sizeof *place);
-    if (!place)
-        return err_set(err, ENOMEM, "no memory for the list of CPUs");
-    place->cpus = calloc(CPUS_MAX, sizeof *place->cpus);
-    if (!place->cpus) {
-        rows_free(place);
-        return err_set(err, ENOMEM, "no memory for the list of CPUs");
-    }
-    for (unsigned cpu = 0; cpu < CPUS_MAX; cpu++)
-        if (mask_has(&mask, cpu))
-            place_add_cpu(place, cpu);
-    *out = place; /* how they lie is unknown: no pairs, no classes */
-    return 0;
+    for (unsigned i = 0; i < layout->cpu_count; i++)
+        if (layout->rows[i].os_index == cpu)
+            return &layout->rows[i];
+    return NULL;
 }
 
-void place_free(struct topology *place)
+/* ---- memory ---- */
+
+static unsigned all_with_memory(const struct topology *place, unsigned *nodes)
 {
-    if (place)
-        rows_free(place);
+    unsigned count = 0;
+    for (unsigned i = 0; i < place->layout.node_count && count < NODES_MAX; i++)
+        if (place->layout.nodes[i].bytes)
+            nodes[count++] = place->layout.nodes[i].os_index;
+    return count;
+}
+
+unsigned place_memory_node_count(const struct topology *place)
+{
+    unsigned nodes[NODES_MAX];
+    return all_with_memory(place, nodes);
+}
+
+/* The node with memory that is farthest from that one; -1 when there is no other. */
+static int farthest_from(const struct layout *layout, int here)
+{
+    int farthest = -1;
+    unsigned most = 0;
+    for (unsigned i = 0; here >= 0 && i < layout->node_count; i++) {
+        unsigned distance = layout->distances ? layout->distances[(unsigned)here * layout->node_count + i] : 0;
+        if ((int)i == here || !layout->nodes[i].bytes || (farthest >= 0 && distance <= most))
+            continue;
+        farthest = (int)i;
+        most = distance;
+    }
+    return farthest;
 }
 
 int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
                        unsigned *count, struct err *err)
 {
-    (void)place;
-    (void)where;
-    (void)cpu;
-    (void)nodes;
-    *count = 0;
-    return err_set(err, ENXIO, "this build does not know the memory nodes (it has no hwloc)");
+    const struct layout *layout = &place->layout;
+    const struct cpu_row *row = find_row(layout, cpu);
+    int here = row ? row->node : -1, one = where == memory_node_remote ? farthest_from(layout, here) : here;
+    if (where == memory_node_interleave) {
+        *count = all_with_memory(place, nodes);
+        return *count > 1 ? 0
+                          : err_set(err, ENXIO, "pages in turn need two memory nodes, there %s %u",
+                                    *count == 1 ? "is" : "are", *count);
+    }
+    if (one < 0 || !layout->nodes[one].bytes)
+        return err_set(err, ENXIO,
+                       where == memory_node_remote ? "CPU %u has no other memory node"
+                                                   : "CPU %u has no memory node of its own",
+                       cpu);
+    nodes[0] = layout->nodes[one].os_index;
+    *count = 1;
+    return 0;
 }
 
-json_t *place_json(const struct topology *place)
+/* ---- who tells how CPUs and memory lie: hwloc, or sysfs where there is none ---- */
+
+#ifdef FAULTLINE_MINIMAL
+
+static int source_read(struct topology *place, struct err *err)
 {
-    json_t *pus = json_array();
-    for (unsigned n = 0; n < place->cpu_count; n++)
-        json_array_append_new(pus, json_pack("{s:i, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:b}", "os_index",
-                                             (int)place->cpus[n], "core", "smt", "l2", "cluster", "l3", "die",
-                                             "numa_node", "package", "kind", "frequency_mhz", "allowed", 1));
-    return json_pack("{s:s, s:b, s:n, s:n, s:n, s:i, s:o, s:[], s:[], s:n, s:o}", "source", "sched_getaffinity",
-                     "this_machine", 1, "packages", "numa_nodes", "cores", "cpus", (int)place->cpu_count, "pus", pus,
-                     "caches", "nodes", "distances", "classes", classes_json(&place->pairs));
+    struct cpu_mask cpus; /* those of the control group at most */
+    struct node_mask memory;
+    int rc = mask_read(&cpus, err);
+    return rc ? rc : layout_read(&place->layout, "", &cpus, node_mask_read(&memory) ? NULL : &memory, err);
+}
+
+static void source_free(struct topology *place)
+{
+    (void)place;
+}
+
+static json_t *source_name(void)
+{
+    return json_string("sysfs");
+}
+
+static json_t *kind_frequency(const struct topology *place, int kind)
+{
+    (void)place;
+    (void)kind;
+    return json_null();
+}
+
+static void add_unusable(const struct topology *place, json_t *pus)
+{
+    (void)place;
+    (void)pus;
+}
+
+static json_t *caches_json(const struct topology *place)
+{
+    (void)place;
+    return json_array();
 }
 
 int place_export(const struct topology *place, const char *path, struct err *err)
@@ -255,14 +254,19 @@ static int cluster_of(hwloc_obj_t pu)
     return -1;
 }
 
-/* The node that lies nearest to the CPU: of the lowest part of the machine that has memory. NULL when none is known. */
+/*
+ * The node that lies nearest to the CPU: of the lowest part of the machine that has memory, which may lie behind a
+ * memory-side cache. Of several the first, for hwloc puts memory without CPUs last. NULL when none is known.
+ */
 static hwloc_obj_t node_of(hwloc_obj_t pu)
 {
-    for (hwloc_obj_t object = pu->parent; object; object = object->parent)
-        for (hwloc_obj_t memory = object->memory_first_child; memory; memory = memory->next_sibling)
-            if (memory->type == HWLOC_OBJ_NUMANODE)
-                return memory;
-    return NULL;
+    hwloc_obj_t object = pu->parent;
+    while (object && !object->memory_first_child)
+        object = object->parent;
+    hwloc_obj_t memory = object ? object->memory_first_child : NULL;
+    while (memory && memory->type == HWLOC_OBJ_MEMCACHE)
+        memory = memory->memory_first_child;
+    return memory;
 }
 
 /*
@@ -279,8 +283,9 @@ static int smt_of(hwloc_topology_t topology, hwloc_obj_t pu)
     return rank;
 }
 
-static struct cpu_row row_of(hwloc_topology_t topology, hwloc_obj_t pu)
+static struct cpu_row row_of(const struct topology *place, hwloc_obj_t pu)
 {
+    hwloc_topology_t topology = place->topology;
     hwloc_obj_t node = node_of(pu);
     return (struct cpu_row){
         .os_index = pu->os_index,
@@ -290,115 +295,80 @@ static struct cpu_row row_of(hwloc_topology_t topology, hwloc_obj_t pu)
         .cluster = cluster_of(pu),
         .l3 = ancestor(topology, pu, HWLOC_OBJ_L3CACHE),
         .die = ancestor(topology, pu, HWLOC_OBJ_DIE),
-        .node = node ? (int)node->logical_index : -1,
+        .node = node ? layout_node(&place->layout, node->os_index) : -1,
         .package = ancestor(topology, pu, HWLOC_OBJ_PACKAGE),
         .kind = hwloc_cpukinds_get_by_cpuset(topology, pu->cpuset, 0),
     };
 }
 
-static bool has_memory(hwloc_obj_t node)
+/* Those with memory alone too, which lie near some CPUs but are no CPU's own. */
+static int read_nodes(struct topology *place, struct err *err)
 {
-    return node && node->attr->numanode.local_memory > 0;
-}
-
-/* The node with memory that is farthest from that one; NULL when there is no other. */
-static hwloc_obj_t farthest_from(const struct topology *place, hwloc_obj_t here)
-{
-    hwloc_obj_t farthest = NULL;
-    unsigned most = 0;
-    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_NUMANODE, node));) {
-        unsigned distance = place->distances
-                                ? place->distances[here->logical_index * place->node_count + node->logical_index]
-                                : 0;
-        if (node == here || !has_memory(node) || (farthest && distance <= most))
-            continue;
-        farthest = node;
-        most = distance;
+    struct layout *layout = &place->layout;
+    hwloc_const_nodeset_t set = hwloc_topology_get_topology_nodeset(place->topology);
+    int most = hwloc_bitmap_weight(set);
+    layout->nodes = calloc(most > 0 ? (size_t)most : 1, sizeof *layout->nodes);
+    if (!layout->nodes)
+        return err_set(err, ENOMEM, "no memory for the list of memory nodes");
+    for (int n = most > 0 ? hwloc_bitmap_first(set) : -1; n >= 0; n = hwloc_bitmap_next(set, n)) {
+        hwloc_obj_t node = hwloc_get_numanode_obj_by_os_index(place->topology, (unsigned)n);
+        if (node)
+            layout->nodes[layout->node_count++] = (struct node_row){(unsigned)n, node->attr->numanode.local_memory};
     }
-    return farthest;
-}
-
-static unsigned all_with_memory(const struct topology *place, unsigned *nodes)
-{
-    unsigned count = 0;
-    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_NUMANODE, node));)
-        if (has_memory(node) && count < NODES_MAX)
-            nodes[count++] = node->os_index;
-    return count;
-}
-
-int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
-                       unsigned *count, struct err *err)
-{
-    hwloc_obj_t pu = hwloc_get_pu_obj_by_os_index(place->topology, cpu), here = pu ? node_of(pu) : NULL;
-    hwloc_obj_t one = where == memory_node_remote && here ? farthest_from(place, here) : here;
-    if (where == memory_node_interleave) {
-        *count = all_with_memory(place, nodes);
-        return *count > 1 ? 0 : err_set(err, ENXIO, "pages in turn need two memory nodes, there is one");
-    }
-    if (!has_memory(one))
-        return err_set(err, ENXIO,
-                       where == memory_node_remote ? "CPU %u has no other memory node"
-                                                   : "CPU %u has no memory node of its own",
-                       cpu);
-    nodes[0] = one->os_index;
-    *count = 1;
     return 0;
 }
 
 /* Distances as the firmware tells them (the kernel's node distances); none is no error. */
 static int read_distances(struct topology *place, struct err *err)
 {
+    struct layout *layout = &place->layout;
     struct hwloc_distances_s *found = NULL;
     unsigned wanted = 1;
-    int nodes = hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_NUMANODE);
-    place->node_count = nodes > 0 ? (unsigned)nodes : 0;
     if (hwloc_distances_get_by_type(place->topology, HWLOC_OBJ_NUMANODE, &wanted, &found,
                                     HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0) ||
         wanted == 0)
         return 0;
-    place->distances = calloc((size_t)place->node_count * place->node_count, sizeof *place->distances);
-    if (!place->distances) {
-        hwloc_distances_release(place->topology, found);
-        return err_set(err, ENOMEM, "no memory for the distances");
-    }
-    for (unsigned a = 0; a < found->nbobjs; a++)
-        for (unsigned b = 0; b < found->nbobjs; b++)
-            place->distances[found->objs[a]->logical_index * place->node_count + found->objs[b]->logical_index] =
-                (unsigned)found->values[a * found->nbobjs + b];
+    layout->distances = calloc((size_t)layout->node_count * layout->node_count, sizeof *layout->distances);
+    for (unsigned a = 0; layout->distances && a < found->nbobjs; a++)
+        for (unsigned b = 0; b < found->nbobjs; b++) {
+            int from = layout_node(layout, found->objs[a]->os_index),
+                to = layout_node(layout, found->objs[b]->os_index);
+            if (from >= 0 && to >= 0)
+                layout->distances[(unsigned)from * layout->node_count + (unsigned)to] =
+                    (unsigned)found->values[a * found->nbobjs + b];
+        }
     hwloc_distances_release(place->topology, found);
-    return 0;
+    return layout->distances ? 0 : err_set(err, ENOMEM, "no memory for the distances");
 }
 
 static bool pu_is_allowed(const struct topology *place, hwloc_obj_t pu, const struct cpu_mask *mask)
 {
     if (!hwloc_bitmap_isset(hwloc_topology_get_allowed_cpuset(place->topology), pu->os_index))
         return false;
-    return place->foreign || mask_has(mask, pu->os_index);
+    return place->foreign || cpu_mask_has(mask, pu->os_index);
 }
 
-static int place_list_cpus(struct topology *place, struct err *err)
+static int read_cpus(struct topology *place, struct err *err)
 {
+    struct layout *layout = &place->layout;
     struct cpu_mask mask;
     int rc = mask_read(&mask, err);
     if (rc)
         return rc;
     int pu_count = hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_PU);
-    size_t room = pu_count > 0 ? (size_t)pu_count : 1;
-    place->cpus = calloc(room, sizeof *place->cpus);
-    place->rows = calloc(room, sizeof *place->rows);
-    if (!place->cpus || !place->rows)
+    layout->rows = calloc(pu_count > 0 ? (size_t)pu_count : 1, sizeof *layout->rows);
+    if (!layout->rows)
         return err_set(err, ENOMEM, "no memory for the list of CPUs");
     hwloc_const_cpuset_t set = hwloc_topology_get_topology_cpuset(place->topology);
     for (int cpu = hwloc_bitmap_first(set); cpu >= 0; cpu = hwloc_bitmap_next(set, cpu)) {
         hwloc_obj_t pu = hwloc_get_pu_obj_by_os_index(place->topology, (unsigned)cpu);
-        if (pu && pu_is_allowed(place, pu, &mask)) {
-            place->rows[place->cpu_count] = row_of(place->topology, pu);
-            place_add_cpu(place, (unsigned)cpu);
-        }
+        if (pu && pu_is_allowed(place, pu, &mask))
+            layout->rows[layout->cpu_count++] = row_of(place, pu);
     }
-    if (place->cpu_count == 0)
+    if (layout->cpu_count == 0)
         return err_set(err, ENXIO, "the topology has no CPU that this process may use");
+    layout->package_count = hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_PACKAGE);
+    layout->core_count = hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_CORE);
     return 0;
 }
 
@@ -418,53 +388,39 @@ static int topology_load_checked(hwloc_topology_t topology, const char *variable
                                                           : "");
 }
 
-int place_load(struct topology **out, struct err *err)
+static int source_read(struct topology *place, struct err *err)
 {
     const char *variable = foreign_variable();
-    struct topology *place = calloc(1, sizeof *place);
-    if (!place)
-        return err_set(err, ENOMEM, "no memory for the topology");
-    int rc = 0;
     if (hwloc_topology_init(&place->topology)) {
         place->topology = NULL;
-        rc = err_sys(err, "hwloc_topology_init");
-        goto out;
+        return err_sys(err, "hwloc_topology_init");
     }
-    rc = topology_load_checked(place->topology, variable, err);
+    int rc = topology_load_checked(place->topology, variable, err);
     if (rc)
-        goto out;
+        return rc;
     place->foreign = variable || !hwloc_topology_is_thissystem(place->topology);
-    rc = place_list_cpus(place, err);
+    rc = read_nodes(place, err);
     if (rc == 0)
-        rc = read_distances(place, err);
-    if (rc == 0)
-        pairs_classify(&place->pairs, place->rows, place->cpu_count, place->distances, place->node_count);
-out:
-    if (rc)
-        place_free(place);
-    else
-        *out = place;
-    return rc;
+        rc = read_cpus(place, err);
+    return rc ? rc : read_distances(place, err);
 }
 
-void place_free(struct topology *place)
+static void source_free(struct topology *place)
 {
-    if (!place)
-        return;
     if (place->topology)
         hwloc_topology_destroy(place->topology);
-    rows_free(place);
 }
 
-/* An index, or null when the machine shows none. */
-static json_t *index_json(int index)
+static json_t *source_name(void)
 {
-    return index < 0 ? json_null() : json_integer(index);
+    unsigned version = hwloc_get_api_version();
+    return json_sprintf("hwloc API %u.%u.%u", version >> 16, version >> 8 & 255, version & 255);
 }
 
 /* The highest frequency that a class of CPUs is said to have. */
-static json_t *kind_frequency(hwloc_topology_t topology, int kind)
+static json_t *kind_frequency(const struct topology *place, int kind)
 {
+    hwloc_topology_t topology = place->topology;
 #if HWLOC_API_VERSION >= 0x00030000
     struct hwloc_infos_s *all = NULL;
     if (kind < 0 || hwloc_cpukinds_get_info(topology, (unsigned)kind, NULL, NULL, &all, 0))
@@ -483,55 +439,16 @@ static json_t *kind_frequency(hwloc_topology_t topology, int kind)
     return json_null();
 }
 
-static json_t *pu_row(const struct topology *place, hwloc_obj_t pu, const struct cpu_mask *mask)
-{
-    const struct cpu_row row = row_of(place->topology, pu);
-    hwloc_obj_t node = node_of(pu);
-    json_t *json = json_pack("{s:i, s:b}", "os_index", (int)pu->os_index, "allowed", pu_is_allowed(place, pu, mask));
-    json_object_set_new(json, "core", index_json(row.core));
-    json_object_set_new(json, "smt", index_json(row.smt));
-    json_object_set_new(json, "l2", index_json(row.l2));
-    json_object_set_new(json, "cluster", index_json(row.cluster));
-    json_object_set_new(json, "l3", index_json(row.l3));
-    json_object_set_new(json, "die", index_json(row.die));
-    json_object_set_new(json, "numa_node", index_json(node ? (int)node->os_index : -1));
-    json_object_set_new(json, "package", index_json(row.package));
-    json_object_set_new(json, "kind", index_json(row.kind));
-    json_object_set_new(json, "frequency_mhz", kind_frequency(place->topology, row.kind));
-    return json;
-}
+static json_t *row_json(const struct topology *place, const struct cpu_row *row, bool usable); /* below */
 
-/* Usable CPUs to which the node is the nearest; hwloc gives memory alone the CPUs that can reach it. */
-static int node_cpus(hwloc_topology_t topology, hwloc_obj_t node)
+/* Of another machine also the CPUs that are not allowed there. */
+static void add_unusable(const struct topology *place, json_t *pus)
 {
-    int count = 0;
-    for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_PU, pu));)
-        count += node_of(pu) == node;
-    return count;
-}
-
-static json_t *nodes_list(hwloc_topology_t topology)
-{
-    json_t *nodes = json_array();
-    for (hwloc_obj_t node = NULL; (node = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_NUMANODE, node));)
-        json_array_append_new(nodes, json_pack("{s:i, s:I, s:i}", "os_index", (int)node->os_index, "bytes",
-                                               (json_int_t)node->attr->numanode.local_memory, "cpus",
-                                               node_cpus(topology, node)));
-    return nodes;
-}
-
-static json_t *distances_list(const struct topology *place)
-{
-    if (!place->distances)
-        return json_null();
-    json_t *list = json_array();
-    for (unsigned a = 0; a < place->node_count; a++) {
-        json_t *row = json_array();
-        for (unsigned b = 0; b < place->node_count; b++)
-            json_array_append_new(row, json_integer(place->distances[a * place->node_count + b]));
-        json_array_append_new(list, row);
+    for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_PU, pu));) {
+        const struct cpu_row row = row_of(place, pu);
+        if (!find_row(&place->layout, row.os_index))
+            json_array_append_new(pus, row_json(place, &row, false));
     }
-    return list;
 }
 
 /* Caches alike in level, size, line, ways and sharing are one row with a count. */
@@ -558,33 +475,14 @@ static void caches_add(json_t *caches, hwloc_obj_t cache)
     json_array_append_new(caches, row);
 }
 
-static json_t *caches_list(hwloc_topology_t topology)
+static json_t *caches_json(const struct topology *place)
 {
+    hwloc_topology_t topology = place->topology;
     json_t *caches = json_array();
     for (hwloc_obj_type_t type = HWLOC_OBJ_L1CACHE; type <= HWLOC_OBJ_L5CACHE; type++)
         for (hwloc_obj_t cache = NULL; (cache = hwloc_get_next_obj_by_type(topology, type, cache));)
             caches_add(caches, cache);
     return caches;
-}
-
-json_t *place_json(const struct topology *place)
-{
-    struct err err;
-    struct cpu_mask mask;
-    if (mask_read(&mask, &err))
-        return NULL;
-    char source[32];
-    unsigned version = hwloc_get_api_version();
-    snprintf(source, sizeof source, "hwloc API %u.%u.%u", version >> 16, version >> 8 & 255, version & 255);
-    json_t *pus = json_array();
-    for (hwloc_obj_t pu = NULL; (pu = hwloc_get_next_obj_by_type(place->topology, HWLOC_OBJ_PU, pu));)
-        json_array_append_new(pus, pu_row(place, pu, &mask));
-    return json_pack("{s:s, s:b, s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "source", source, "this_machine",
-                     !place->foreign, "packages", hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_PACKAGE),
-                     "numa_nodes", hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_NUMANODE), "cores",
-                     hwloc_get_nbobjs_by_type(place->topology, HWLOC_OBJ_CORE), "cpus", (int)place->cpu_count, "pus",
-                     pus, "caches", caches_list(place->topology), "nodes", nodes_list(place->topology), "distances",
-                     distances_list(place), "classes", classes_json(&place->pairs));
 }
 
 /*
@@ -652,3 +550,113 @@ out:
 }
 
 #endif
+
+/* ---- all of it ---- */
+
+int place_load(struct topology **out, struct err *err)
+{
+    struct topology *place = calloc(1, sizeof *place);
+    if (!place)
+        return err_set(err, ENOMEM, "no memory for the topology");
+    int rc = source_read(place, err);
+    if (rc) {
+        place_free(place);
+        return rc;
+    }
+    const struct layout *layout = &place->layout;
+    pairs_classify(&place->pairs, layout->rows, layout->cpu_count, layout->distances, layout->node_count);
+    *out = place;
+    return 0;
+}
+
+void place_free(struct topology *place)
+{
+    if (!place)
+        return;
+    source_free(place);
+    layout_free(&place->layout);
+    free(place);
+}
+
+/* An index, or null when the machine shows none. */
+static json_t *index_json(int index)
+{
+    return index < 0 ? json_null() : json_integer(index);
+}
+
+static json_t *row_json(const struct topology *place, const struct cpu_row *row, bool usable)
+{
+    json_t *json = json_pack("{s:i, s:b}", "os_index", (int)row->os_index, "allowed", usable);
+    json_object_set_new(json, "core", index_json(row->core));
+    json_object_set_new(json, "smt", index_json(row->smt));
+    json_object_set_new(json, "l2", index_json(row->l2));
+    json_object_set_new(json, "cluster", index_json(row->cluster));
+    json_object_set_new(json, "l3", index_json(row->l3));
+    json_object_set_new(json, "die", index_json(row->die));
+    json_object_set_new(json, "numa_node",
+                        index_json(row->node < 0 ? -1 : (int)place->layout.nodes[row->node].os_index));
+    json_object_set_new(json, "package", index_json(row->package));
+    json_object_set_new(json, "kind", index_json(row->kind));
+    json_object_set_new(json, "frequency_mhz", kind_frequency(place, row->kind));
+    return json;
+}
+
+static json_t *rows_json(const struct topology *place)
+{
+    json_t *pus = json_array();
+    for (unsigned i = 0; i < place->layout.cpu_count; i++)
+        json_array_append_new(pus, row_json(place, &place->layout.rows[i], true));
+    add_unusable(place, pus);
+    return pus;
+}
+
+static json_t *nodes_json(const struct layout *layout)
+{
+    json_t *nodes = json_array();
+    for (unsigned n = 0; n < layout->node_count; n++) {
+        int cpus = 0;
+        for (unsigned i = 0; i < layout->cpu_count; i++)
+            cpus += layout->rows[i].node == (int)n;
+        json_array_append_new(nodes, json_pack("{s:i, s:I, s:i}", "os_index", (int)layout->nodes[n].os_index, "bytes",
+                                               (json_int_t)layout->nodes[n].bytes, "cpus", cpus));
+    }
+    return nodes;
+}
+
+static json_t *distances_json(const struct layout *layout)
+{
+    if (!layout->distances)
+        return json_null();
+    json_t *list = json_array();
+    for (unsigned a = 0; a < layout->node_count; a++) {
+        json_t *row = json_array();
+        for (unsigned b = 0; b < layout->node_count; b++)
+            json_array_append_new(row, json_integer(layout->distances[a * layout->node_count + b]));
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
+static json_t *classes_json(const struct pairs *pairs)
+{
+    json_t *classes = json_array();
+    for (unsigned i = 0; i < pairs->class_count; i++) {
+        const struct pair_class *one = &pairs->classes[i];
+        json_t *kinds = one->kinds[0] < 0 ? json_null() : json_pack("[i, i]", one->kinds[0], one->kinds[1]);
+        json_array_append_new(classes, json_pack("{s:s, s:s, s:o, s:o, s:I}", "name", one->name, "level",
+                                                 pair_level_name(one->level), "distance",
+                                                 one->distance ? json_integer(one->distance) : json_null(), "kinds",
+                                                 kinds, "pairs", (json_int_t)one->count));
+    }
+    return classes;
+}
+
+json_t *place_json(const struct topology *place)
+{
+    const struct layout *layout = &place->layout;
+    return json_pack("{s:o, s:b, s:o, s:i, s:o, s:i, s:o, s:o, s:o, s:o, s:o}", "source", source_name(), "this_machine",
+                     !place->foreign, "packages", index_json(layout->package_count), "numa_nodes",
+                     (int)layout->node_count, "cores", index_json(layout->core_count), "cpus", (int)layout->cpu_count,
+                     "pus", rows_json(place), "caches", caches_json(place), "nodes", nodes_json(layout), "distances",
+                     distances_json(layout), "classes", classes_json(&place->pairs));
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Where work runs: topology, binding and its verification. hwloc is used only in place.c; without it
- * (FAULTLINE_MINIMAL) the same functions work on the kernel's affinity calls alone. */
+ * (FAULTLINE_MINIMAL) the same functions work on what sysfs tells (layout.h). */
 #ifndef FAULTLINE_PLACE_H
 #define FAULTLINE_PLACE_H
 
@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "err.h"
+#include "mask.h"
 #include "pairs.h"
 
 struct topology; /* a loaded topology */
@@ -38,14 +39,14 @@ unsigned place_nth_cpu(const struct topology *place, unsigned n);
  *   {"source","this_machine","packages","numa_nodes","cores","cpus",
  *    "pus":[{"os_index","allowed","core","smt","l2","cluster","l3","die","numa_node","package","kind","frequency_mhz"}],
  *    "caches":[{"level","type","bytes","line_bytes","ways","cpus","count"}],
- *    "nodes":[{"os_index","bytes","cpus"}], "distances":[[…]] by node, or null,
+ *    "nodes":[{"os_index","bytes","cpus"}], "distances":[[…]] in the order of nodes, or null,
  *    "classes":[{"name","level","distance","kinds","pairs"}]}
  * "cpus" counts the usable ones. Of a PU os_index and numa_node are the kernel's numbers, smt is its rank in the core,
  * kind hwloc's class of CPUs (0: the slowest) and frequency_mhz the highest of that class, the others hwloc's logical
  * indices; alike caches are one row, "cpus" sharing each. The "cpus" of a node are those usable ones to
  * which it is the nearest; a cluster is told by its lowest CPU. "classes" are those of the pairs of usable CPUs,
- * nearest first (pairs.h). What the machine does not show is null; without hwloc nothing but the CPUs is known, and
- * lists are empty. New reference; NULL on failure.
+ * nearest first (pairs.h). What the machine does not show is null. Without hwloc "caches" is empty and frequency_mhz
+ * null. New reference; NULL on failure.
  */
 json_t *place_json(const struct topology *place);
 
@@ -53,12 +54,13 @@ json_t *place_json(const struct topology *place);
  */
 int place_export(const struct topology *place, const char *path, struct err *err);
 
-enum { NODES_MAX = 1024 }; /* the largest MAX_NUMNODES a kernel can be built with (CONFIG_NODES_SHIFT 10) */
+/* How many memory nodes have memory, whether CPUs belong to them or not. */
+unsigned place_memory_node_count(const struct topology *place);
 
 /*
  * OS indices of the memory nodes on which pages lie for `where` (not `any`) when the first worker is on `cpu`, in
- * nodes[NODES_MAX]; *count of them. Nodes without memory are left out. -ENXIO with text where the machine has no such
- * node, or this build knows none.
+ * nodes[NODES_MAX]; *count of them. Nodes without memory are left out, those without CPUs are not. -ENXIO with text
+ * where the machine has no such node, or this build knows none.
  */
 int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
                        unsigned *count, struct err *err);

@@ -98,7 +98,8 @@ struct plan_options {
     bool allow_evict, make_filesystems;
     uint64_t page_bytes;       /* of the machine planned for; 0: this one */
     unsigned cpu_count;        /* allowed CPUs of the machine planned for */
-    const struct pairs *pairs; /* how far apart they are; NULL: unknown, and then `place` is not checked */
+    const struct pairs *pairs; /* how far apart they are; NULL: unknown, and then nothing about places is checked */
+    unsigned memory_nodes;     /* that have memory; looked at where pairs are known */
 };
 
 struct scenario; /* scenario.h */

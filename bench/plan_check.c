@@ -359,18 +359,6 @@ static int check_place_is_here(struct site *site)
     return pairs_place(pairs, site->params->place, 0, &cpu, 1, &why) ? refuse(site, FIELD_place, "%s", why.text) : 0;
 }
 
-static unsigned nodes_of(const struct pairs *pairs)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < pairs->cpu_count; i++) {
-        bool again = pairs->cpus[i].node < 0;
-        for (unsigned j = 0; j < i; j++)
-            again |= pairs->cpus[j].node == pairs->cpus[i].node;
-        count += !again;
-    }
-    return count;
-}
-
 /* Pages whose home can be asked for: those of the file, which stay. */
 static int check_memory_of_file(struct site *site)
 {
@@ -388,11 +376,11 @@ static int check_memory_of_file(struct site *site)
 
 static int check_memory_node(struct site *site)
 {
-    const struct pairs *pairs = site->draft->options->pairs;
+    const struct plan_options *options = site->draft->options;
     uint64_t wanted = site->params->memory_node;
-    if (!pairs || site->arm_index > 0 || wanted == memory_node_any || wanted == memory_node_local)
+    if (!options->pairs || site->arm_index > 0 || wanted == memory_node_any || wanted == memory_node_local)
         return 0;
-    unsigned nodes = nodes_of(pairs);
+    unsigned nodes = options->memory_nodes;
     return nodes < 2 ? refuse(site, FIELD_memory_node, "memory_node: %s needs two memory nodes, there %s %u",
                               size_text(site->params, FIELD_memory_node), nodes == 1 ? "is" : "are", nodes)
                      : 0;

@@ -113,22 +113,27 @@ json_t *sysfile_glob(const char *pattern, struct err *err)
     return object;
 }
 
+int sysfile_list_next(const char **at, unsigned *first, unsigned *last)
+{
+    int used = 0;
+    if (!**at)
+        return 0;
+    if (sscanf(*at, "%u-%u%n", first, last, &used) < 2 || !used) {
+        if (sscanf(*at, "%u%n", first, &used) < 1)
+            return -EINVAL;
+        *last = *first;
+    }
+    *at += used;
+    *at += **at == ',';
+    return *last < *first ? -EINVAL : 1;
+}
+
 int sysfile_list_count(const char *list, unsigned *count, struct err *err)
 {
+    unsigned first, last;
+    int more;
     *count = 0;
-    for (const char *at = list; *at;) {
-        unsigned first, last;
-        int used = 0;
-        if (sscanf(at, "%u-%u%n", &first, &last, &used) < 2 || !used) {
-            if (sscanf(at, "%u%n", &first, &used) < 1)
-                return err_set(err, EINVAL, "'%s' is not a list of numbers", list);
-            last = first;
-        }
-        if (last < first)
-            return err_set(err, EINVAL, "'%s' is not a list of numbers", list);
+    for (const char *at = list; (more = sysfile_list_next(&at, &first, &last)) > 0;)
         *count += last - first + 1;
-        at += used;
-        at += *at == ',';
-    }
-    return 0;
+    return more ? err_set(err, EINVAL, "'%s' is not a list of numbers", list) : 0;
 }

@@ -37,6 +37,10 @@ json_t *sysfile_json(const char *path, struct err *err);
  */
 json_t *sysfile_glob(const char *pattern, struct err *err);
 
+/* The next range of a list such as "0-3,8", from *at on, which moves behind it: 1; 0 at the end; -EINVAL: it is none.
+ */
+int sysfile_list_next(const char **at, unsigned *first, unsigned *last);
+
 /* How many numbers a list such as "0-3,8" names; -EINVAL when it is none. */
 int sysfile_list_count(const char *list, unsigned *count, struct err *err);
 

@@ -10,14 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mask.h"
 #include "shared.h"
 #include "target.h"
 
-enum { PAIR = 2, NODES_MAX = 1024, WORD_BITS = 8 * sizeof(unsigned long) };
-
-struct node_mask { /* as mbind and get_mempolicy take it */
-    unsigned long words[NODES_MAX / WORD_BITS];
-};
+enum { PAIR = 2 };
 
 static uint64_t half(const struct worker *worker)
 {
@@ -46,14 +43,12 @@ static uint64_t told_node(const struct worker *worker, unsigned index)
 /* The lowest node with memory that is neither's; -1: there is none. */
 static int third_node(const struct worker *worker)
 {
-    struct node_mask mask = {{0}};
-    if (syscall(SYS_get_mempolicy, NULL, mask.words, NODES_MAX, NULL, MPOL_F_MEMS_ALLOWED))
+    struct node_mask mask;
+    if (node_mask_read(&mask))
         return -1;
-    for (unsigned node = 0; node < NODES_MAX; node++) {
-        bool allowed = mask.words[node / WORD_BITS] >> node % WORD_BITS & 1;
-        if (allowed && node != told_node(worker, 0) && node != told_node(worker, 1))
+    for (unsigned node = 0; node < NODES_MAX; node++)
+        if (node_mask_has(&mask, node) && node != told_node(worker, 0) && node != told_node(worker, 1))
             return (int)node;
-    }
     return -1;
 }
 
@@ -62,9 +57,9 @@ static int bind_pages(const struct worker *worker, int node)
 {
     struct node_mask mask = {{0}};
     if (node >= 0)
-        mask.words[(unsigned)node / WORD_BITS] = 1UL << (unsigned)node % WORD_BITS;
+        node_mask_add(&mask, (unsigned)node);
     long rc = syscall(SYS_mbind, worker->base, half(worker), node < 0 ? MPOL_DEFAULT : MPOL_BIND,
-                      node < 0 ? NULL : mask.words, node < 0 ? 0 : NODES_MAX + 1UL, 0); /* one more, as set_mempolicy */
+                      node < 0 ? NULL : mask.part, node < 0 ? 0UL : (unsigned long)NODE_MASK_BITS, 0);
     return rc ? -errno : 0;
 }
 

@@ -17,10 +17,10 @@
 
 #include "clock.h"
 #include "hugepage.h"
+#include "mask.h"
 #include "place.h"
 
 enum {
-    CPUS_MAX = 8192, /* the largest NR_CPUS a kernel can be built with (x86, MAXSMP) */
     PROMPT_TRIES = 4,
     CACHE_LINES_BYTES = 128 /* two lines: what the adjacent-line prefetcher fetches together */
 };
@@ -52,17 +52,12 @@ struct siblings {
     struct sibling members[];
 };
 
-struct cpu_mask {
-    cpu_set_t part[CPUS_MAX / CPU_SETSIZE];
-};
-
 /* What this process may use: to be read before the worker binds itself to one of them, for a binding hides the rest. */
 static struct cpu_mask started_with;
 
 static void __attribute__((constructor)) remember_cpus(void)
 {
-    if (sched_getaffinity(0, sizeof started_with, started_with.part))
-        CPU_ZERO_S(sizeof started_with, started_with.part);
+    cpu_mask_read(&started_with); /* none, where it cannot be asked: nobody starts then */
 }
 
 /* The n-th CPU that is not the worker's, from the highest down: CPU 0 is where interrupts tend to go. CPUS_MAX: none.
@@ -71,7 +66,7 @@ static unsigned choose_cpu(unsigned n)
 {
     unsigned own = (unsigned)sched_getcpu();
     for (unsigned cpu = CPUS_MAX; cpu-- > 0;)
-        if (cpu != own && CPU_ISSET_S(cpu, sizeof started_with, started_with.part) && n-- == 0)
+        if (cpu != own && cpu_mask_has(&started_with, cpu) && n-- == 0)
             return cpu;
     return CPUS_MAX;
 }

@@ -56,7 +56,7 @@ def all_pairs() -> set[tuple[int, int]]:
 
 
 def judge_machine(check: Check, machine: dict[str, Any]) -> None:
-    """What `faultline machine` says of it."""
+    """What `machine` says of it: by hwloc, and by sysfs where the program is static."""
     topology = machine["topology"]
     said = machine["blocking"]["virtualisation"]
     check(str(said).endswith("(emulated)"), "the fingerprint says that it is emulated", str(said))
@@ -197,10 +197,15 @@ def judge(check: Check, name: str, folder: pathlib.Path, runs: Iterable[pathlib.
     def named(good: bool, what: str, why: str) -> None:
         check(good, f"{name}: {what}", why)
 
-    try:
-        judge_machine(named, json.loads((folder / "made/machine.json").read_text()))
-    except (OSError, ValueError) as error:
-        named(False, "the fingerprint came back", f"{error}\n{text[-1500:]}")
+    for program in ("faultline", "faultline-static"):
+
+        def of_program(good: bool, what: str, why: str, program: str = program) -> None:
+            named(good, f"{program}: {what}", why)
+
+        try:
+            judge_machine(of_program, json.loads((folder / f"made/{program}.json").read_text()))
+        except (OSError, ValueError) as error:
+            of_program(False, "the fingerprint came back", f"{error}\n{text[-1500:]}")
     judge_homes(named, text)
     for run in runs:
         if run.name.startswith("matrix"):

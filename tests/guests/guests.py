@@ -280,8 +280,10 @@ poweroff -f
 """
 # The program sees the machine and makes plans for it, of the asked-for number of trials.
 ASK = r"""mkdir -p /tmp/made
-faultline machine --json >/tmp/made/machine.json
-echo "guest: machine status $?"
+for program in faultline faultline-static; do
+    $program machine --json >/tmp/made/$program.json
+    echo "guest: $program machine status $?"
+done
 while read -r name trials words; do
     faultline plan $words COSTS --json >/tmp/plan 2>/tmp/out
     echo "guest: plan $name status $?"
@@ -461,7 +463,9 @@ def closure(program: pathlib.Path) -> list[pathlib.Path]:
 
 
 def stage_whole(program: pathlib.Path, asks: Iterable[Ask], top: pathlib.Path) -> None:
-    """Puts the program itself into the initramfs, in place of the static one, with its scenarios as if installed."""
+    """Puts the program itself into the initramfs, in place of the static one, with its scenarios as if installed; the
+    static one has to say what the machine is, too."""
+    (top / "bin/faultline").rename(top / "bin/faultline-static")
     shutil.copy2(program, top / "bin/faultline")
     for library in closure(program):
         shutil.copy2(library.resolve(), top / "lib" / library.name)

@@ -202,6 +202,76 @@ static void memory_lies_where_it_is_asked_for(void **state)
     place_free(place);
 }
 
+static struct topology *load_xml(const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, TESTS_DIR "/data/%s", name);
+    setenv("HWLOC_XMLFILE", path, 1);
+    return load();
+}
+
+static void check_memory(const struct topology *place, enum memory_node where, unsigned cpu, const unsigned *wanted,
+                         unsigned wanted_count)
+{
+    unsigned nodes[NODES_MAX], count = 0;
+    struct err err = {0};
+    int rc = place_memory_nodes(place, where, cpu, nodes, &count, &err);
+    assert_int_equal(rc, wanted_count ? 0 : -ENXIO);
+    assert_int_equal(rc ? 0 : count, wanted_count);
+    for (unsigned i = 0; i < wanted_count; i++)
+        assert_int_equal(nodes[i], wanted[i]);
+}
+
+/* Two nodes with CPUs, the second behind a memory-side cache, and one that is memory and nothing else. */
+static void memory_alone_is_memory(void **state)
+{
+    (void)state;
+    static const unsigned all[] = {0, 1, 2};
+    struct topology *place = load_xml("topology-with-memory-alone.xml");
+    json_t *json = place_json(place), *nodes = json_object_get(json, "nodes");
+    assert_int_equal(place_memory_node_count(place), 3);
+    check_memory(place, memory_node_local, 0, &all[0], 1);
+    check_memory(place, memory_node_local, 2, &all[1], 1);
+    check_memory(place, memory_node_remote, 0, &all[1], 1); /* 21, and memory alone 14 */
+    check_memory(place, memory_node_remote, 2, &all[2], 1); /* 24, and the other package 21 */
+    check_memory(place, memory_node_interleave, 0, all, 3);
+    assert_int_equal(number(json_array_get(nodes, 1), "cpus"), 2);
+    assert_int_equal(number(json_array_get(nodes, 2), "cpus"), 0);
+    assert_int_equal(number(json_array_get(nodes, 2), "os_index"), 2);
+    assert_int_equal(json_integer_value(json_array_get(json_array_get(json_object_get(json, "distances"), 2), 1)), 24);
+    json_decref(json);
+    place_free(place);
+}
+
+/* The second package has CPUs, and no memory. */
+static void a_node_without_memory_is_none(void **state)
+{
+    (void)state;
+    static const unsigned only = 0;
+    struct topology *place = load_xml("topology-with-bare-node.xml");
+    assert_int_equal(place_memory_node_count(place), 1);
+    assert_int_equal(place_pairs(place)->class_count, 2);
+    check_memory(place, memory_node_local, 1, &only, 1);
+    check_memory(place, memory_node_local, 2, NULL, 0);
+    check_memory(place, memory_node_remote, 1, NULL, 0);
+    check_memory(place, memory_node_remote, 2, &only, 1);
+    check_memory(place, memory_node_interleave, 2, NULL, 0);
+    place_free(place);
+}
+
+/* Memory that has the CPUs of another node, as hwloc shows fast memory on a package. */
+static void more_memory_of_the_same_cpus_is_another_node(void **state)
+{
+    (void)state;
+    static const unsigned all[] = {0, 1};
+    struct topology *place = load_synthetic("pack:1 [numa(memory=4GiB)] [numa(memory=1GiB)] core:2 pu:1");
+    assert_int_equal(place_memory_node_count(place), 2);
+    check_memory(place, memory_node_local, 1, &all[0], 1);
+    check_memory(place, memory_node_remote, 1, &all[1], 1);
+    check_memory(place, memory_node_interleave, 1, all, 2);
+    place_free(place);
+}
+
 /* What is touched after that lies there, and the kernel is asked whether it does. */
 static void binds_memory_and_verifies(void **state)
 {
@@ -398,6 +468,9 @@ int main(void)
         cmocka_unit_test_teardown(shows_a_synthetic_machine_but_disowns_it, restore),
         cmocka_unit_test_teardown(classes_of_sockets_nodes_and_threads, restore),
         cmocka_unit_test_teardown(memory_lies_where_it_is_asked_for, restore),
+        cmocka_unit_test_teardown(memory_alone_is_memory, restore),
+        cmocka_unit_test_teardown(a_node_without_memory_is_none, restore),
+        cmocka_unit_test_teardown(more_memory_of_the_same_cpus_is_another_node, restore),
         cmocka_unit_test_teardown(binds_memory_and_verifies, restore),
         cmocka_unit_test_teardown(classes_of_512_cpus, restore),
         cmocka_unit_test_teardown(classes_without_caches, restore),

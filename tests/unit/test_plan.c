@@ -406,6 +406,32 @@ static void test_cold_needs_a_disk(void **state)
     unload();
 }
 
+/* Whose CPUs do not matter: one node that has CPUs, and what memory there is. */
+static void test_memory_nodes(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {[memory_node_remote] = "remote", [memory_node_interleave] = "interleave"};
+    static const struct cpu_row rows[] = {{.os_index = 0, .core = 0}, {.os_index = 1, .core = 1}};
+    struct pairs pairs;
+    pairs_classify(&pairs, rows, 2, NULL, 1);
+    for (enum memory_node where = memory_node_any; where < memory_node_count; where++)
+        for (unsigned nodes = 0; nodes < 4; nodes++) {
+            struct plan plan;
+            char text[200], wanted[100];
+            snprintf(text, sizeof text,
+                     HEAD "common: {backing: memfd, file_bytes: 64KiB, cache: as-found, memory_node: %s}\n" ARM,
+                     field_table[FIELD_memory_node].options[where].spelling);
+            load_text(text);
+            int rc = make(&plan, (struct plan_options){.pairs = &pairs, .memory_nodes = nodes});
+            snprintf(wanted, sizeof wanted, "memory_node: %s needs two memory nodes, there %s %u",
+                     refused[where] ? refused[where] : "", nodes == 1 ? "is" : "are", nodes);
+            assert_int_equal(rc, refused[where] && nodes < 2 ? -EINVAL : 0);
+            assert_true(rc == 0 || strstr(err.text, wanted));
+            plan_free(&plan);
+            unload();
+        }
+}
+
 static char hash_text[65];
 
 static const char *hash_of(const char *text)
@@ -900,6 +926,7 @@ int main(void)
         cmocka_unit_test(test_same_scenario_twice),
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_cold_needs_a_disk),
+        cmocka_unit_test(test_memory_nodes),
         cmocka_unit_test(test_hash_covers_meaning_only),
         cmocka_unit_test(test_rungs),
         cmocka_unit_test(test_precision_and_budget),
