@@ -59,6 +59,14 @@ static inline int node_mask_read(struct node_mask *mask)
                                                                                                              : 0;
 }
 
+static inline unsigned node_mask_count(const struct node_mask *mask)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < NODES_MAX / MASK_PART_BITS; i++)
+        count += (unsigned)__builtin_popcountl(mask->part[i]);
+    return count;
+}
+
 static inline bool node_mask_has(const struct node_mask *mask, unsigned node)
 {
     return mask->part[node / MASK_PART_BITS] >> node % MASK_PART_BITS & 1;

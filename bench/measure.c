@@ -332,12 +332,34 @@ static unsigned stretch_rounds(const struct bench *bench)
 }
 
 /* A pair of CPUs that cannot be had (one may have gone offline) has rounds that are void; the others go on. */
-static void void_rounds(struct bench *bench, unsigned from, unsigned to)
+static void void_rounds(struct bench *bench, unsigned from, unsigned to, int rc)
 {
     for (unsigned r = from; r < to; r++) {
-        bench->result->voided[r] = "the workers could not be moved to these CPUs";
+        bench->result->voided[r] = rc == -EXDEV ? "pages do not lie on the memory node of the first CPU"
+                                                : "the workers could not be moved to these CPUs";
         bench->result->voided_by[r] = 0;
     }
+}
+
+/*
+ * Pages that were made on a CPU lie on its node, unless that was full. -EXDEV when they do not. Where there is but one
+ * node, or the CPU's own has no memory, or nobody tells, there is nothing to ask.
+ */
+static int check_fresh(const struct bench *bench, struct err *err)
+{
+    struct node_mask nodes;
+    uint64_t pages[NODES_MAX] = {0}, others = 0, bytes = bench->cell->params.working_set_bytes;
+    unsigned cpu = 0, own = 0;
+    if (node_mask_read(&nodes) || node_mask_count(&nodes) < 2 || syscall(SYS_getcpu, &cpu, &own, NULL) ||
+        !node_mask_has(&nodes, own))
+        return 0;
+    int rc = target_homes(bench->request->target, bytes, pages, NODES_MAX, &others, err);
+    if (rc == -ENOSYS || rc == -EPERM)
+        return 0;
+    if (rc == 0 && pages[own] * bench->request->target->page_bytes < bytes)
+        rc = err_set(err, EXDEV, "%llu of %llu pages lie on node %u, that of CPU %u", (unsigned long long)pages[own],
+                     (unsigned long long)(bytes / bench->request->target->page_bytes), own, cpu);
+    return rc;
 }
 
 /* Workers and coordinator go to another pair of CPUs, where they find pages that are new to the first worker's CPU. */
@@ -351,6 +373,8 @@ static int move_to(struct bench *bench, const struct visit *visit, struct err *e
         rc = crew_do(bench->crew, &order, err);
     if (rc == 0)
         rc = target_renew(bench->request->target, err);
+    if (rc == 0)
+        rc = check_fresh(bench, err);
     bench->cpus = visit->cpus;
     bench->state_known = false;
     for (unsigned a = 0; rc == 0 && a < bench->cell->arm_count; a++)
@@ -375,7 +399,8 @@ static int visits_run(struct bench *bench, struct rounds *rounds, struct err *er
     unsigned round = 0, each = bench->request->visit_rounds, lost = 0;
     for (unsigned v = 0; v < bench->request->visit_count; v++, round += each) {
         struct visit *visit = &bench->request->visits[v];
-        bool there = move_to(bench, visit, err) == 0;
+        int rc = move_to(bench, visit, err);
+        bool there = rc == 0;
         if (there)
             round_run(bench, rounds, -1);
         bench->result->warmup_rounds += there;
@@ -384,7 +409,7 @@ static int visits_run(struct bench *bench, struct rounds *rounds, struct err *er
         for (unsigned r = 0; r < each && there; r++)
             round_run(bench, rounds, (int)(round + r));
         if (!there)
-            void_rounds(bench, round, round + each);
+            void_rounds(bench, round, round + each, rc);
         lost += !there;
     }
     return lost == bench->request->visit_count ? -err->code : go_back(bench, err);

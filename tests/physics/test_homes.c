@@ -245,12 +245,46 @@ static void pages_of_a_pair_lie_with_its_first_worker(void **state)
         }
 }
 
+/* A policy of the process sends the pages of the second visit elsewhere: that visit is void, and the first one is not.
+ */
+static void a_visit_whose_pages_lie_elsewhere_is_void(void **state)
+{
+    struct home_case homes[64];
+    struct params params = home_params();
+    struct physics_cell cell;
+    struct target target;
+    struct node_mask mask = {{0}};
+    struct err err = {0};
+    (void)state;
+    find_homes(homes, sizeof homes / sizeof *homes);
+    struct visit visits[] = {{.cpus = {homes[0].cpu, homes[1].cpu}}, {.cpus = {homes[1].cpu, homes[0].cpu}}};
+    physics_open(&target, &params);
+    physics_begin(&cell, &params);
+    physics_arm(&cell, &method_ping_pong, 2);
+    struct measure_request request = physics_request(&cell, &target);
+    request.cpus = visits[0].cpus;
+    request.visits = visits;
+    request.visit_count = 2;
+    request.visit_rounds = 1;
+    node_mask_add(&mask, homes[0].node);
+    assert_int_equal(syscall(SYS_set_mempolicy, MPOL_BIND, mask.part, (unsigned long)NODE_MASK_BITS), 0);
+    int rc = measure_cell(&request, &cell.result, &err);
+    assert_int_equal(syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0UL), 0);
+    assert_int_equal(rc, 0);
+    assert_null(cell.result.voided[0]);
+    assert_non_null(cell.result.voided[1]);
+    assert_non_null(strstr(cell.result.voided[1], "memory node"));
+    measure_free(&cell.result);
+    target_close(&target);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_cpu_takes_the_thread_that_is_bound_to_it, remember_cpus, restore),
         cmocka_unit_test_setup_teardown(pages_lie_where_they_were_made, remember_cpus, restore),
         cmocka_unit_test_setup_teardown(pages_of_a_pair_lie_with_its_first_worker, remember_cpus, restore),
+        cmocka_unit_test_setup_teardown(a_visit_whose_pages_lie_elsewhere_is_void, remember_cpus, restore),
     };
     return physics_run(tests);
 }
