@@ -322,7 +322,7 @@ static void announce(const struct plan *plan, bool quiet)
 {
     if (!quiet)
         fprintf(stderr, "faultline: %u cells of %u scenarios, about %.0f s%s\n", plan->cell_count, plan->scenario_count,
-                plan_seconds(plan), plan->budget_ns ? " (limited by the budget)" : "");
+                plan_seconds(plan), plan_is_cut(plan) ? " (limited by the budget)" : "");
     for (unsigned i = 0; i < plan->refused_count && !quiet; i++)
         fprintf(stderr, "faultline: not run: %s %s: %s\n", plan->scenarios[plan->refused[i].scenario].name,
                 plan->refused[i].cell, plan->refused[i].reason);

@@ -119,8 +119,11 @@ void plan_group(struct plan *plan);
 /* Files of this cell that exist at the same time: one, or one for each worker. */
 uint64_t plan_file_count(const struct params *params);
 
-/* Seconds that a run of the plan takes: the sum of the estimates, or the budget where that is less. */
+/* Seconds that a run of the plan takes: the sum of the estimates, or up to the end of the budget where that is less. */
 double plan_seconds(const struct plan *plan);
+
+/* Whether it is the budget that ends it. */
+bool plan_is_cut(const struct plan *plan);
 
 /* Memory that a cell's arms keep beside its files: destinations of more than one block, memory without a file. */
 uint64_t plan_arms_memory(const struct cell *cell);

@@ -458,11 +458,20 @@ static unsigned group_trials(const struct plan *plan, unsigned index)
     return most;
 }
 
+static double all_seconds(const struct plan *plan)
+{
+    return plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
+}
+
+bool plan_is_cut(const struct plan *plan)
+{
+    return plan_seconds(plan) < all_seconds(plan);
+}
+
 double plan_seconds(const struct plan *plan)
 {
-    double sum = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
-    double budget = (double)plan->budget_ns * 1e-9;
-    return plan->budget_ns && budget < sum ? budget : sum;
+    double budget = run_s + (double)plan->budget_ns * 1e-9; /* it begins with the first trial */
+    return plan->budget_ns && budget < all_seconds(plan) ? budget : all_seconds(plan);
 }
 
 void plan_estimate(struct plan *plan)

@@ -132,8 +132,7 @@ void plan_print(const struct plan *plan, FILE *out)
     fprintf(out, "profile %s, seed %" PRIu64 ": %u cell%s with %u kind%s of file, about ", plan->profile, plan->seed,
             plan->cell_count, plan->cell_count == 1 ? "" : "s", plan->group_count, plan->group_count == 1 ? "" : "s");
     print_seconds(out, plan_seconds(plan));
-    double sum = plan->estimate_prepare_s + plan->estimate_reset_s + plan->estimate_measure_s;
-    if (plan_seconds(plan) < sum)
+    if (plan_is_cut(plan))
         fputs(", which is its budget", out);
     fputs(" (preparing ", out);
     print_seconds(out, plan->estimate_prepare_s);
