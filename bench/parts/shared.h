@@ -88,8 +88,9 @@ struct shared_watch {
 };
 bool shared_is_stuck(const struct worker *worker, struct shared_watch *watch);
 
-/* Between two of what a worker tells by `steps` in its own time: rarely enough to cost nothing. */
-enum { SHARED_STRIDE = 4096 };
+/* Operations between two of what a worker tells by `steps` in its own time. The others look at that line all the time
+ * and it has to come back, which is as dear as 200 plain stores; patience lasts for far more than these. */
+enum { SHARED_STRIDE = 1 << 16 };
 
 /* Says that this worker has got on by one step. */
 static inline void shared_step(const struct worker *worker)

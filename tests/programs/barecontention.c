@@ -78,6 +78,7 @@ struct worker {
     unsigned char *pages; /* to be faulted in */
     uint64_t meetings;
     uint64_t *out, *in; /* payloads in memory of its own */
+    bool wrong;         /* something that cannot be was seen */
 };
 
 struct kernel {
@@ -246,7 +247,7 @@ static uint64_t load_numbers(struct worker *w, uint64_t last, uint64_t count)
 {
     const uint64_t *word = word_at(w->area, w->bare->settings.apart);
     uint64_t zero = 0;
-    __asm__ volatile("" : "+r"(zero));
+    __asm__ volatile("" : "+r"(zero), "+r"(word)); /* or how `word` came about is calculated anew for each load */
     for (uint64_t i = 0; i < count; i++)
         last = __atomic_load_n(word + (last & zero), __ATOMIC_RELAXED);
     return last;
@@ -314,8 +315,9 @@ static uint64_t payload_word(uint64_t number, uint64_t place)
 static void sequence_store_at(struct worker *w, uint64_t offset, uint64_t number)
 {
     uint64_t *sequence = word_at(w->area, offset), *payload = sequence + LINE / 8;
+    uint64_t count = w->bare->settings.payload / 8;
     __atomic_store_n(sequence, 2 * number - 1, __ATOMIC_RELAXED);
-    for (uint64_t i = 0; i < w->bare->settings.payload / 8; i++)
+    for (uint64_t i = 0; i < count; i++)
         store(&payload[i], payload_word(number, i));
     store(sequence, 2 * number);
 }
@@ -325,20 +327,20 @@ static void sequence_store(struct worker *w, uint64_t number)
     sequence_store_at(w, w->bare->settings.apart, number);
 }
 
-/* Whether it has a whole copy; what the sequence says is whole and is not goes into `fault`. */
+/* Whether it has a whole copy; that one which the sequence calls whole is not is kept in mind. */
 static bool sequence_load(struct worker *w)
 {
     const uint64_t *sequence = word_at(w->area, 0), *payload = sequence + LINE / 8;
-    uint64_t before = load(sequence), wrong = 0;
+    uint64_t *copy = w->in, count = w->bare->settings.payload / 8, before = load(sequence), wrong = 0;
     if (before & 1)
         return false;
-    for (uint64_t i = 0; i < w->bare->settings.payload / 8; i++)
-        w->in[i] = load(&payload[i]);
+    for (uint64_t i = 0; i < count; i++)
+        copy[i] = load(&payload[i]);
     if (load(sequence) != before)
         return false;
-    for (uint64_t i = 0; i < w->bare->settings.payload / 8; i++)
-        wrong |= w->in[i] ^ payload_word(before / 2, i);
-    own(w)->fault |= wrong != 0;
+    for (uint64_t i = 0; i < count; i++)
+        wrong |= copy[i] ^ payload_word(before / 2, i);
+    w->wrong |= wrong != 0;
     return true;
 }
 
@@ -399,7 +401,7 @@ static uint64_t sum_of(const uint64_t *words, uint64_t bytes)
 /* The payload that is due is the worker's own with that number. */
 static void look_at(struct worker *w, const uint64_t *payload, uint64_t number, uint64_t filling)
 {
-    own(w)->fault |= payload[0] != number || sum_of(payload, w->bare->settings.payload) != filling + number;
+    w->wrong |= payload[0] != number || sum_of(payload, w->bare->settings.payload) != filling + number;
 }
 
 static uint64_t filling_of(struct worker *w)
@@ -464,11 +466,11 @@ static void hand_off_by_pipe(struct worker *w, uint64_t ops)
     for (uint64_t number = 1; number <= ops; number++) {
         w->out[0] = number;
         if (w->me == 0)
-            own(w)->fault |= write(to, w->out, bytes) != (ssize_t)bytes;
-        own(w)->fault |= read(from, w->in, bytes) != (ssize_t)bytes; /* no more than a page: whole */
+            w->wrong |= write(to, w->out, bytes) != (ssize_t)bytes;
+        w->wrong |= read(from, w->in, bytes) != (ssize_t)bytes; /* no more than a page: whole */
         look_at(w, w->in, number, filling);
         if (w->me == 1)
-            own(w)->fault |= write(to, w->out, bytes) != (ssize_t)bytes;
+            w->wrong |= write(to, w->out, bytes) != (ssize_t)bytes;
     }
     end_of_work(w);
 }
@@ -540,7 +542,7 @@ static void fault_in(struct worker *w, uint64_t ops)
         *word = i;
     }
     end_of_work(w);
-    own(w)->fault |= *word_at(w->pages, w->me * 64 + (ops - 1) * page) != ops;
+    w->wrong |= *word_at(w->pages, w->me * 64 + (ops - 1) * page) != ops;
 }
 
 static bool holds_always(struct bare *bare, uint64_t ops)
@@ -629,7 +631,7 @@ static int begin_worker(struct worker *w)
 static void renew_page(struct worker *w)
 {
     if (w->me == w->bare->settings.fresh - 1) {
-        own(w)->fault |= fallocate(w->bare->area_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) != 0;
+        w->wrong |= fallocate(w->bare->area_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) != 0;
         __atomic_fetch_add(word_at(w->area, 0), 0, __ATOMIC_SEQ_CST);
     }
     meet(w);
@@ -643,7 +645,7 @@ static void prepare(struct worker *w)
     if (w->bare->settings.fresh)
         renew_page(w);
     if (w->bare->kernel->faults)
-        own(w)->fault |= madvise(w->pages, FAULT_PAGES * (uint64_t)sysconf(_SC_PAGESIZE), MADV_DONTNEED) != 0;
+        w->wrong |= madvise(w->pages, FAULT_PAGES * (uint64_t)sysconf(_SC_PAGESIZE), MADV_DONTNEED) != 0;
     if (w->me)
         return;
     store(word_at(w->area, 0), 0);
@@ -664,6 +666,7 @@ static void run_batch(struct worker *w, uint64_t ops)
     meet(w);
     own(w)->begin_ns = now_ns();
     w->bare->kernel->work(w, ops);
+    own(w)->fault = w->wrong;
     if (__atomic_add_fetch(&w->bare->common->ready, 1, __ATOMIC_SEQ_CST) % 2 == 0) /* woken once, after both */
         (void)!write(w->bare->answer_pipe[1], "d", 1);
 }
@@ -672,8 +675,8 @@ static void *work(void *argument)
 {
     struct worker *w = argument;
     uint64_t ops = 0;
-    own(w)->fault = begin_worker(w) != 0;
-    if (own(w)->fault) {
+    if (begin_worker(w)) {
+        own(w)->fault = 1;
         (void)!write(w->bare->answer_pipe[1], "f", 1);
         return NULL;
     }
