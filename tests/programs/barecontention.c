@@ -132,6 +132,15 @@ static bool other_works(struct worker *w)
     return !load(&other(w)->done);
 }
 
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __asm__ volatile("pause");
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* Spins until both have come, for as many times as it was called. */
 static void meet(struct worker *w)
 {
@@ -282,19 +291,20 @@ static void write_while_loaded(struct worker *w, uint64_t ops)
 /* The writer's next number waits for the answer to the last. */
 static void write_and_be_answered(struct worker *w, uint64_t ops)
 {
+    const uint64_t *word = word_at(w->area, 0);
     uint64_t *answer = &w->bare->common->told[1].step, last = 0;
-    for (; w->me == 0 && last < ops;) {
+    while (w->me == 0 && last < ops) {
         last = write_numbers(w, last, 1);
         while (load(answer) != last)
             ;
     }
-    if (w->me == 0)
-        end_of_work(w);
-    while (w->me == 1 && other_works(w)) {
-        uint64_t seen = load(word_at(w->area, 0));
-        if (seen != last)
-            store(answer, last = seen);
+    while (w->me == 1 && last < ops) {
+        last++;
+        while (load(word) != last)
+            ;
+        store(answer, last);
     }
+    end_of_work(w);
     own(w)->amount = last;
 }
 
@@ -328,7 +338,7 @@ static void sequence_store(struct worker *w, uint64_t number)
 }
 
 /* Whether it has a whole copy; that one which the sequence calls whole is not is kept in mind. */
-static bool sequence_load(struct worker *w)
+static bool sequence_load(struct worker *w, uint64_t *value)
 {
     const uint64_t *sequence = word_at(w->area, 0), *payload = sequence + LINE / 8;
     uint64_t *copy = w->in, count = w->bare->settings.payload / 8, before = load(sequence), wrong = 0;
@@ -341,23 +351,29 @@ static bool sequence_load(struct worker *w)
     for (uint64_t i = 0; i < count; i++)
         wrong |= copy[i] ^ payload_word(before / 2, i);
     w->wrong |= wrong != 0;
+    *value = before;
     return true;
 }
 
-/* Each copy is of a payload that was written after the one before was copied, or may be. */
+/* Each copy is of a payload that was not copied before, unless another is written; the next is written after it. */
 static void copy_under_sequence(struct worker *w, uint64_t ops)
 {
-    uint64_t number = 1, copies = 0;
+    const uint64_t *sequence = word_at(w->area, 0);
+    uint64_t number = 1, copies = 0, last = 0;
+    bool together = w->bare->settings.apart == 0;
+    while (w->me == 1 && copies < ops) {
+        if ((!together || load(sequence) != last) && sequence_load(w, &last))
+            store(&own(w)->step, ++copies);
+        else
+            relax();
+    }
     if (w->me == 1) {
-        for (; copies < ops; store(&own(w)->step, ++copies))
-            while (!sequence_load(w))
-                ;
         end_of_work(w);
         return;
     }
     while (other_works(w)) {
         sequence_store(w, ++number);
-        while (other_works(w) && load(&other(w)->step) == copies)
+        while (load(&other(w)->step) == copies && other_works(w))
             ;
         copies = load(&other(w)->step);
     }
@@ -366,9 +382,10 @@ static void copy_under_sequence(struct worker *w, uint64_t ops)
 
 static void write_under_sequence(struct worker *w, uint64_t ops)
 {
+    uint64_t value;
     if (w->me == 1) {
         while (other_works(w))
-            sequence_load(w);
+            sequence_load(w, &value);
         return;
     }
     for (uint64_t number = 2; number <= ops + 1; number++)
@@ -379,8 +396,9 @@ static void write_under_sequence(struct worker *w, uint64_t ops)
 
 static bool holds_sequence(struct bare *bare, uint64_t ops)
 {
-    (void)ops;
-    return *word_at(bare->area, bare->settings.apart) == 2 * bare->common->told[0].amount;
+    bool anew = bare->settings.apart == 0 && bare->kernel->work == copy_under_sequence;
+    return (!anew || bare->common->told[0].amount >= ops) &&
+           *word_at(bare->area, bare->settings.apart) == 2 * bare->common->told[0].amount;
 }
 
 /* ---- payloads handed over ---- */
