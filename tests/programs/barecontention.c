@@ -406,13 +406,17 @@ static bool holds_sequence(struct bare *bare, uint64_t ops)
 typedef uint64_t two_words __attribute__((vector_size(16), aligned(8), may_alias));
 
 /* Four chains of additions, so that they wait for loads and not for each other. Whole lines of 64 bytes. */
-static uint64_t sum_of(const uint64_t *words, uint64_t bytes)
+static inline uint64_t sum_of(const uint64_t *words, uint64_t bytes)
 {
-    two_words sums[4] = {{0}};
-    for (const uint64_t *end = words + bytes / 8; words < end; words += 8)
-        for (unsigned i = 0; i < 4; i++)
-            sums[i] += *(const two_words *)(const void *)(words + 2 * i);
-    two_words all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    two_words first = {0}, second = {0}, third = {0}, fourth = {0};
+    for (const uint64_t *end = words + bytes / 8; words < end; words += 8) {
+        const two_words *pairs = (const two_words *)(const void *)words;
+        first += pairs[0];
+        second += pairs[1];
+        third += pairs[2];
+        fourth += pairs[3];
+    }
+    two_words all = (first + second) + (third + fourth);
     return all[0] + all[1];
 }
 
