@@ -709,15 +709,13 @@ static void *work(void *argument)
 
 static int start_worker(struct bare *bare, unsigned me)
 {
-    struct worker *w = calloc(1, sizeof *w);
+    static struct worker workers[2];
+    struct worker *w = &workers[me];
     pthread_t thread;
-    pid_t process;
-    if (!w)
-        return -ENOMEM;
     *w = (struct worker){.bare = bare, .me = me};
     if (bare->settings.threads)
         return -pthread_create(&thread, NULL, work, w); /* ends with the program */
-    process = fork();
+    pid_t process = fork();
     if (process == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         work(w);

@@ -33,10 +33,9 @@ def test_only_neighbours_in_the_same_heap_are_compared():
 
 
 def test_who_is_oftener_in_the_slow_heap_is_told():
-    made = found(1.0, 0.8, 0.3)
-    assert made.interval().estimate == pytest.approx(1.0, abs=0.01)
-    assert made.verdict(0.05) == "other heaps"
-    assert made.share_difference().estimate == pytest.approx(0.5, abs=0.1)
+    made = found(1.0, 0.65, 0.3)
+    assert made.is_apart and made.verdict(0.05) in ("beyond", "other heaps")
+    assert made.share_difference.estimate == pytest.approx(0.35, abs=0.1)
     assert bare.exit_status([made], 0.05) == 1
 
 
@@ -61,6 +60,13 @@ def test_starter_does_not_turn_the_ratio():
 def test_slack_of_a_kernel_widens_what_is_allowed():
     assert found(1.08, 0.0, 0.0).verdict(0.05) == "beyond"
     assert found(1.08, 0.0, 0.0, kernel="two-lines").verdict(0.05) == "within"
+
+
+def test_what_is_only_stated_has_no_verdict_but_against_its_like():
+    made = found(3.0, 0.0, 0.0, kernel="seqlock-write-64")
+    assert made.verdict(0.05) == "stated only" and bare.exit_status([made], 0.05) == 0
+    alike = bare.Found(made.kernel, "bare", "bare", made.ops, made.pairs)
+    assert alike.verdict(0.05) == "beyond"
 
 
 def test_too_few_pairs_tell_nothing():
