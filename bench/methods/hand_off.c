@@ -20,11 +20,13 @@
 
 #include "channel.h"
 #include "shared.h"
+#include "target.h"
 #include "walk.h"
 
 struct own {
-    uint64_t sum;     /* of a payload without its number: the same on both sides */
-    uint64_t words[]; /* [2][payload]: what is sent, and where what comes is put */
+    uint64_t sum; /* of a payload without its number: the same on both sides */
+    char rest[SHARED_LINE - sizeof(uint64_t)];
+    uint64_t words[]; /* [2][payload]: what is sent, and where what comes is put; on whole lines */
 };
 
 /* The word by which worker `from` tells that its payload of that number is there. */
@@ -225,9 +227,12 @@ static int setup(struct worker *worker, struct err *err)
     int rc = shared_setup(worker, err);
     if (rc)
         return rc;
-    struct own *own = worker->own = calloc(1, sizeof *own + 2 * bytes);
+    uint64_t page_bytes = worker->target->page_bytes;
+    uint64_t whole = (sizeof(struct own) + 2 * bytes + page_bytes - 1) / page_bytes * page_bytes;
+    struct own *own = worker->own = aligned_alloc(page_bytes, whole);
     if (!own)
         return err_set(err, ENOMEM, "no memory for payloads of %llu bytes", (unsigned long long)bytes);
+    memset(own, 0, whole);
     for (uint64_t i = 1; i < words; i++)
         own->words[i] = i * UINT64_C(0x9e3779b97f4a7c15);
     own->sum = walk_sum((const unsigned char *)own->words, bytes);

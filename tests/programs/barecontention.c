@@ -420,10 +420,10 @@ static inline uint64_t sum_of(const uint64_t *words, uint64_t bytes)
     return all[0] + all[1];
 }
 
-/* The payload that is due is the worker's own with that number. */
-static void look_at(struct worker *w, const uint64_t *payload, uint64_t number, uint64_t filling)
+/* Whether it is not the payload that is due: the worker's own with that number. */
+static inline bool is_wrong(const uint64_t *payload, uint64_t bytes, uint64_t number, uint64_t filling)
 {
-    w->wrong |= payload[0] != number || sum_of(payload, w->bare->settings.payload) != filling + number;
+    return payload[0] != number || sum_of(payload, bytes) != filling + number;
 }
 
 static uint64_t filling_of(struct worker *w)
@@ -459,16 +459,18 @@ static const uint64_t *receive_mapped(struct worker *w, uint64_t number, bool sl
 
 static void hand_off_mapped(struct worker *w, uint64_t ops, bool sleeps)
 {
-    uint64_t filling = filling_of(w);
+    uint64_t filling = filling_of(w), bytes = w->bare->settings.payload;
+    bool wrong = false;
     for (uint64_t number = 1; number <= ops; number++) {
         w->out[0] = number;
         if (w->me == 0)
             send_mapped(w, number, sleeps);
-        look_at(w, receive_mapped(w, number, sleeps), number, filling);
+        wrong |= is_wrong(receive_mapped(w, number, sleeps), bytes, number, filling);
         if (w->me == 1)
             send_mapped(w, number, sleeps);
     }
     end_of_work(w);
+    w->wrong |= wrong;
 }
 
 static void hand_off_spinning(struct worker *w, uint64_t ops)
@@ -485,16 +487,18 @@ static void hand_off_by_pipe(struct worker *w, uint64_t ops)
 {
     uint64_t filling = filling_of(w), bytes = w->bare->settings.payload;
     int to = w->bare->data_pipe[w->me][1], from = w->bare->data_pipe[!w->me][0];
+    bool wrong = false;
     for (uint64_t number = 1; number <= ops; number++) {
         w->out[0] = number;
         if (w->me == 0)
-            w->wrong |= write(to, w->out, bytes) != (ssize_t)bytes;
-        w->wrong |= read(from, w->in, bytes) != (ssize_t)bytes; /* no more than a page: whole */
-        look_at(w, w->in, number, filling);
+            wrong |= write(to, w->out, bytes) != (ssize_t)bytes;
+        wrong |= read(from, w->in, bytes) != (ssize_t)bytes; /* no more than a page: whole */
+        wrong |= is_wrong(w->in, bytes, number, filling);
         if (w->me == 1)
-            w->wrong |= write(to, w->out, bytes) != (ssize_t)bytes;
+            wrong |= write(to, w->out, bytes) != (ssize_t)bytes;
     }
     end_of_work(w);
+    w->wrong |= wrong;
 }
 
 /* ---- ring: worker 0 puts in, worker 1 takes out ---- */
@@ -511,22 +515,26 @@ static void put_in(struct worker *w, uint64_t ops, uint64_t slots)
         store(put, number);
         slot = slot + 1 < slots ? slot + 1 : 0;
     }
+    end_of_work(w);
 }
 
 static void take_out(struct worker *w, uint64_t ops, uint64_t slots)
 {
     uint64_t *put = word_at(w->area, 0), *taken = word_at(w->area, LINE), bytes = w->bare->settings.payload;
     uint64_t slot = 0, known = 0, filling = filling_of(w);
+    bool wrong = false, in_place = w->bare->settings.in_place;
     for (uint64_t number = 1; number <= ops; number++) {
         const uint64_t *message = word_at(w->area, HALF + slot * bytes);
         while (known < number)
             known = load(put);
-        if (!w->bare->settings.in_place)
+        if (!in_place)
             message = memcpy(w->in, message, bytes);
-        look_at(w, message, number, filling);
+        wrong |= is_wrong(message, bytes, number, filling);
         store(taken, number);
         slot = slot + 1 < slots ? slot + 1 : 0;
     }
+    end_of_work(w);
+    w->wrong |= wrong;
 }
 
 static void ring(struct worker *w, uint64_t ops)
@@ -536,7 +544,6 @@ static void ring(struct worker *w, uint64_t ops)
         put_in(w, ops, slots);
     else
         take_out(w, ops, slots);
-    end_of_work(w);
 }
 
 static bool holds_ring(struct bare *bare, uint64_t ops)
@@ -638,9 +645,9 @@ static int begin_worker(struct worker *w)
     uint64_t words = settings->payload / 8;
     int rc = bind_to(w->me ? settings->cpu1 : settings->cpu0);
     w->area = w->me && settings->alias ? map_area(w->bare) : w->bare->area;
-    w->out = aligned_alloc(64, settings->payload);
-    w->in = aligned_alloc(64, settings->payload);
-    if (!w->area || !w->out || !w->in)
+    w->out = aligned_alloc(4096, (2 * settings->payload + 4095) / 4096 * 4096); /* not where the heap has room */
+    w->in = w->out + words;
+    if (!w->area || !w->out)
         return -ENOMEM;
     for (uint64_t i = 0; i < words; i++)
         w->out[i] = w->in[i] = payload_word(0, i);
