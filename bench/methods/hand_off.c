@@ -20,11 +20,13 @@
 
 #include "channel.h"
 #include "shared.h"
+#include "target.h"
 #include "walk.h"
 
 struct own {
-    uint64_t sum;     /* of a payload without its number: the same on both sides */
-    uint64_t words[]; /* [2][payload]: what is sent, and where what comes is put */
+    uint64_t sum; /* of a payload without its number: the same on both sides */
+    char rest[SHARED_LINE - sizeof(uint64_t)];
+    uint64_t words[]; /* [2][payload]: what is sent, and where what comes is put; on whole lines */
 };
 
 /* The word by which worker `from` tells that its payload of that number is there. */
@@ -73,7 +75,7 @@ static int wait_futex(_Atomic uint32_t *flag, uint32_t number)
     return 0;
 }
 
-static int send_payload(const struct worker *worker, enum via via, uint32_t number)
+WALK_SPECIALISED int send_payload(const struct worker *worker, enum via via, uint32_t number)
 {
     const uint64_t *from = outgoing(worker), one = 1;
     uint64_t bytes = worker->params->payload_bytes;
@@ -94,7 +96,7 @@ static int send_payload(const struct worker *worker, enum via via, uint32_t numb
 }
 
 /* Waits until the payload of that number is there, and for those that go through the kernel until it has come. */
-static int await_payload(const struct worker *worker, enum via via, uint32_t number)
+WALK_SPECIALISED int await_payload(const struct worker *worker, enum via via, uint32_t number)
 {
     uint64_t bytes = worker->params->payload_bytes, events;
     unsigned from = !worker->index;
@@ -113,7 +115,7 @@ static int await_payload(const struct worker *worker, enum via via, uint32_t num
 }
 
 /* Brings it into the receiver's buffer where it is not there yet, and says where to read it; NULL when that failed. */
-static const uint64_t *take_payload(const struct worker *worker, enum via via)
+WALK_SPECIALISED const uint64_t *take_payload(const struct worker *worker, enum via via)
 {
     uint64_t bytes = worker->params->payload_bytes, place = place_of(worker, !worker->index);
     bool mapped = via == via_mapped_spin || via == via_mapped_futex || via == via_mapped_eventfd;
@@ -127,7 +129,7 @@ static const uint64_t *take_payload(const struct worker *worker, enum via via)
 }
 
 /* A payload that is not the one that is due, or not whole, ends the arm. */
-static int receive_payload(struct worker *worker, enum via via, uint32_t number)
+WALK_SPECIALISED int receive_payload(struct worker *worker, enum via via, uint32_t number)
 {
     const struct own *own = worker->own;
     int rc = await_payload(worker, via, number);
@@ -151,7 +153,7 @@ static void call_off(const struct worker *worker, enum via via)
 }
 
 /* One of each worker's: the first sends and awaits the answer, the other waits and answers. */
-static int exchange(struct worker *worker, enum via via, uint32_t number)
+WALK_SPECIALISED int exchange(struct worker *worker, enum via via, uint32_t number)
 {
     outgoing(worker)[0] = number;
     int rc = worker->index == 0 ? send_payload(worker, via, number) : 0;
@@ -174,12 +176,25 @@ static int exchange_in_laps(struct worker *worker, enum via via, uint32_t hops, 
     return rc;
 }
 
+WALK_SPECIALISED int exchange_all(struct worker *worker, enum via via, uint32_t hops)
+{
+    int rc = 0;
+    for (uint32_t i = 0; i < hops && rc == 0; i++)
+        rc = exchange(worker, via, i + 1);
+    return rc;
+}
+
+/* Where no call is made, to ask for the way at each step would be a twentieth of it. */
+static int exchange_by(struct worker *worker, enum via via, uint32_t hops)
+{
+    return via == via_mapped_spin ? exchange_all(worker, via_mapped_spin, hops) : exchange_all(worker, via, hops);
+}
+
 static int play(struct worker *worker, uint64_t hops, struct laps *laps)
 {
     enum via via = (enum via)worker->params->via;
-    int rc = laps ? exchange_in_laps(worker, via, (uint32_t)hops, laps) : 0;
-    for (uint32_t i = 0; !laps && i < hops && rc == 0; i++)
-        rc = exchange(worker, via, i + 1);
+    uint32_t count = (uint32_t)hops;
+    int rc = laps ? exchange_in_laps(worker, via, count, laps) : exchange_by(worker, via, count);
     if (rc && rc != -ETIMEDOUT && rc != -ECANCELED)
         call_off(worker, via);
     return rc;
@@ -212,9 +227,12 @@ static int setup(struct worker *worker, struct err *err)
     int rc = shared_setup(worker, err);
     if (rc)
         return rc;
-    struct own *own = worker->own = calloc(1, sizeof *own + 2 * bytes);
+    uint64_t page_bytes = worker->target->page_bytes;
+    uint64_t whole = (sizeof(struct own) + 2 * bytes + page_bytes - 1) / page_bytes * page_bytes;
+    struct own *own = worker->own = aligned_alloc(page_bytes, whole);
     if (!own)
         return err_set(err, ENOMEM, "no memory for payloads of %llu bytes", (unsigned long long)bytes);
+    memset(own, 0, whole);
     for (uint64_t i = 1; i < words; i++)
         own->words[i] = i * UINT64_C(0x9e3779b97f4a7c15);
     own->sum = walk_sum((const unsigned char *)own->words, bytes);

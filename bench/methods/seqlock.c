@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         a payload of payload_bytes under a sequence lock in a shared mapping, that one worker writes and
- *                   one or more copy out until the copy is whole, and look at: a copy while the payload is written anew
- *                   for each (timed: readers), or a write while they copy all the time (timed: writer). With
- *                   apart_bytes the writer writes another one, to compare with.
- * Does not measure: writers among each other: there is one. The writer writes the next payload only when each reader
- *                   has got one meanwhile, or readers would starve.
- * Expect:           what the lines of the payload take from one cache to the other, and the retries beside it.
+ *                   one or more copy out until the copy is whole, and look at: a copy of each payload, which is
+ *                   written anew when all have copied the one before (timed: readers), or a write while they copy all
+ *                   the time (timed: writer). With apart_bytes the writer writes another one, to compare with.
+ * Does not measure: writers among each other: there is one. Readers that could copy the same payload again would do so
+ *                   an unknown number of times; a writer that did not wait for them would leave them nothing.
+ * Expect:           a few hand-overs: of the word that says that a copy was made, of the sequence, which a reader may
+ *                   see odd first, and of the lines of the payload.
  * Source:           include/linux/seqlock.h is the kernel's; no kernel function is called.
  */
 #include <errno.h>
@@ -42,75 +43,104 @@ static bool is_writer(unsigned index)
 
 /* ---- readers ---- */
 
-/* One attempt. 1: a whole copy, 0: try again, or -EPROTO: whole by the sequence, and torn. */
-static int try_copy(struct worker *worker)
-{
-    uint64_t *copy = worker->own, count = word_count(worker), number;
-    if (!sequence_try(copied(worker), copy, count, &number))
-        return 0;
-    if (!sequence_is_torn(copy, count, number))
-        return 1;
-    worker->fault = "a copy is torn";
-    return -EPROTO;
-}
+struct reading {
+    uint64_t seen;    /* value of the sequence with the last copy */
+    uint64_t copies;  /* so far */
+    uint64_t retries; /* looks at a payload that was being written */
+};
 
-static int copy_one(struct worker *worker)
+/*
+ * One look: whether a whole copy was made. A payload that this reader has already is not copied again, but where
+ * another one is written than is copied: it is all there will be.
+ */
+static inline bool look(struct worker *worker, struct reading *reading)
 {
-    struct shared_wait wait = {0};
-    int rc;
-    while ((rc = try_copy(worker)) == 0) {
-        counter_method_retries++;
-        if (shared_is_late(&wait))
-            return -ETIMEDOUT;
+    const struct sequence *sequence = copied(worker);
+    uint64_t value = sequence_value(sequence);
+    if (value == reading->seen && worker->params->apart_bytes == 0)
+        return false;
+    if (!sequence_copy(sequence, value, worker->own, word_count(worker))) {
+        reading->retries++;
+        return false;
     }
-    return rc < 0 ? rc : 0;
+    reading->seen = value;
+    return true;
 }
 
-/* Each copy is told, for the writer waits for it. */
-static int copy_some(struct worker *worker, uint64_t count)
+/* Looks at the copy, and tells of it: the writer waits for that. -EPROTO: it is whole by the sequence, and torn. */
+static inline int take_copy(struct worker *worker, struct reading *reading)
+{
+    if (sequence_is_torn(worker->own, word_count(worker), reading->seen / 2)) {
+        worker->fault = "a copy is torn";
+        return -EPROTO;
+    }
+    shared_tell(worker, ++reading->copies);
+    return 0;
+}
+
+/* Between two looks in vain it relaxes, as the kernel's readers do: who looks without pause takes the line away from
+ * the writer in the middle of a write. */
+static int copy_counted(struct worker *worker, uint64_t count, struct reading *reading)
 {
     int rc = 0;
-    for (uint64_t i = 0; i < count && rc == 0; i++) {
-        rc = copy_one(worker);
-        shared_step(worker);
+    while (rc == 0 && reading->copies < count) {
+        struct shared_wait wait = {0};
+        while (!look(worker, reading)) {
+            relax();
+            if (shared_is_late(&wait))
+                return -ETIMEDOUT;
+        }
+        rc = take_copy(worker, reading);
     }
     return rc;
 }
 
-/* What they get is not counted: whoever never leaves off writing leaves them nothing. */
-static int copy_until_written(struct worker *worker)
+/* For as long as workers [from, until) need it. A writer waits for each copy, and may have written its last. */
+static int copy_for(struct worker *worker, unsigned from, unsigned until, struct reading *reading)
 {
-    struct shared_watch writer = {.until = 1};
+    struct shared_watch others = {.from = from, .until = until};
     int rc = 0;
-    while (rc >= 0 && !shared_are_done(worker, 0, 1)) {
-        rc = try_copy(worker);
-        if (shared_is_stuck(worker, &writer))
+    while (rc == 0 && !shared_are_done(worker, from, until)) {
+        if (look(worker, reading))
+            rc = take_copy(worker, reading);
+        if (shared_is_stuck(worker, &others))
             return -ETIMEDOUT;
     }
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
-static int copy_all(struct worker *worker, uint64_t count)
+/* Retries are counted only where they happened in its own time. */
+static int copy_all(struct worker *worker, uint64_t count, uint64_t *copies)
 {
-    if (worker->params->timed == timed_writer)
-        return copy_until_written(worker);
-    int rc = copy_some(worker, count);
-    shared_done(worker);
-    struct shared_watch others = {.from = 1, .until = worker->count};
-    uint64_t retries = counter_method_retries;
-    while (rc == 0 && !shared_are_done(worker, 1, worker->count))
-        rc = shared_is_stuck(worker, &others) ? -ETIMEDOUT : copy_some(worker, 1);
-    counter_method_retries = retries; /* uncounted, as what they were tried for */
+    bool counted = worker->params->timed == timed_readers;
+    struct reading reading = {0};
+    int rc = counted ? copy_counted(worker, count, &reading) : 0;
+    if (counted) {
+        shared_done(worker);
+        counter_method_retries += reading.retries;
+    }
+    if (rc == 0)
+        rc = copy_for(worker, counted ? 1 : 0, counted ? worker->count : 1, &reading);
+    *copies = reading.copies;
     return rc;
 }
 
 /* ---- the writer ---- */
 
-static void write_some(const struct worker *worker, uint64_t *number, uint64_t count)
+static void write_one(const struct worker *worker, uint64_t *number)
 {
-    for (uint64_t i = 0; i < count; i++) {
-        sequence_write(written(worker), ++*number, word_count(worker));
-        shared_step(worker);
+    sequence_write(written(worker), ++*number, word_count(worker));
+}
+
+/* Says now and then that it gets on: the readers look at that line beside each copy, and where it was stored to after
+ * each write a write of 64 bytes took three times as long. */
+static void write_counted(const struct worker *worker, uint64_t count, uint64_t *number)
+{
+    enum { BETWEEN_STEPS = 1024 };
+    for (uint64_t i = 1; i <= count; i++) {
+        write_one(worker, number);
+        if (i % BETWEEN_STEPS == 0)
+            shared_step(worker);
     }
 }
 
@@ -134,7 +164,7 @@ static int write_all(struct worker *worker, uint64_t count, uint64_t *number)
 {
     int rc = 0;
     if (worker->params->timed == timed_writer) {
-        write_some(worker, number, count);
+        write_counted(worker, count, number);
         shared_done(worker);
         return 0;
     }
@@ -142,27 +172,34 @@ static int write_all(struct worker *worker, uint64_t count, uint64_t *number)
     for (unsigned reader = 1; reader < worker->count; reader++)
         seen[reader] = 0;
     while (rc == 0 && !shared_are_done(worker, 1, worker->count)) {
-        write_some(worker, number, 1);
+        write_one(worker, number);
         rc = await_copies(worker, seen);
     }
     return rc;
 }
 
+/* Nobody else has written, and nobody has copied more payloads than there were. */
+static int check_numbers(struct worker *worker, uint64_t number)
+{
+    if (atomic_load(&written(worker)->value) != 2 * number)
+        worker->fault = "somebody else has written";
+    for (unsigned reader = 1; reader < worker->count && worker->params->apart_bytes == 0; reader++)
+        if (atomic_load(&shared_slot(worker, reader)->amount) > number)
+            worker->fault = "a payload was copied twice";
+    return worker->fault ? -EPROTO : 0;
+}
+
 static int run(struct worker *worker, uint64_t count)
 {
-    uint64_t number = 1;
-    int rc = is_writer(worker->index) ? write_all(worker, count, &number) : copy_all(worker, count);
+    uint64_t number = 1, copies = 0;
+    int rc = is_writer(worker->index) ? write_all(worker, count, &number) : copy_all(worker, count, &copies);
     if (rc)
         return shared_fail(worker, rc);
-    shared_end(worker, number);
+    shared_end(worker, is_writer(worker->index) ? number : copies);
     if (!is_writer(worker->index))
         return 0;
     rc = shared_await_end(worker, worker->count);
-    if (rc == 0 && atomic_load(&written(worker)->value) != 2 * number) {
-        worker->fault = "somebody else has written";
-        return -EPROTO;
-    }
-    return rc;
+    return rc ? rc : check_numbers(worker, number);
 }
 
 /* The first payload is there before anybody reads. */
@@ -202,14 +239,14 @@ static bool timed(const struct params *params, unsigned index)
 
 static uint64_t block_ns(const struct params *params)
 {
-    const uint64_t line_ns = 60;
-    return line_ns * (1 + params->payload_bytes / 256);
+    const uint64_t line_ns = 60, lines = params->timed == timed_readers ? 4 : 1;
+    return line_ns * (lines + params->payload_bytes / 256);
 }
 
 const struct method method_seqlock = {
     .name = "seqlock",
     .measures = "a payload under a sequence lock in a shared mapping, written by one worker and copied by others",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_CROWD,
     .uses = USES_SHARED | FIELD_BIT(payload_bytes) | FIELD_BIT(apart_bytes) | FIELD_BIT(timed),
     .block_ns = block_ns,

@@ -35,16 +35,20 @@ static inline void sequence_write(struct sequence *sequence, uint64_t number, ui
     atomic_store_explicit(&sequence->value, 2 * number, memory_order_release);
 }
 
-/* Copies the payload. Whether the sequence says that it is whole; its number is in *number. */
-static inline bool sequence_try(const struct sequence *sequence, uint64_t *copy, uint64_t count, uint64_t *number)
+/* Of the payload that is there: twice its number, or odd. */
+static inline uint64_t sequence_value(const struct sequence *sequence)
 {
-    uint64_t before = atomic_load_explicit(&sequence->value, memory_order_acquire);
-    if (before % 2)
+    return atomic_load_explicit(&sequence->value, memory_order_acquire);
+}
+
+/* Copies the payload that was there when the sequence had that value. Whether it was, and still is, whole. */
+static inline bool sequence_copy(const struct sequence *sequence, uint64_t value, uint64_t *copy, uint64_t count)
+{
+    if (value % 2)
         return false;
     for (uint64_t i = 0; i < count; i++)
         copy[i] = atomic_load_explicit(&sequence->words[i], memory_order_acquire);
-    *number = before / 2;
-    return atomic_load_explicit(&sequence->value, memory_order_relaxed) == before;
+    return atomic_load_explicit(&sequence->value, memory_order_relaxed) == value;
 }
 
 /* Whether a copy is not the payload of that number, as a whole. */

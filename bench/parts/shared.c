@@ -66,14 +66,6 @@ int shared_meet(const struct worker *worker, unsigned count)
     return 0;
 }
 
-bool shared_are_done(const struct worker *worker, unsigned from, unsigned until)
-{
-    for (unsigned i = from; i < until; i++)
-        if (!atomic_load_explicit(&shared_slot(worker, i)->done, memory_order_acquire))
-            return false;
-    return true;
-}
-
 void shared_done(struct worker *worker)
 {
     worker->done_ns = clock_now_ns();

@@ -77,7 +77,13 @@ int shared_meet(const struct worker *worker, unsigned count);
 void shared_done(struct worker *worker);
 
 /* Whether every worker of [from, until) is done. */
-bool shared_are_done(const struct worker *worker, unsigned from, unsigned until);
+static inline bool shared_are_done(const struct worker *worker, unsigned from, unsigned until)
+{
+    for (unsigned i = from; i < until; i++)
+        if (!atomic_load_explicit(&shared_slot(worker, i)->done, memory_order_acquire))
+            return false;
+    return true;
+}
 
 /* While one works on for the sake of workers [from, until): whether those that are not done have not got on for as long
  * as patience lasts. */
@@ -88,14 +94,21 @@ struct shared_watch {
 };
 bool shared_is_stuck(const struct worker *worker, struct shared_watch *watch);
 
-/* Between two of what a worker tells by `steps` in its own time: rarely enough to cost nothing. */
-enum { SHARED_STRIDE = 4096 };
+/* Operations between two of what a worker tells by `steps` in its own time. The others look at that line all the time
+ * and it has to come back, which is as dear as 200 plain stores; patience lasts for far more than these. */
+enum { SHARED_STRIDE = 1 << 16 };
+
+/* Says that this worker has got so far. The number is the caller's own: to load it from the line that the others look
+ * at made each copy under a sequence lock up to a quarter dearer. */
+static inline void shared_tell(const struct worker *worker, uint64_t steps)
+{
+    atomic_store_explicit(&shared_slot(worker, worker->index)->steps, steps, memory_order_release);
+}
 
 /* Says that this worker has got on by one step. */
 static inline void shared_step(const struct worker *worker)
 {
-    _Atomic uint64_t *steps = &shared_slot(worker, worker->index)->steps;
-    atomic_store_explicit(steps, atomic_load_explicit(steps, memory_order_relaxed) + 1, memory_order_release);
+    shared_tell(worker, atomic_load_explicit(&shared_slot(worker, worker->index)->steps, memory_order_relaxed) + 1);
 }
 
 /* Says that this worker has left off after so much work. */

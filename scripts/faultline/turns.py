@@ -147,7 +147,7 @@ class EngineSide:
     ops: int
     rounds: int
     seed: int
-    cpu: int
+    cpus: Sequence[int]
     name: str = "faultline"
 
     def job(self, turn: Turn) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class EngineSide:
             "seed": self.seed,
             "directory": self.plan["directory"],
             "name": "unused",
-            "cpus": [self.cpu],
+            "cpus": list(self.cpus),
             "machine": "0" * 16,
             "boot_id": "0",
             "instance": None,
@@ -315,7 +315,7 @@ class Contest:
         """A side of that kind, with orders of its own."""
         if kind == "bare loop":
             return BareSide(self.bare, loop, self.file, self.ops[loop.name], self.rounds, seed, self.cpu)
-        return EngineSide(self.program, self.plans[loop.name], self.ops[loop.name], self.rounds, seed, self.cpu)
+        return EngineSide(self.program, self.plans[loop.name], self.ops[loop.name], self.rounds, seed, [self.cpu])
 
     def pair(self, loop: Loop, kinds: tuple[str, str], index: int) -> tuple[float, float, float]:
         """log ratio first ÷ second of one pair on a fresh file, and both medians of ns an operation.

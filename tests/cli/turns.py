@@ -23,7 +23,7 @@ def engine(scratch: helper.Scratch, name: str, seed: int, ops: int = 16) -> turn
     if not file.exists():
         turns.file_make(file, turns.MIB)
     plan = turns.plan_make(helper.PROGRAM, loop, file, scratch.path)
-    return turns.EngineSide(helper.PROGRAM, plan, ops, ROUNDS, seed, CPU)
+    return turns.EngineSide(helper.PROGRAM, plan, ops, ROUNDS, seed, [CPU])
 
 
 def record_of(side: turns.EngineSide, rounds: int | None, starts: bool = True) -> dict:
@@ -101,7 +101,7 @@ def test_both_failures_are_told(scratch: helper.Scratch) -> None:
     cell = json.loads(json.dumps(broken.plan))
     cell["given_path"] = str(scratch.files / "absent")
     try:
-        turns.play(turns.EngineSide(helper.PROGRAM, cell, 16, ROUNDS, 8, CPU), broken, wait_s=20)
+        turns.play(turns.EngineSide(helper.PROGRAM, cell, 16, ROUNDS, 8, [CPU]), broken, wait_s=20)
     except turns.SideError as error:
         assert "absent" in str(error), error
     else:

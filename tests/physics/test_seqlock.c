@@ -50,6 +50,7 @@ static void a_torn_copy_is_noticed(void **state)
     struct meeting_pair pair = {0};
     (void)state;
     params.payload_bytes = 512;
+    params.apart_bytes = 8192; /* a reader alone copies the same payload again and again */
     params.timed = timed_readers;
     meeting_begin(&pair, &method_seqlock, &params);
     struct worker *reader = &pair.hands[1].worker;
@@ -93,10 +94,10 @@ static bool copy_unheeded(struct sequence *sequence)
 static uint64_t copy_heeded(struct sequence *sequence, uint64_t *torn)
 {
     static uint64_t copy[WORDS];
-    uint64_t number;
-    if (!sequence_try(sequence, copy, WORDS, &number))
+    uint64_t value = sequence_value(sequence);
+    if (!sequence_copy(sequence, value, copy, WORDS))
         return 0;
-    *torn += sequence_is_torn(copy, WORDS, number);
+    *torn += sequence_is_torn(copy, WORDS, value / 2);
     return 1;
 }
 
@@ -121,6 +122,22 @@ static void without_the_sequence_copies_are_torn(void **state)
     free(stage.sequence);
     assert_true(torn_unheeded > 0);
     assert_int_equal(torn, 0);
+}
+
+/* Where there is nothing new a reader waits, also when it has copied all there was. */
+static void no_payload_is_copied_twice(void **state)
+{
+    struct params params = meeting_params(worker_kind_thread);
+    struct meeting_pair pair = {0};
+    (void)state;
+    params.payload_bytes = 64;
+    params.timed = timed_readers;
+    meeting_begin(&pair, &method_seqlock, &params);
+    hand_reset(&pair.hands[0], 1);
+    assert_int_equal(method_seqlock.run(&pair.hands[1].worker, 1), 0);
+    hand_reset(&pair.hands[0], 1);
+    assert_int_equal(method_seqlock.run(&pair.hands[1].worker, 2), -ETIMEDOUT);
+    meeting_end(&pair);
 }
 
 static void waiting_has_an_end(void **state)
@@ -155,9 +172,10 @@ static void a_death_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_are_ordered),    cmocka_unit_test(no_copy_is_torn),
-        cmocka_unit_test(a_torn_copy_is_noticed), cmocka_unit_test(without_the_sequence_copies_are_torn),
-        cmocka_unit_test(waiting_has_an_end),     cmocka_unit_test(a_death_is_told),
+        cmocka_unit_test(threads_are_ordered),        cmocka_unit_test(no_copy_is_torn),
+        cmocka_unit_test(a_torn_copy_is_noticed),     cmocka_unit_test(without_the_sequence_copies_are_torn),
+        cmocka_unit_test(waiting_has_an_end),         cmocka_unit_test(a_death_is_told),
+        cmocka_unit_test(no_payload_is_copied_twice),
     };
     return physics_run(tests);
 }
