@@ -332,11 +332,10 @@ static unsigned stretch_rounds(const struct bench *bench)
 }
 
 /* A pair of CPUs that cannot be had (one may have gone offline) has rounds that are void; the others go on. */
-static void void_rounds(struct bench *bench, unsigned from, unsigned to, int rc)
+static void void_rounds(struct bench *bench, unsigned from, unsigned to, const char *why)
 {
     for (unsigned r = from; r < to; r++) {
-        bench->result->voided[r] = rc == -EXDEV ? "pages do not lie on the memory node of the first CPU"
-                                                : "the workers could not be moved to these CPUs";
+        bench->result->voided[r] = why;
         bench->result->voided_by[r] = 0;
     }
 }
@@ -348,17 +347,20 @@ static void void_rounds(struct bench *bench, unsigned from, unsigned to, int rc)
 static int check_fresh(const struct bench *bench, struct err *err)
 {
     struct node_mask nodes;
-    uint64_t pages[NODES_MAX] = {0}, others = 0, bytes = bench->cell->params.working_set_bytes;
+    uint64_t pages[NODES_MAX] = {0}, elsewhere = 0;
     unsigned cpu = 0, own = 0;
     if (node_mask_read(&nodes) || node_mask_count(&nodes) < 2 || syscall(SYS_getcpu, &cpu, &own, NULL) ||
         !node_mask_has(&nodes, own))
         return 0;
-    int rc = target_homes(bench->request->target, bytes, pages, NODES_MAX, &others, err);
+    int rc = target_homes(bench->request->target, bench->cell->params.working_set_bytes, pages, NODES_MAX, &elsewhere,
+                          err);
+    for (unsigned node = 0; node < NODES_MAX; node++)
+        elsewhere += node == own ? 0 : pages[node];
     if (rc == -ENOSYS || rc == -EPERM)
         return 0;
-    if (rc == 0 && pages[own] * bench->request->target->page_bytes < bytes)
-        rc = err_set(err, EXDEV, "%llu of %llu pages lie on node %u, that of CPU %u", (unsigned long long)pages[own],
-                     (unsigned long long)(bytes / bench->request->target->page_bytes), own, cpu);
+    if (rc == 0 && elsewhere)
+        rc = err_set(err, EXDEV, "%llu pages do not lie on node %u, that of CPU %u", (unsigned long long)elsewhere, own,
+                     cpu);
     return rc;
 }
 
@@ -373,14 +375,21 @@ static int move_to(struct bench *bench, const struct visit *visit, struct err *e
         rc = crew_do(bench->crew, &order, err);
     if (rc == 0)
         rc = target_renew(bench->request->target, err);
-    if (rc == 0)
-        rc = check_fresh(bench, err);
     bench->cpus = visit->cpus;
     bench->state_known = false;
     for (unsigned a = 0; rc == 0 && a < bench->cell->arm_count; a++)
         if (arm_ok(bench, a))
             arm_do_blocks(bench, a, WORK_SETUP, 0);
     return rc;
+}
+
+/* Why a pair of CPUs cannot be visited; NULL: the workers are there, on pages that are as they should be. */
+static const char *visit_fault(struct bench *bench, const struct visit *visit, struct err *err)
+{
+    err->code = 0;
+    if (move_to(bench, visit, err))
+        return "the workers could not be moved to these CPUs";
+    return check_fresh(bench, err) ? "pages do not lie on the memory node of the first CPU" : NULL;
 }
 
 /* The passes that follow are made where the workers began. */
@@ -399,18 +408,17 @@ static int visits_run(struct bench *bench, struct rounds *rounds, struct err *er
     unsigned round = 0, each = bench->request->visit_rounds, lost = 0;
     for (unsigned v = 0; v < bench->request->visit_count; v++, round += each) {
         struct visit *visit = &bench->request->visits[v];
-        int rc = move_to(bench, visit, err);
-        bool there = rc == 0;
-        if (there)
+        const char *fault = visit_fault(bench, visit, err);
+        if (!fault)
             round_run(bench, rounds, -1);
-        bench->result->warmup_rounds += there;
+        bench->result->warmup_rounds += !fault;
         visit->t_ns = clock_now_ns() - bench->begin_ns;
         visit->rounds = each;
-        for (unsigned r = 0; r < each && there; r++)
+        for (unsigned r = 0; r < each && !fault; r++)
             round_run(bench, rounds, (int)(round + r));
-        if (!there)
-            void_rounds(bench, round, round + each, rc);
-        lost += !there;
+        if (fault)
+            void_rounds(bench, round, round + each, fault);
+        lost += fault != NULL;
     }
     return lost == bench->request->visit_count ? -err->code : go_back(bench, err);
 }

@@ -108,11 +108,15 @@ static bool try_source(struct perf_counter *counter, const char *source)
     return true;
 }
 
-/* Of an emulated machine these are what the emulator takes them to be. */
+/* Of an emulated machine these are what the emulator takes them to be. What is not in the table is told by its name. */
 static bool counts_time(const struct perf_counter *counter)
 {
-    bool ticks = counter->event && strcmp(counter->event->unit, "ticks") == 0;
-    return ticks || strcasestr(counter->label, "cycles");
+    static const char *const parts[] = {"cyc", "clk", "unhalted", "tsc"};
+    bool is = counter->event &&
+              (strcmp(counter->event->unit, "ticks") == 0 || strcmp(counter->event->unit, "cycles") == 0);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !counter->event; i++)
+        is |= strcasestr(counter->label, parts[i]) != NULL;
+    return is;
 }
 
 void perf_find(struct perf_counter *counter, const char *name)

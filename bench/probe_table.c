@@ -486,7 +486,7 @@ static int try_counter(const char *name, struct err *why)
 static int try_perf_hardware(const struct probe_ground *ground, struct err *why)
 {
     (void)ground;
-    return try_counter("hardware:cpu-cycles", why);
+    return try_counter("hardware:instructions", why);
 }
 
 static int try_perf_software(const struct probe_ground *ground, struct err *why)

@@ -480,7 +480,7 @@ static int ask_homes(unsigned char *base, uint64_t pages, uint64_t page_bytes, v
 int target_homes(const struct target *target, uint64_t bytes, uint64_t *pages, unsigned node_count, uint64_t *others,
                  struct err *err)
 {
-    uint64_t count = bytes / target->page_bytes;
+    uint64_t count = (bytes + target->page_bytes - 1) / target->page_bytes;
     unsigned char *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, target->fd, 0);
     void **addresses = calloc(count + 1, sizeof *addresses);
     int *nodes = calloc(count + 1, sizeof *nodes);

@@ -611,8 +611,9 @@ def judge_events(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
         print(f"# {guest.name} (emulated): {where}: {arm}: {each:.1f} instructions per operation")
     wrong = [str(one) for one in found if (one[3]["instructions"] or 0) < one[2]]
     checks.check(bool(found) and not wrong, f"{guest.name}: {run.name}: instructions are counted", "\n".join(wrong))
-    published = [str(one) for one in found if one[3].get("cycles") is not None]
-    checks.check(not published, f"{guest.name}: {run.name}: no cycles of an emulated machine", "\n".join(published))
+    if "cycles" in guest.counters:
+        published = [str(one) for one in found if one[3]["cycles"] is not None]
+        checks.check(not published, f"{guest.name}: {run.name}: no cycles of an emulated machine", "\n".join(published))
 
 
 def counted_keys() -> list[str]:

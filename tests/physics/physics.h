@@ -172,10 +172,11 @@ static inline struct measure_request physics_request(struct physics_cell *cell, 
     };
 }
 
-/* The arm that failed because pages of a warm file were gone, as they are when the kernel reclaims them by itself. */
+/* Why an arm failed whose pages were gone from the page cache while the kernel took pages away; NULL: none did. */
 static inline const char *physics_gone(const struct physics_cell *cell)
 {
-    for (unsigned a = 0; a < cell->result.arm_count; a++)
+    bool reclaims = physics_reclaimed() > cell->reclaimed;
+    for (unsigned a = 0; a < cell->result.arm_count && reclaims; a++)
         if (cell->result.arms[a].status == ARM_FAILED && strstr(cell->result.arms[a].reason, "pages are missing"))
             return cell->result.arms[a].reason;
     return NULL;

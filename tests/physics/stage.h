@@ -75,7 +75,7 @@ static inline void stage_reset(struct stage *stage, uint64_t blocks)
         fail_msg("%s", err.text);
 }
 
-/* Maps all pages of the program and its libraries that can be read: where a first call falls in a window of
+/* Maps all code of the program and its libraries: where a first call falls in a window of
  * fault-around differs from run to run, and DAMON's reclaim unmaps what it finds idle. */
 static inline void stage_map_program(void)
 {

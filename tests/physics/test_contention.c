@@ -67,21 +67,57 @@ static void workers_move(enum worker_kind kind, unsigned first, unsigned second)
     target_close(&target);
 }
 
+static void find_two_cpus(cpu_set_t *allowed, unsigned cpus[2])
+{
+    unsigned count = 0;
+    assert_int_equal(sched_getaffinity(0, sizeof *allowed, allowed), 0);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
+        if (CPU_ISSET(cpu, allowed))
+            cpus[count++] = cpu;
+    if (count < 2)
+        physics_skip("two workers that spin need two CPUs");
+}
+
 static void workers_visit_pairs_of_cpus(void **state)
 {
     (void)state;
     cpu_set_t allowed;
-    unsigned cpus[2], count = 0;
-    assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
-    for (unsigned cpu = 0; cpu < CPU_SETSIZE && count < 2; cpu++)
-        if (CPU_ISSET(cpu, &allowed))
-            cpus[count++] = cpu;
-    if (count < 2)
-        physics_skip("two workers that spin need two CPUs");
+    unsigned cpus[2];
+    find_two_cpus(&allowed, cpus);
     for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
         workers_move(kind, cpus[0], cpus[1]);
         assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0); /* the coordinator goes along */
     }
+}
+
+/* Of three visits one is to a CPU that nobody has: it is void, and the others are not. */
+static void a_visit_that_cannot_be_made_is_void(void **state)
+{
+    struct params params = meeting_params(worker_kind_thread);
+    struct physics_cell cell;
+    struct target target;
+    struct err err = {0};
+    cpu_set_t allowed;
+    unsigned here[2];
+    (void)state;
+    find_two_cpus(&allowed, here);
+    struct visit visits[] = {{.cpus = {here[0], here[1]}}, {.cpus = {8000, here[1]}}, {.cpus = {here[1], here[0]}}};
+    physics_open(&target, &params);
+    physics_begin(&cell, &params);
+    physics_arm(&cell, &method_ping_pong, 200);
+    struct measure_request request = physics_request(&cell, &target);
+    request.cpus = here;
+    request.visits = visits;
+    request.visit_count = 3;
+    request.visit_rounds = 1;
+    if (measure_cell(&request, &cell.result, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0); /* the coordinator went along */
+    assert_null(cell.result.voided[0]);
+    assert_string_equal(cell.result.voided[1], "the workers could not be moved to these CPUs");
+    assert_null(cell.result.voided[2]);
+    measure_free(&cell.result);
+    target_close(&target);
 }
 
 /* A CPU that is not there, or has gone, ends the cell with a reason and leaves no worker behind. */
@@ -381,6 +417,7 @@ int main(void)
         cmocka_unit_test(round_trips_are_timed_one_by_one),
         cmocka_unit_test(no_addition_is_lost),
         cmocka_unit_test(workers_visit_pairs_of_cpus),
+        cmocka_unit_test(a_visit_that_cannot_be_made_is_void),
         cmocka_unit_test(a_cpu_that_is_not_there_is_told),
         cmocka_unit_test(no_addition_of_many_is_lost),
         cmocka_unit_test(no_payload_is_lost),

@@ -245,6 +245,26 @@ static void pages_of_a_pair_lie_with_its_first_worker(void **state)
         }
 }
 
+/* A working set may be less than a page; its page has a home all the same. */
+static void a_part_of_a_page_has_a_home(void **state)
+{
+    struct params params = home_params();
+    struct target target;
+    struct err err = {0};
+    uint64_t pages[NODES_MAX] = {0}, others = 0, sum = 0;
+    (void)state;
+    physics_open(&target, &params);
+    int rc = target_homes(&target, 1, pages, NODES_MAX, &others, &err);
+    target_close(&target);
+    if (rc == -ENOSYS || rc == -EPERM)
+        physics_skip("%s", err.text);
+    for (unsigned node = 0; node < NODES_MAX; node++)
+        sum += pages[node];
+    assert_int_equal(rc, 0);
+    assert_int_equal(sum, 1);
+    assert_int_equal(others, 0);
+}
+
 /* A policy of the process sends the pages of the second visit elsewhere: that visit is void, and the first one is not.
  */
 static void a_visit_whose_pages_lie_elsewhere_is_void(void **state)
@@ -285,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pages_lie_where_they_were_made, remember_cpus, restore),
         cmocka_unit_test_setup_teardown(pages_of_a_pair_lie_with_its_first_worker, remember_cpus, restore),
         cmocka_unit_test_setup_teardown(a_visit_whose_pages_lie_elsewhere_is_void, remember_cpus, restore),
+        cmocka_unit_test(a_part_of_a_page_has_a_home),
     };
     return physics_run(tests);
 }
