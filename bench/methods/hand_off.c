@@ -257,7 +257,7 @@ static uint64_t block_ns(const struct params *params)
 const struct method method_hand_off = {
     .name = "hand_off",
     .measures = "a payload handed from one worker to the other, through a mapping, a file, a pipe or a socket",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_PAIR | NEEDS_CHANNEL,
     .uses = USES_SHARED | FIELD_BIT(via) | FIELD_BIT(payload_bytes) | FIELD_BIT(consume),
     .limit = limit,

@@ -214,7 +214,7 @@ static uint64_t reset_ns(const struct params *params, uint64_t hops)
 const struct method method_ping_pong = {
     .name = "ping_pong",
     .measures = "a cache line handed to and fro between two workers through a shared mapping",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_CROWD,
     .uses = USES_SHARED | FIELD_BIT(hand_over) | FIELD_BIT(home) | FIELD_BIT(background) | FIELD_BIT(pause),
     .limit = limit,
