@@ -196,9 +196,7 @@ static void put_run(const struct look *look, const struct cell *cell, const stru
     fputs(" run", out);
     for (unsigned i = 0; i < options->word_count; i++)
         put_path(options->words[i], out);
-    if (strcmp(cell->id, "all") != 0)
-        fprintf(out, " --cell %s", cell->id);
-    fprintf(out, " --arms %s", arm->name);
+    fprintf(out, " --cell %s --arms %s", cell->id, arm->name);
     put_options(options, out);
     put_sets(arm, options, out);
     put_length(look, cell, arm, options, out);

@@ -110,12 +110,23 @@ def test_narrowed_run(scratch: helper.Scratch) -> None:
     helper.check_gone(scratch)
 
 
-def test_narrowed_folder(scratch: helper.Scratch) -> None:
-    """Of a folder: scenarios that have no such cell or arm have none at all."""
-    result = scratch.call(["plan", "--json", "cow", "access/scan", "--arms", "read", "--cell", "file_bytes=64KiB"])
+def planned(scratch: helper.Scratch, *words: str) -> dict:
+    """What `plan --json` says."""
+    result = scratch.call(["plan", "--json", *words])
     helper.check_status(result, 0)
-    (cell,) = json.loads(result.stdout)["cells"]
-    assert cell["scenario"] == "access/scan" and cell["cell"] == "file_bytes=64KiB", cell
+    return json.loads(result.stdout)
+
+
+def test_narrowed_folder(scratch: helper.Scratch) -> None:
+    """Of a folder: scenarios that have no such cell or arm are not in the plan, nor are their budgets."""
+    narrowed = ("--arms", "read,mapped", "--cell", "file_bytes=64KiB", "--profile", "quick", "--seed", "1")
+    plan = planned(scratch, "cow", "access", *narrowed)
+    assert [scenario["name"] for scenario in plan["scenarios"]] == ["access/scan"], plan["scenarios"]
+    assert [cell["cell"] for cell in plan["cells"]] == ["file_bytes=64KiB"], plan["cells"]
+    alone = planned(scratch, "access/scan", *narrowed)
+    assert all(plan[key] == alone[key] for key in ("scenarios", "cells", "refused", "budget_ns")), (plan, alone)
+    explained = explain(scratch, "access", *narrowed, "--explain", "file_bytes=64KiB/mapped", environment=NO_PERF)
+    assert planned_by(scratch, commands_of(explained)[0])["cells"][0]["arms"][0]["name"] == "mapped", explained
     result = scratch.call(["plan", "cow/fork", "access/scan", "--arms", "private", "--cell", "file_bytes=4KiB"])
     helper.check_status(result, 2)
     assert "no cell that is wanted has such an arm" in result.stderr, result.stderr
