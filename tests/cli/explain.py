@@ -15,6 +15,7 @@ import unprivileged
 PARANOID = pathlib.Path("/proc/sys/kernel/perf_event_paranoid")
 NO_PERF = {"PATH": "/nonexistent"}
 CELL = "block_bytes=4KiB"
+ALONE = ("all", "those that can take page faults")  # what is printed for an arm of one worker
 SHORT = ("--budget", "2s", "--set", "arm_time=20ms", "--profile", "quick")
 MEET = """question: q
 op: addition
@@ -34,6 +35,15 @@ def lines_of(printed: str) -> list[str]:
 def commands_of(printed: str) -> list[str]:
     """All that run the program, also those that are said not to work."""
     return [line.removeprefix("# ") for line in printed.splitlines() if " --no-report " in line]
+
+
+def looks(scratch: helper.Scratch, *suits: str) -> int:
+    """How many commands there are for such arms, by the list of all."""
+    result = scratch.call(["list", "looks", "--markdown"])
+    helper.check_status(result, 0)
+    rows = [line.split(" | ")[1] for line in result.stdout.splitlines() if line.startswith("| `perf ")]
+    assert rows and set(suits) <= set(rows), rows
+    return sum(row in suits for row in rows)
 
 
 def planned_by(scratch: helper.Scratch, command: str) -> dict:
@@ -163,7 +173,8 @@ def test_pasted(scratch: helper.Scratch) -> None:
     printed = explain(scratch, "odd.yaml", *SHORT, "--seed", "7", "--directory", str(scratch.files), "--set",
                       "batch_time=100us", "--explain", f"{CELL}/mapped", cwd=scenario.parent)
     said = paste_all(printed, scratch.path, CELL, "mapped")
-    assert printed.count(" --seed 7 ") == printed.count(" --set batch_time=100us") == len(commands_of(printed)) == 4
+    count = len(commands_of(printed))
+    assert printed.count(" --seed 7 ") == printed.count(" --set batch_time=100us") == count == looks(scratch, *ALONE)
     assert len([line for line in said if line.startswith("perf stat ")]) == 1, printed
     for run in ("faults", "time", "each-fault", "totals"):
         if (scratch.path / f"{run}.run").exists():
@@ -186,6 +197,7 @@ def test_pasted_in_pairs(scratch: helper.Scratch) -> None:
     works = any(line.startswith("perf c2c record ") for line in lines_of(printed))
     assert works or "\n# It needs a CPU that samples loads and stores" in printed, printed
     assert ("# perf c2c report " in printed) != works and "faults.data" not in printed, printed
+    assert len(commands_of(printed)) == looks(scratch, "all", "those of several workers"), printed
     said = paste_all(printed, scratch.path, "all", "cas")
     assert len(said) >= 2, printed
     assert not works or any("Shared Data Cache Line Table" in text for text in said.values())
@@ -196,7 +208,7 @@ def test_without_perf(scratch: helper.Scratch) -> None:
     printed = explain(scratch, scratch.scenario(), "--explain", f"{CELL}/mapped", environment=NO_PERF)
     assert not lines_of(printed), printed
     commands = commands_of(printed)
-    assert len(commands) == printed.count("perf is not installed") == 4, printed
+    assert len(commands) == printed.count("perf is not installed") == looks(scratch, *ALONE), printed
     for command in commands:
         plan = planned_by(scratch, command)
         assert [cell["cell"] for cell in plan["cells"]] == [CELL], plan
@@ -204,7 +216,7 @@ def test_without_perf(scratch: helper.Scratch) -> None:
     # A path of several lines is a comment of several.
     printed = explain(scratch, scratch.scenario(), "--machine-name", "a\nb", "--explain", f"{CELL}/mapped",
                       environment=NO_PERF)
-    assert not lines_of(printed) and printed.count("--machine-name 'a\n# b' ") == 4, printed
+    assert not lines_of(printed) and printed.count("--machine-name 'a\n# b' ") == len(commands), printed
 
 
 def test_shipped(scratch: helper.Scratch) -> None:
