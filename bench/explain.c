@@ -80,6 +80,13 @@ void explain_names(const struct plan *plan, FILE *out)
     fputc('\n', out);
 }
 
+static const char *suits_text(const struct look *look)
+{
+    static const char *const texts[] = {
+        [ALL] = "all", [FAULTS] = "those that can take page faults", [MEETING] = "those of several workers"};
+    return texts[look->suits];
+}
+
 static bool look_suits(const struct look *look, const struct arm *arm)
 {
     bool faults = !method_meets(arm->method) || arm->method->uses & FIELD_BIT(fault_of);
@@ -196,9 +203,7 @@ static void put_run(const struct look *look, const struct cell *cell, const stru
     fputs(" run", out);
     for (unsigned i = 0; i < options->word_count; i++)
         put_path(options->words[i], out);
-    if (strcmp(cell->id, "all") != 0)
-        fprintf(out, " --cell %s", cell->id);
-    fprintf(out, " --arms %s", arm->name);
+    fprintf(out, " --cell %s --arms %s", cell->id, arm->name);
     put_options(options, out);
     put_sets(arm, options, out);
     put_length(look, cell, arm, options, out);
@@ -281,6 +286,42 @@ static void fill_in(const char *pattern, const char *events, const char *file, c
         pattern += is_events ? sizeof events_mark - 1 : is_file ? sizeof file_mark - 1 : 1;
     }
     text[used < size ? used : size - 1] = '\0';
+}
+
+/* What a look counts or samples, each quoted by `quote`. */
+static void put_events(const struct look *look, const char *quote, FILE *out)
+{
+    const char *events = look->events;
+    char event[EVENT_SOURCE_SIZE];
+    if (!*events)
+        fputs("those that perf chooses", out);
+    else if (look->choice == FIRST)
+        fputs("the first that opens of ", out);
+    for (bool first = true; event_next_name(&events, event, sizeof event); first = false)
+        fprintf(out, "%s%s%s%s", first ? "" : ", ", quote, event, quote);
+}
+
+static void list_look(const struct look *look, bool markdown, FILE *out)
+{
+    char command[COMMAND_SIZE];
+    const char *quote = markdown ? "`" : "", *file = look->file ? look->file : "";
+    fill_in(look->command, "EVENTS", file, command, sizeof command);
+    fprintf(out, markdown ? "| `perf %s`" : "perf %s", command);
+    if (look->report) {
+        fill_in(look->report, "", file, command, sizeof command);
+        fprintf(out, markdown ? ", `perf %s`" : "; perf %s", command);
+    }
+    fprintf(out, markdown ? " | %s | " : "\n    of arms: %s; events: ", suits_text(look));
+    put_events(look, quote, out);
+    fprintf(out, markdown ? " | %s |\n" : "\n    %s\n", look->doc);
+}
+
+void explain_list(bool markdown, FILE *out)
+{
+    if (markdown)
+        fputs("## Commands of perf\n\n| command | of which arms | EVENTS | shows |\n| --- | --- | --- | --- |\n", out);
+    for (unsigned i = 0; i < sizeof looks / sizeof *looks; i++)
+        list_look(&looks[i], markdown, out);
 }
 
 static void become_perf(char *const *argv, int messages, int file)

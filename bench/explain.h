@@ -20,6 +20,9 @@ int explain_find(const struct plan *plan, const char *where, const struct cell *
 /* Prints the names there are in a plan of one scenario: of the cells, and of the arms. */
 void explain_names(const struct plan *plan, FILE *out);
 
+/* Prints the rows of looks.def, for a person or as a Markdown table. */
+void explain_list(bool markdown, FILE *out);
+
 /*
  * Prints a script of a POSIX shell: each row of looks.def that suits the arm, with one sentence and its commands, which
  * run this program with these options narrowed down to the arm. What they need is tried here; a command that cannot

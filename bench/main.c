@@ -506,6 +506,12 @@ static int list_counters(bool markdown)
     return EXIT_FINE;
 }
 
+static int list_looks(bool markdown)
+{
+    explain_list(markdown, stdout);
+    return EXIT_FINE;
+}
+
 static int list_methods(bool markdown)
 {
     if (markdown)
@@ -567,13 +573,16 @@ static int command_list(const struct options *options)
     static const struct {
         const char *name;
         int (*list)(bool markdown);
-    } lists[] = {
-        {"scenarios", list_scenarios}, {"methods", list_methods}, {"counters", list_counters}, {"fields", list_fields}};
+    } lists[] = {{"scenarios", list_scenarios},
+                 {"methods", list_methods},
+                 {"counters", list_counters},
+                 {"fields", list_fields},
+                 {"looks", list_looks}};
     bool markdown = options->values[OPTION_markdown] != NULL;
     for (unsigned i = 0; options->word_count == 1 && i < sizeof lists / sizeof *lists; i++)
         if (strcmp(options->words[0], lists[i].name) == 0)
             return lists[i].list(markdown);
-    return complain(&(struct err){.text = "list what? one of scenarios, methods, counters, fields"}, EXIT_USAGE);
+    return complain(&(struct err){.text = "list what? one of scenarios, methods, counters, fields, looks"}, EXIT_USAGE);
 }
 
 static int command_machine(const struct options *options)

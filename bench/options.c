@@ -25,7 +25,7 @@ struct command_row {
 static const struct command_row commands[COMMAND_COUNT] = {
     [COMMAND_RUN] = {"run", "SCENARIO... | --plan PLAN.json | --resume DIR", "measure, and say what to conclude"},
     [COMMAND_PLAN] = {"plan", "SCENARIO...", "what a run would do: cells, arms, trials, time; runs nothing"},
-    [COMMAND_LIST] = {"list", "scenarios|methods|counters|fields", "what there is to choose from"},
+    [COMMAND_LIST] = {"list", "scenarios|methods|counters|fields|looks", "what there is to choose from"},
     [COMMAND_MACHINE] = {"machine", "", "this machine: fingerprint, topology, what is available and why not"},
     [COMMAND_SCHEMA] = {"schema", "", "the JSON Schema of a record"},
 };

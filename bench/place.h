@@ -60,7 +60,7 @@ unsigned place_memory_node_count(const struct topology *place);
 /*
  * OS indices of the memory nodes on which pages lie for `where` (not `any`) when the first worker is on `cpu`, in
  * nodes[NODES_MAX]; *count of them. Nodes without memory are left out, those without CPUs are not. -ENXIO with text
- * where the machine has no such node, or this build knows none.
+ * where the machine has no such node.
  */
 int place_memory_nodes(const struct topology *place, enum memory_node where, unsigned cpu, unsigned *nodes,
                        unsigned *count, struct err *err);

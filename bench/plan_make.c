@@ -105,10 +105,12 @@ static int check_set(struct draft *draft, struct set_option *set)
     set->used = set->used || set->field->scope == SCOPE_TARGET || set->field->scope == SCOPE_CELL;
     for (unsigned i = 0; i < scenario->arm_count; i++) {
         const struct arm_description *arm = &scenario->arms[i];
+        if (!narrow_wants_arm(draft, arm->name))
+            continue;
         if (settings_find(&arm->settings, set->field))
             return err_set(draft->err, EINVAL, "--set %.100s: the arm '%s' of %s sets %s itself", set->text, arm->name,
                            scenario->name, set->field->name);
-        set->used = set->used || (narrow_wants_arm(draft, arm->name) && method_uses(arm->method, set->field));
+        set->used = set->used || method_uses(arm->method, set->field);
     }
     return 0;
 }
@@ -153,14 +155,20 @@ static void drop_places(struct draft *draft)
         draft->varied[FIELD_place] = NULL;
 }
 
-static int begin_scenario(struct draft *draft, const struct scenario *scenario, unsigned index)
+/* What it varies: its cells have their names. */
+static void take_scenario(struct draft *draft, const struct scenario *scenario)
 {
     draft->scenario = scenario;
-    draft->scenario_index = index;
+    draft->scenario_index = draft->plan->scenario_count;
     for (size_t i = 0; i < FIELD_COUNT; i++)
         draft->varied[i] = scenario_variation(scenario, draft->profile, &field_table[i]);
     drop_places(draft);
     memset(draft->choice, 0, sizeof draft->choice);
+}
+
+static int begin_scenario(struct draft *draft)
+{
+    const struct scenario *scenario = draft->scenario;
     draft->common_origins = (struct origins){0};
     params_default(&draft->common);
     apply_settings(&scenario->common, &draft->common, &draft->common_origins);
@@ -333,7 +341,7 @@ static int resolve_cell(struct draft *draft, struct cell *cell, char *reason, si
     rc = plan_check_cell(draft, cell, reason, size);
     if (!rc)
         narrow_arms(draft, cell);
-    if (!rc && draft->scenario->null_arm && cell->arm_count)
+    if (!rc && draft->scenario->null_arm)
         add_null_arm(cell);
     return rc;
 }
@@ -364,7 +372,7 @@ static int make_cell(struct draft *draft)
         return 0;
     if (!rc)
         rc = resolve_cell(draft, cell, reason, sizeof reason);
-    if (rc == 0 && cell->arm_count) {
+    if (rc == 0) {
         plan->cell_count++;
         return 0;
     }
@@ -409,7 +417,7 @@ static void finish_scenario(struct draft *draft, unsigned first_cell)
 {
     struct plan *plan = draft->plan;
     const struct profile *profile = &draft->scenario->profiles[draft->profile];
-    unsigned arms = narrow_arm_count(draft), pairs = (plan->cell_count - first_cell) * (arms ? arms - 1 : 0);
+    unsigned pairs = (plan->cell_count - first_cell) * (narrow_arm_count(draft) - 1);
     plan_rungs(pairs, profile->has_trials ? profile->trials : 0, plan->scenarios[draft->scenario_index].rungs);
     plan_hash(plan, draft->scenario_index);
 }
@@ -423,10 +431,25 @@ static int check_name_unique(struct draft *draft)
     return 0;
 }
 
-static int make_scenario(struct draft *draft, const struct scenario *scenario, unsigned index)
+static void leave_out(struct draft *draft)
+{
+    struct cell cell = {0};
+    for (bool more = true; more; more = advance_choice(draft)) {
+        apply_choice(draft, &cell.params);
+        format_id(draft, &cell);
+        narrow_leave_out(draft, &cell);
+    }
+}
+
+static int make_scenario(struct draft *draft, const struct scenario *scenario)
 {
     unsigned first_cell = draft->plan->cell_count;
-    int rc = begin_scenario(draft, scenario, index);
+    take_scenario(draft, scenario);
+    if (!narrow_wants_scenario(draft)) {
+        leave_out(draft);
+        return 0;
+    }
+    int rc = begin_scenario(draft);
     if (!rc)
         rc = check_name_unique(draft);
     if (!rc)
@@ -558,9 +581,6 @@ static int check_not_empty(struct draft *draft)
     if (plan->refused_count)
         return err_set(draft->err, EINVAL, "no cell is left to measure; %s, cell %s: %s",
                        plan->scenarios[plan->refused[0].scenario].name, plan->refused[0].cell, plan->refused[0].reason);
-    if (draft->options->arms)
-        return err_set(draft->err, EINVAL, "--arms %.200s: no cell that is wanted has such an arm",
-                       draft->options->arms);
     return err_set(draft->err, EINVAL, "no scenario to plan");
 }
 
@@ -662,11 +682,11 @@ int plan_make(struct plan *plan, struct scenario *const *scenarios, unsigned sce
     if (!rc)
         rc = narrow_parse(&draft, scenarios, scenario_count);
     for (unsigned i = 0; !rc && i < scenario_count; i++)
-        rc = make_scenario(&draft, scenarios[i], i);
-    if (!rc)
-        rc = check_sets_used(&draft);
+        rc = make_scenario(&draft, scenarios[i]);
     if (!rc)
         rc = narrow_check(&draft);
+    if (!rc)
+        rc = check_sets_used(&draft);
     if (!rc)
         rc = check_not_empty(&draft);
     free(draft.sets);

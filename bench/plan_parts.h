@@ -24,11 +24,14 @@ struct given_file { /* --file */
     uint64_t bytes;
 };
 
+enum { LISTED_SIZE = 300 }; /* bytes of names in a message */
+
 struct narrowing { /* --cell */
+    bool all;      /* "all": the cell of a scenario that varies nothing */
     bool asked[FIELD_COUNT];
-    struct params wanted; /* values of the fields that are asked for */
-    unsigned cell_count;  /* cells that have them */
-    char others[300];     /* names of cells that have not, as many as there is room for */
+    struct params wanted;     /* values of the fields that are asked for */
+    bool found;               /* some scenario has such a cell */
+    char others[LISTED_SIZE]; /* names of cells of scenarios that have none, each once, as many as there is room for */
 };
 
 /* One scenario on its way into the plan. */
@@ -63,22 +66,31 @@ int draft_refuse(struct draft *draft, const struct cell *cell, const char *reaso
 int plan_parse_pair(const char *option, const char *text, const struct field **field, const char **value,
                     struct params *params, struct err *err);
 
-/* --cell and --arms: keys, values, and that each arm is one of some scenario. -EINVAL with text. */
+/*
+ * --cell and --arms: keys, values, and that each arm is one of some scenario. -EINVAL with text; no item of either list
+ * may be empty, come twice or be longer than what it could name.
+ */
 int narrow_parse(struct draft *draft, struct scenario *const *scenarios, unsigned count);
 
-/* Whether the cell is wanted: its name is there, nothing else of it is resolved. */
-bool narrow_keeps(struct draft *draft, const struct cell *cell);
+/* Whether the scenario at hand has a wanted cell and a wanted arm; only what it varies needs to be known. */
+bool narrow_wants_scenario(struct draft *draft);
+
+/* Remembers the name of a cell of a scenario that is left out, for narrow_check. */
+void narrow_leave_out(struct draft *draft, const struct cell *cell);
+
+/* Whether a cell of a wanted scenario is wanted; nothing of it needs to be resolved. */
+bool narrow_keeps(const struct draft *draft, const struct cell *cell);
 
 /* Whether an arm of that name is wanted. */
 bool narrow_wants_arm(const struct draft *draft, const char *name);
 
-/* Leaves out the arms that are not wanted; none may be left. */
+/* Leaves out the arms that are not wanted. */
 void narrow_arms(const struct draft *draft, struct cell *cell);
 
 /* How many arms of the scenario are wanted. */
 unsigned narrow_arm_count(const struct draft *draft);
 
-/* After all scenarios: -EINVAL with text when no cell was wanted. */
+/* After all scenarios: -EINVAL with text when there is no wanted cell, or none with a wanted arm. */
 int narrow_check(const struct draft *draft);
 
 /* --file: size and kind of the user's file, its path made absolute. -errno with "--file PATH: message". */

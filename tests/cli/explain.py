@@ -15,6 +15,7 @@ import unprivileged
 PARANOID = pathlib.Path("/proc/sys/kernel/perf_event_paranoid")
 NO_PERF = {"PATH": "/nonexistent"}
 CELL = "block_bytes=4KiB"
+ALONE = ("all", "those that can take page faults")  # what is printed for an arm of one worker
 SHORT = ("--budget", "2s", "--set", "arm_time=20ms", "--profile", "quick")
 MEET = """question: q
 op: addition
@@ -34,6 +35,15 @@ def lines_of(printed: str) -> list[str]:
 def commands_of(printed: str) -> list[str]:
     """All that run the program, also those that are said not to work."""
     return [line.removeprefix("# ") for line in printed.splitlines() if " --no-report " in line]
+
+
+def looks(scratch: helper.Scratch, *suits: str) -> int:
+    """How many commands there are for such arms, by the list of all."""
+    result = scratch.call(["list", "looks", "--markdown"])
+    helper.check_status(result, 0)
+    rows = [line.split(" | ")[1] for line in result.stdout.splitlines() if line.startswith("| `perf ")]
+    assert rows and set(suits) <= set(rows), rows
+    return sum(row in suits for row in rows)
 
 
 def planned_by(scratch: helper.Scratch, command: str) -> dict:
@@ -110,12 +120,23 @@ def test_narrowed_run(scratch: helper.Scratch) -> None:
     helper.check_gone(scratch)
 
 
-def test_narrowed_folder(scratch: helper.Scratch) -> None:
-    """Of a folder: scenarios that have no such cell or arm have none at all."""
-    result = scratch.call(["plan", "--json", "cow", "access/scan", "--arms", "read", "--cell", "file_bytes=64KiB"])
+def planned(scratch: helper.Scratch, *words: str) -> dict:
+    """What `plan --json` says."""
+    result = scratch.call(["plan", "--json", *words])
     helper.check_status(result, 0)
-    (cell,) = json.loads(result.stdout)["cells"]
-    assert cell["scenario"] == "access/scan" and cell["cell"] == "file_bytes=64KiB", cell
+    return json.loads(result.stdout)
+
+
+def test_narrowed_folder(scratch: helper.Scratch) -> None:
+    """Of a folder: scenarios that have no such cell or arm are not in the plan, nor are their budgets."""
+    narrowed = ("--arms", "read,mapped", "--cell", "file_bytes=64KiB", "--profile", "quick", "--seed", "1")
+    plan = planned(scratch, "cow", "access", *narrowed)
+    assert [scenario["name"] for scenario in plan["scenarios"]] == ["access/scan"], plan["scenarios"]
+    assert [cell["cell"] for cell in plan["cells"]] == ["file_bytes=64KiB"], plan["cells"]
+    alone = planned(scratch, "access/scan", *narrowed)
+    assert all(plan[key] == alone[key] for key in ("scenarios", "cells", "refused", "budget_ns")), (plan, alone)
+    explained = explain(scratch, "access", *narrowed, "--explain", "file_bytes=64KiB/mapped", environment=NO_PERF)
+    assert planned_by(scratch, commands_of(explained)[0])["cells"][0]["arms"][0]["name"] == "mapped", explained
     result = scratch.call(["plan", "cow/fork", "access/scan", "--arms", "private", "--cell", "file_bytes=4KiB"])
     helper.check_status(result, 2)
     assert "no cell that is wanted has such an arm" in result.stderr, result.stderr
@@ -152,7 +173,8 @@ def test_pasted(scratch: helper.Scratch) -> None:
     printed = explain(scratch, "odd.yaml", *SHORT, "--seed", "7", "--directory", str(scratch.files), "--set",
                       "batch_time=100us", "--explain", f"{CELL}/mapped", cwd=scenario.parent)
     said = paste_all(printed, scratch.path, CELL, "mapped")
-    assert printed.count(" --seed 7 ") == printed.count(" --set batch_time=100us") == len(commands_of(printed)) == 4
+    count = len(commands_of(printed))
+    assert printed.count(" --seed 7 ") == printed.count(" --set batch_time=100us") == count == looks(scratch, *ALONE)
     assert len([line for line in said if line.startswith("perf stat ")]) == 1, printed
     for run in ("faults", "time", "each-fault", "totals"):
         if (scratch.path / f"{run}.run").exists():
@@ -175,6 +197,7 @@ def test_pasted_in_pairs(scratch: helper.Scratch) -> None:
     works = any(line.startswith("perf c2c record ") for line in lines_of(printed))
     assert works or "\n# It needs a CPU that samples loads and stores" in printed, printed
     assert ("# perf c2c report " in printed) != works and "faults.data" not in printed, printed
+    assert len(commands_of(printed)) == looks(scratch, "all", "those of several workers"), printed
     said = paste_all(printed, scratch.path, "all", "cas")
     assert len(said) >= 2, printed
     assert not works or any("Shared Data Cache Line Table" in text for text in said.values())
@@ -185,7 +208,7 @@ def test_without_perf(scratch: helper.Scratch) -> None:
     printed = explain(scratch, scratch.scenario(), "--explain", f"{CELL}/mapped", environment=NO_PERF)
     assert not lines_of(printed), printed
     commands = commands_of(printed)
-    assert len(commands) == printed.count("perf is not installed") == 4, printed
+    assert len(commands) == printed.count("perf is not installed") == looks(scratch, *ALONE), printed
     for command in commands:
         plan = planned_by(scratch, command)
         assert [cell["cell"] for cell in plan["cells"]] == [CELL], plan
@@ -193,7 +216,7 @@ def test_without_perf(scratch: helper.Scratch) -> None:
     # A path of several lines is a comment of several.
     printed = explain(scratch, scratch.scenario(), "--machine-name", "a\nb", "--explain", f"{CELL}/mapped",
                       environment=NO_PERF)
-    assert not lines_of(printed) and printed.count("--machine-name 'a\n# b' ") == 4, printed
+    assert not lines_of(printed) and printed.count("--machine-name 'a\n# b' ") == len(commands), printed
 
 
 def test_shipped(scratch: helper.Scratch) -> None:

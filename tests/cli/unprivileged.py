@@ -73,7 +73,7 @@ def test_cold(scratch: helper.Scratch) -> None:
 def test_commands(scratch: helper.Scratch) -> None:
     program = settle(scratch)
     for words in (["machine"], ["machine", "--json"], ["schema"], ["list", "methods"], ["list", "fields"],
-                  ["list", "counters"], ["plan", str(scratch.path / "scenarios" / "floor")]):
+                  ["list", "counters"], ["list", "looks"], ["plan", str(scratch.path / "scenarios" / "floor")]):
         result = scratch.call(words, program=program, prefix=prefix(), cwd="/", environment={"HOME": "/nonexistent"})
         helper.check_status(result, 0)
         assert result.stdout and not result.stderr, (words, result.stderr)

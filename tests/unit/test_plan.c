@@ -230,6 +230,89 @@ static void test_narrowed_rungs(void **state)
     plan_free(&plan);
 }
 
+/* A scenario that has none of the wanted cells or arms is not in the plan: nor are its budget and what it refuses. */
+static void test_narrowed_to_scenarios(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        HEAD "vary: {block_bytes: [64, 4KiB]}\narms: [{name: a, method: pread}]\nprofiles: {quick: {budget: 3s}}\n",
+        HEAD "vary: {block_bytes: [64]}\nexclude: [{block_bytes: 64}]\narms: [{name: b, method: pread}]\n",
+        HEAD "vary: {file_bytes: [4KiB]}\narms: [{name: a, method: pread}]\nprofiles: {quick: {budget: 5s}}\n",
+        HEAD "common: {block_bytes: 64}\narms: [{name: a, method: pread}]\nprofiles: {quick: {budget: 7s}}\n",
+    };
+    static const struct {
+        const char *cell;
+        uint64_t budget_s;
+        const char *scenario, *id;
+    } cases[] = {{"block_bytes=64", 3, "s0", "block_bytes=64"},
+                 {"file_bytes=4096", 5, "s2", "file_bytes=4KiB"},
+                 {"all", 7, "s3", "all"}};
+    unload();
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%zu.yaml", i);
+        load_file(files_write(name, texts[i], strlen(texts[i])));
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct plan plan;
+        if (make(&plan, (struct plan_options){.profile = "quick", .cell = cases[i].cell, .arms = "a"}))
+            fail_msg("%s", err.text);
+        assert_int_equal(plan.scenario_count, 1);
+        assert_string_equal(plan.scenarios[0].name, cases[i].scenario);
+        assert_int_equal(plan.cell_count, 1);
+        assert_int_equal(plan.cells[0].scenario, 0);
+        assert_string_equal(plan.cells[0].id, cases[i].id);
+        assert_int_equal(plan.refused_count, 0);
+        assert_int_equal(plan.budget_ns, cases[i].budget_s * 1000 * MS);
+        plan_free(&plan);
+    }
+    unload();
+}
+
+/* Each name once, up to where the room for them ends. */
+static void test_names_there_are(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD "vary: {block_bytes: [64, 128, 1]}\n" ARM;
+    char many[1000] = HEAD "vary: {block_bytes: [", expected[400] = "";
+    struct plan plan;
+    unload();
+    for (unsigned i = 0; i < 2; i++)
+        load_file(files_write(i ? "y.yaml" : "x.yaml", text, strlen(text)));
+    assert_int_equal(make(&plan, (struct plan_options){.cell = "block_bytes=2"}), -EINVAL);
+    plan_free(&plan);
+    assert_string_equal(err.text, "--cell block_bytes=2: there is no such cell; there are: block_bytes=64, "
+                                  "block_bytes=128, block_bytes=1");
+    for (unsigned i = 0; i < 20; i++) /* the last would fit where one before it does not */
+        snprintf(many + strlen(many), sizeof many - strlen(many), "%u, ", 100000001 + i);
+    strcat(many, "1]}\n" ARM);
+    load_text(many);
+    assert_int_equal(make(&plan, (struct plan_options){.cell = "block_bytes=2"}), -EINVAL);
+    plan_free(&plan);
+    unload();
+    snprintf(expected, sizeof expected, "block_bytes=100000001, block_bytes=100000002, ");
+    assert_non_null(strstr(err.text, expected));
+    assert_string_equal(err.text + strlen(err.text) - strlen(", …"), ", …");
+}
+
+/* A value that an arm sets itself is refused where that arm is wanted. */
+static void test_set_of_an_arm_that_is_left_out(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"buffer=touched"};
+    static const char text[] = HEAD "arms: [{name: a, method: pread, buffer: huge}, {name: b, method: pread}]\n";
+    struct plan plan = make_good(text, (struct plan_options){.arms = "b", .sets = sets, .set_count = 1});
+    assert_int_equal(plan.cells[0].arms[0].params.buffer, buffer_touched);
+    plan_free(&plan);
+    load_text(text);
+    assert_int_equal(make(&plan, (struct plan_options){.arms = "a,b", .sets = sets, .set_count = 1}), -EINVAL);
+    plan_free(&plan);
+    unload();
+    assert_non_null(strstr(err.text, "--set buffer=touched: the arm 'a' of test sets buffer itself"));
+}
+
+#define SIXTY_FOUR "a234567890123456789012345678901234567890123456789012345678901234"
+
 static void test_bad_narrowing(void **state)
 {
     (void)state;
@@ -238,17 +321,31 @@ static void test_bad_narrowing(void **state)
         struct plan_options options;
         const char *expected;
     } cases[] = {
-        {{.cell = ""}, "--cell: write key=value"},
+        {{.cell = ""}, "--cell: an item of the list is empty"},
+        {{.cell = "block_bytes=64,"}, "--cell: an item of the list is empty"},
+        {{.cell = ",block_bytes=64"}, "--cell: an item of the list is empty"},
+        {{.cell = "recipe=write-4KiB,,block_bytes=64"}, "--cell: an item of the list is empty"},
+        {{.cell = "block_bytes=" SIXTY_FOUR SIXTY_FOUR},
+         "--cell block_bytes=a23456789012345678901234567890123456789012"
+         "345678…: no item of the list has more than 127 bytes"},
         {{.cell = "recipe"}, "--cell recipe: write key=value"},
+        {{.cell = "all,block_bytes=64"}, "--cell all: write key=value"},
         {{.cell = "colour=red"}, "--cell colour=red: unknown key"},
         {{.cell = "block_bytes=4k"}, "--cell block_bytes=4k: '4k' is not a size"},
         {{.cell = "block_bytes=64,block_bytes=64"}, "--cell block_bytes=64: block_bytes is asked for twice"},
         {{.cell = "block_bytes=65"},
-         "--cell block_bytes=65: there is no such cell, but recipe=write-4KiB,block_bytes=64, "},
-        {{.cell = "cache=warm"}, "--cell cache=warm: there is no such cell, but "}, /* it does not vary */
-        {{.arms = ""}, "--arms: there is no arm '', but a, b, c"},
-        {{.arms = "a,"}, "--arms: there is no arm '', but a, b, c"},
-        {{.arms = "a,null"}, "--arms: there is no arm 'null', but a, b, c"},
+         "--cell block_bytes=65: there is no such cell; there are: recipe=write-4KiB,block_bytes=64, "},
+        {{.cell = "all"}, "--cell all: there is no such cell; there are: recipe=write-4KiB,block_bytes=64, "},
+        {{.cell = "cache=warm"}, "--cell cache=warm: there is no such cell; there are: "}, /* it does not vary */
+        {{.arms = ""}, "--arms: an item of the list is empty"},
+        {{.arms = "a,"}, "--arms: an item of the list is empty"},
+        {{.arms = ",a"}, "--arms: an item of the list is empty"},
+        {{.arms = "a,,b"}, "--arms: an item of the list is empty"},
+        {{.arms = "a,b,a"}, "--arms: a is asked for twice"},
+        {{.arms = "b," SIXTY_FOUR},
+         "--arms a23456789012345678901234567890123456789012345678901234567890…: no item of "
+         "the list has more than 63 bytes"},
+        {{.arms = "a,null"}, "--arms: there is no arm 'null'; there are: a, b, c"},
         {{.arms = "a", .sets = sets, .set_count = 1}, "--set sharing=private: no arm heeds sharing"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -917,6 +1014,9 @@ int main(void)
         cmocka_unit_test(test_null_arm_is_the_baseline_again),
         cmocka_unit_test(test_narrowed_to_cells_and_arms),
         cmocka_unit_test(test_narrowed_rungs),
+        cmocka_unit_test(test_narrowed_to_scenarios),
+        cmocka_unit_test(test_names_there_are),
+        cmocka_unit_test(test_set_of_an_arm_that_is_left_out),
         cmocka_unit_test(test_bad_narrowing),
         cmocka_unit_test(test_automatic_values),
         cmocka_unit_test(test_arms_know_only_what_they_use),
