@@ -246,7 +246,7 @@ static void put_box(const unsigned *order)
                                .l2 = box_group(order, n, 2),
                                .l3 = box_group(order, n, 4)});
     for (unsigned node = 0; node < 4; node++)
-        put_node(node, box_group(order, 4 * node, 4), 256 << node, box_distances[node]);
+        put_node(node, box_group(order, 4 * node, 4), 256U << node, box_distances[node]);
 }
 
 static const unsigned in_row[BOX_CPUS] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
