@@ -19,7 +19,7 @@ static const double call_ns = 250, read_ns = 750, copy_byte_ns = 0.08, fresh_byt
 static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, fault_page_ns = 100, populate_page_ns = 30;
 static const double evict_call_ns = 90e3, evict_byte_ns = 0.05, buffer_ns = 300e3, look_call_ns = 2e3,
                     look_folio_ns = 39;
-static const double order_ns = 1.5e3, wake_ns = 80e3; /* to have an order carried out, where workers have to be woken */
+static const double order_ns = 1.5e3, wake_ns = 60e3; /* to have an order carried out, where workers have to be woken */
 static const double side_by_side = 1.3,
                     writing_side_by_side = 2; /* what an operation costs when others work beside it */
 static const double slow_start = 8;           /* requests until read-ahead has its full size */
@@ -376,8 +376,8 @@ static double setup_ns(const struct arm *arm)
     bool maps = arm->method->uses & FIELD_BIT(lifetime) && params->lifetime == lifetime_kept && !schedule_is_cold(arm);
     double pages = (double)params->working_set_bytes / page_bytes;
     double meeting = method_meets(arm->method) ? pages * fault_ns * company_of(arm) : 0; /* each touches every page */
-    double filled = arm->method->reset_ns ? (double)params->workers * (double)destination_bytes(arm)
-                                          : (double)arm_memory(arm); /* what a reset fills is part of its time */
+    bool refills = arm->method->reset_ns && !arm->method->fills; /* which is part of the reset's time */
+    double filled = refills ? (double)params->workers * (double)destination_bytes(arm) : (double)arm_memory(arm);
     return meeting + (arm->method->needs & NEEDS_BUFFER ? buffer_ns : 0) + filled * fill_byte_ns +
            (maps && !anonymous ? pages * fault_page_ns / ((double)storage_folio_bytes(params) / page_bytes) : 0);
 }
@@ -443,12 +443,19 @@ static double file_seconds(const struct params *params)
            (rates->sync_ns + folios + bytes * (rates->write_byte_ns + (refill ? rates->read_byte_ns : 0))) * 1e-9;
 }
 
-/* Trials of a group: those of the scenario that wants most. 0 unless `index` is the group's first cell. */
-static unsigned group_trials(const struct plan *plan, unsigned index)
+/* Some scenarios are over with the first rung of trials, and some with the second. */
+static double expected_trials(const struct plan *plan, unsigned scenario)
 {
-    unsigned most = 0;
+    const unsigned *rungs = plan->scenarios[scenario].rungs;
+    return rungs[1] ? (rungs[0] + rungs[1]) / 2.0 : rungs[0];
+}
+
+/* Trials of a group: those of the scenario that wants most. 0 unless `index` is the group's first cell. */
+static double group_trials(const struct plan *plan, unsigned index)
+{
+    double most = 0;
     for (unsigned i = 0; i < plan->cell_count; i++) {
-        unsigned trials = plan->scenarios[plan->cells[i].scenario].rungs[0];
+        double trials = expected_trials(plan, plan->cells[i].scenario);
         if (plan->cells[i].group != plan->cells[index].group)
             continue;
         if (i < index)
@@ -484,7 +491,7 @@ void plan_estimate(struct plan *plan)
     plan->memory_bytes = plan_memory(plan);
     for (unsigned i = 0; i < plan->cell_count; i++) {
         const struct cell *cell = &plan->cells[i];
-        double trials = plan->scenarios[cell->scenario].rungs[0];
+        double trials = expected_trials(plan, cell->scenario);
         struct cell_guess guess;
         guess_cell(cell, &guess);
         plan->estimate_measure_s += measure_seconds(cell, &guess, trials);

@@ -29,7 +29,7 @@ static int run(struct worker *worker, uint64_t blocks)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return 100 * US + 60 * forked_copied_entries(params);
+    return 100 * US + 80 * forked_copied_entries(params);
 }
 
 const struct method method_fork = {

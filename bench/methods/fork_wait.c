@@ -24,7 +24,7 @@ static int run(struct worker *worker, uint64_t blocks)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return 250 * US + 100 * forked_copied_entries(params);
+    return 250 * US + 140 * forked_copied_entries(params);
 }
 
 const struct method method_fork_wait = {

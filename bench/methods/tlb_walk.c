@@ -151,6 +151,7 @@ const struct method method_tlb_walk = {
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = USES_WORK | FIELD_BIT(advice) | FIELD_BIT(sharing) | FIELD_BIT(pages),
+    .fills = true,
     .block_ns = block_ns,
     .reset_ns = reset_ns,
     .setup = setup,
