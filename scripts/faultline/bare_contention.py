@@ -177,11 +177,7 @@ class BareSide:
 
     def times(self, output: bytes) -> np.ndarray:
         """As Side.times."""
-        try:
-            found = json.loads(output)
-        except ValueError:
-            raise SideError(f"{self.name}: printed no JSON") from None
-        return np.array(found["batch_ns"], dtype=float) / found["ops"]
+        return turns.bare_times(self.name, output)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ FONT = 8.5
 LINE_INCH = 0.16  # height of a line of text
 CHARACTER_INCH = 0.068  # width of a mean character at FONT
 NAME_MOST = 44  # characters of an arm's name in a legend
+CELL_MOST = 60  # characters of a cell on an axis
 COLUMNS = 3  # panels beside each other
 BAR_INCH = 0.17  # height of a bar of a cell's arm
 LABEL_MOST = 48  # characters of a cell's label beside its bars
@@ -121,6 +122,11 @@ def cells_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row["cell"] for row in rows))
 
 
+def by_cell(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each cell that has any."""
+    return [[row for row in rows if row["cell"] == cell] for cell in cells_of(rows)]
+
+
 def arms_of(rows: Sequence[Row]) -> dict[str, int]:
     """Arm names with their index, in the table's order."""
     return {row["arm"]: int(row["arm_index"]) for row in sorted(rows, key=lambda r: r["arm_index"])}
@@ -140,6 +146,11 @@ def cell_keys(cell: str) -> str:
 def cell_values(cell: str) -> str:
     """Their values: "4KiB · random"."""
     return " · ".join(part.partition("=")[2] if "=" in part else part for part in cell.split(","))
+
+
+def cell_label(cell: str) -> str:
+    """The same on an axis, where there is not room for any length."""
+    return shorten(cell_values(cell), CELL_MOST)
 
 
 def size_label(value: float, _: Any = None) -> str:

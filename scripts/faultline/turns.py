@@ -108,6 +108,15 @@ class Side(Protocol):
         them."""
 
 
+def bare_times(name: str, output: bytes) -> np.ndarray:
+    """What a bare program printed: ns an operation [rounds]. SideError when it printed something else."""
+    try:
+        found = json.loads(output)
+    except ValueError:
+        raise SideError(f"{name}: printed no JSON") from None
+    return np.array(found["batch_ns"], dtype=float) / found["ops"]
+
+
 @dataclass(frozen=True)
 class BareSide:
     """The bare loop."""
@@ -131,11 +140,7 @@ class BareSide:
 
     def times(self, output: bytes) -> np.ndarray:
         """As Side.times."""
-        try:
-            found = json.loads(output)
-        except ValueError:
-            raise SideError(f"{self.name}: printed no JSON") from None
-        return np.array(found["batch_ns"], dtype=float) / found["ops"]
+        return bare_times(self.name, output)
 
 
 @dataclass(frozen=True)

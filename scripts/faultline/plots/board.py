@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from faultline import canvas
 from faultline.canvas import Layout
 from faultline.tables import Row, Table
-from faultline.text import ratio, shorten
+from faultline.text import ratio
 
 name = "board"
 title = "ratio of every arm to the baseline, by cell, all boards on one scale"
@@ -21,7 +21,6 @@ scope = "scenario"
 SCALE = (1 / 16, 16.0)  # the same on every board, so that boards can be held side by side; what lies beyond is written
 TICKS = tuple(2.0**e for e in range(-4, 5))
 DENSE = 48  # arms from which a line shrinks
-LABEL_MOST = 60  # characters of a cell's label
 GAP = "\u00a0" * 6  # ordinary blanks are drawn as one in SVG
 DECIDED = ("FASTER", "SLOWER", "SAME")
 
@@ -49,13 +48,7 @@ def baseline(table: Table) -> str:
 
 def lines_of(table: Table) -> list[list[Row]]:
     """The candidates' rows of each cell, cells without any left out."""
-    rows = candidates(table)
-    return [[r for r in rows if r["cell"] == cell] for cell in canvas.cells_of(rows)]
-
-
-def label(cell: str) -> str:
-    """A cell on the axis."""
-    return shorten(canvas.cell_values(cell), LABEL_MOST)
+    return canvas.by_cell(candidates(table))
 
 
 def layout(table: Table) -> Layout:
@@ -63,7 +56,7 @@ def layout(table: Table) -> Layout:
     cells = lines_of(table)
     arms = sum(len(rows) for rows in cells)
     step = 0.17 if arms <= DENSE else 0.12
-    labels = [label(rows[0]["cell"]) for rows in cells]
+    labels = [canvas.cell_label(rows[0]["cell"]) for rows in cells]
     left = max(canvas.widest([*labels, canvas.cell_keys(cells[0][0]["cell"])]) + 0.25, 0.8)
     figures = canvas.widest([figure_text(r) for r in candidates(table)]) + 0.2
     return Layout(
@@ -121,7 +114,7 @@ def draw(table: Table, axes: Any) -> None:
         axis.axhline(y - 0.8, color="#E4E4E4", linewidth=0.6)
     axis.set_ylim(y - 0.8, -0.8)
     axis.grid(False, axis="y")
-    axis.set_yticks(ticks, labels=[label(rows[0]["cell"]) for rows in lines_of(table)])
+    axis.set_yticks(ticks, labels=[canvas.cell_label(rows[0]["cell"]) for rows in lines_of(table)])
     axis.tick_params(axis="y", length=0)
     axis.set_xticks(TICKS)
     axis.xaxis.set_major_formatter(FuncFormatter(canvas.ratio_label))

@@ -9,14 +9,12 @@ from faultline import canvas
 from faultline.canvas import Layout
 from faultline.conclusion import FAIR
 from faultline.tables import Row, Table
-from faultline.text import shorten
 
 name = "fairness"
 title = "operations of the slowest worker ÷ those of the quickest, by cell"
 scope = "scenario"
 
 STEP_INCH = 0.17
-LABEL_MOST = 60  # characters of a cell's label
 
 
 def even(table: Table) -> list[Row]:
@@ -42,13 +40,7 @@ def heading(table: Table) -> str:
 
 def lines_of(table: Table) -> list[list[Row]]:
     """The rows of each cell."""
-    rows = even(table)
-    return [[row for row in rows if row["cell"] == cell] for cell in canvas.cells_of(rows)]
-
-
-def label(cell: str) -> str:
-    """A cell on the axis."""
-    return shorten(canvas.cell_values(cell), LABEL_MOST)
+    return canvas.by_cell(even(table))
 
 
 def figure_text(row: Row) -> str:
@@ -60,7 +52,7 @@ def figure_text(row: Row) -> str:
 def layout(table: Table) -> Layout:
     """A line an arm, a gap between cells, the figures at the right."""
     cells = lines_of(table)
-    labels = [label(rows[0]["cell"]) for rows in cells]
+    labels = [canvas.cell_label(rows[0]["cell"]) for rows in cells]
     return Layout(
         heights=(max(STEP_INCH * (len(even(table)) + 0.6 * len(cells)) + 0.1, 0.5),),
         widths=(5.2,),
@@ -91,7 +83,7 @@ def draw(table: Table, axes: Any) -> None:
         axis.axhline(y - 0.8, color="#E4E4E4", linewidth=0.6)
     axis.set_ylim(y - 0.8, -0.8)
     axis.grid(False, axis="y")
-    axis.set_yticks(ticks, labels=[label(rows[0]["cell"]) for rows in lines_of(table)])
+    axis.set_yticks(ticks, labels=[canvas.cell_label(rows[0]["cell"]) for rows in lines_of(table)])
     axis.tick_params(axis="y", length=0)
     axis.set_xlabel(f"slowest ÷ quickest worker (1: even; band: {FAIR:g} and above)")
     canvas.keys_write(axis, table.cells[0]["cell"])
