@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <glob.h>
 
+#include "plan_parts.h"
 #include "scenario.h"
 
 static struct scenario *loaded[16];
@@ -694,13 +695,17 @@ static void test_tiny_steps(void **state)
 /* What a run takes is the sum of the parts, or the budget where that is less. */
 static void test_seconds(void **state)
 {
-    struct plan plan = {.estimate_prepare_s = 1, .estimate_reset_s = 2, .estimate_measure_s = 3};
+    struct plan plan = {.estimate_prepare_s = 1, .estimate_reset_s = 2, .estimate_measure_s = 3}, nothing = {0};
     (void)state;
     assert_float_equal(plan_seconds(&plan), 6, 1e-9);
     plan.budget_ns = 60000 * MS;
     assert_float_equal(plan_seconds(&plan), 6, 1e-9);
+    assert_false(plan_is_cut(&plan));
     plan.budget_ns = 2000 * MS;
-    assert_true(plan_seconds(&plan) > 2 && plan_seconds(&plan) < 3); /* it begins when the machine has been looked at */
+    plan_estimate(&nothing);
+    assert_true(nothing.estimate_prepare_s > 0); /* to look at the machine: the budget begins after that */
+    assert_true(fabs(plan_seconds(&plan) - 2 - nothing.estimate_prepare_s) < 1e-9);
+    assert_true(plan_is_cut(&plan));
 }
 
 static void test_seed(void **state)
