@@ -281,7 +281,7 @@ static int run_status(int rc, const struct run_outcome *outcome)
 }
 
 /* Table and files by faultline-report; its exit status, 0 when it is not there. */
-static int report(const struct run_outcome *outcome)
+static int report(const struct plan *plan, const struct run_outcome *outcome, bool quiet)
 {
     char path[PATH_MAX], name[] = "report", directory[sizeof outcome->directory];
     struct err err = {0};
@@ -294,6 +294,8 @@ static int report(const struct run_outcome *outcome)
               stderr);
         return EXIT_FINE;
     }
+    if (!quiet)
+        fprintf(stderr, "faultline: measured; writing the report, about %.0f s\n", plan_report_seconds(plan));
     if (subcommand_run("report", argv, &status, &err))
         return complain(&err, EXIT_IO);
     if (status <= 128 || run_signal())
@@ -302,14 +304,15 @@ static int report(const struct run_outcome *outcome)
     return complain(&err, EXIT_IO);
 }
 
-static int conclude(const struct options *options, const struct run_outcome *outcome)
+static int conclude(const struct plan *plan, const struct options *options, const struct run_outcome *outcome)
 {
+    bool quiet = options->values[OPTION_quiet] != NULL;
     struct err err = {0};
     int status = outcome->arm_failed ? EXIT_TRIAL : EXIT_FINE;
     if (outcome->finished == 0)
         status = EXIT_IO;
     if (outcome->finished && !options->values[OPTION_no_report])
-        status = graver(status, report(outcome));
+        status = graver(status, report(plan, outcome, quiet));
     if (run_signal())
         status = 128 + run_signal();
     if (run_put_exit(outcome->directory, status, &err))
@@ -354,7 +357,7 @@ static int run_resolved(struct plan *plan, const struct topology *place, const s
         complain(&err, 0);
     if (!outcome.directory[0])
         return run_status(rc, &outcome);
-    int status = conclude(options, &outcome);
+    int status = conclude(plan, options, &outcome);
     return rc && !run_signal() ? graver(status, run_status(rc, &outcome)) : status;
 }
 

@@ -46,3 +46,11 @@ void plan_free(struct plan *plan)
     free(plan->pairs);
     *plan = (struct plan){0};
 }
+
+bool plan_cell_needs(const struct cell *cell, unsigned need)
+{
+    for (unsigned a = 0; a < cell->arm_count; a++)
+        if (cell->arms[a].method->needs & need)
+            return true;
+    return false;
+}

@@ -122,8 +122,14 @@ uint64_t plan_file_count(const struct params *params);
 /* Seconds that a run of the plan takes: the sum of the estimates, or up to the end of the budget where that is less. */
 double plan_seconds(const struct plan *plan);
 
+/* Seconds that writing the report of such a run takes, which is no part of those. */
+double plan_report_seconds(const struct plan *plan);
+
 /* Whether it is the budget that ends it. */
 bool plan_is_cut(const struct plan *plan);
+
+/* Whether a method of the cell has any of these NEEDS_ (method.h). */
+bool plan_cell_needs(const struct cell *cell, unsigned need);
 
 /* Memory that a cell's arms keep beside its files: destinations of more than one block, memory without a file. */
 uint64_t plan_arms_memory(const struct cell *cell);

@@ -16,18 +16,19 @@
 /* Rough rates of a present-day machine; a wrong one costs a wrong guess, never a wrong figure. */
 static const double page_bytes = 4096, around_pages = 16; /* fault-around */
 static const double call_ns = 250, read_ns = 750, copy_byte_ns = 0.08, fresh_byte_ns = 0.6, give_back_byte_ns = 0.07;
-static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, fault_page_ns = 100, populate_page_ns = 30;
+static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, store_fault_ns = 3e3, fault_page_ns = 100,
+                    populate_page_ns = 30, page_out_ns = 5e3;
 static const double evict_call_ns = 90e3, evict_byte_ns = 0.05, buffer_ns = 300e3, look_call_ns = 2e3,
                     look_folio_ns = 39;
-static const double order_ns = 1.5e3, wake_ns = 60e3; /* to have an order carried out, where workers have to be woken */
+static const double order_ns = 1.5e3, wake_ns = 72e3; /* to have an order carried out, where workers have to be woken */
 static const double side_by_side = 1.3,
                     writing_side_by_side = 2; /* what an operation costs when others work beside it */
 static const double slow_start = 8;           /* requests until read-ahead has its full size */
-static const double vma_ns = 1.9e3, mapper_ns = 1.2e6, pool_byte_ns = 0.9;
+static const double vma_ns = 2.5e3, mapper_ns = 4e6, pool_byte_ns = 0.9;
 static const double sum_byte_ns = 0.05, zero_block_ns = 2e3, fill_byte_ns = 0.6, place_ns = 21, draw_ns = 155,
                     memory_byte_ns = 0.4;
 static const double process_s = 8e-3, write_folio_ns = 2.5e3;
-static const double run_s = 0.18; /* looking at the machine, before the first trial */
+static const double run_s = 0.12; /* looking at the machine, before the first trial */
 
 /* ---- trials ---- */
 
@@ -205,6 +206,8 @@ static double pass_ns(const struct arm *arm)
     double opens = params->descriptor == descriptor_per_pass ? open_ns : 0;
     if (schedule_is_cold(arm) && params->lifetime == lifetime_per_pass && params->advice != advice_random)
         opens += slow_start * storage_rates()->fetch_ns;
+    if (params->advice == advice_pageout)
+        opens += pages * page_out_ns;
     if (params->lifetime != lifetime_per_pass)
         return opens;
     if (params->populate != populate_none)
@@ -278,6 +281,17 @@ static void guess_batches(const struct cell *cell, struct arm_guess *arms)
     }
 }
 
+/* Rounds come in whole blocks of orders, and what a batch comes to is known to a fifth: the mean of what that makes. */
+static double expected_rounds(const struct cell *cell, double batch_ns)
+{
+    static const double known[] = {0.8, 1, 1.25};
+    enum { KNOWN_COUNT = sizeof known / sizeof *known };
+    double sum = 0;
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        sum += schedule_rounds(cell->arm_count, cell->params.arm_time, (uint64_t)(batch_ns * known[i]));
+    return sum / KNOWN_COUNT;
+}
+
 /* A visit to a pair of CPUs is some rounds and one that warms up; both workers move, and set all arms up again. */
 static void guess_visits(const struct cell *cell, struct cell_guess *guess)
 {
@@ -299,7 +313,7 @@ static void guess_rounds(const struct cell *cell, struct cell_guess *guess)
         return;
     }
     double batch_ns = cell->params.memory_limit ? (double)cell->params.batch_time : guess->round_ns / count;
-    guess->rounds = schedule_rounds(count, cell->params.arm_time, (uint64_t)batch_ns);
+    guess->rounds = expected_rounds(cell, batch_ns);
     for (; !cell->params.memory_limit && !schedule_is_warm(warm, count, (uint64_t)elapsed, (uint64_t)batch_ns); warm++)
         elapsed += guess->round_ns + guess->round_reset_ns;
     guess->rounds += warm;
@@ -341,18 +355,23 @@ static double sum_ns(const struct cell *cell, unsigned a, const struct arm_guess
     return blocks / step * one + (double)bytes * sum_byte_ns + stores;
 }
 
+/* The limit is of operations alone where each has an order of its own, with its proofs, and else of the whole pass. */
 static double latency_ns(const struct arm *arm, const struct arm_guess *guess)
 {
     const struct params *params = &arm->params;
-    double op = (double)params_blocks_per_op(params) * guess->block_ns, most = (double)params->latency_time;
-    double all = op * (double)params->latency_ops;
-    double resets = arm->method->reset_ns || schedule_is_cold(arm) ? reset_ns(arm, params_blocks_per_op(params)) : 0;
+    uint64_t blocks = params_blocks_per_op(params);
+    bool cold = schedule_is_cold(arm);
+    double op = (double)blocks * guess->block_ns, most = (double)params->latency_time;
+    double reset = cold                    ? reset_ns(arm, blocks)
+                   : arm->method->reset_ns ? (double)arm->method->reset_ns(params, blocks)
+                                           : 0;
+    double each = cold ? op : op + reset, all = each * (double)params->latency_ops;
     if (params->latency == latency_none)
         return 0;
     if (params->latency == latency_open)
         all = fmax(all, (double)params->latency_ops * (double)params->latency_interval);
-    all = all < most ? all : most < op ? op : most;
-    return all + all / op * resets;
+    all = all < most ? all : most < each ? each : most;
+    return cold ? all + all / op * reset : all;
 }
 
 static double count_ns(const struct arm *arm, const struct arm_guess *guess)
@@ -360,26 +379,42 @@ static double count_ns(const struct arm *arm, const struct arm_guess *guess)
     return arm->params.memory_limit ? 0 : go_ns(arm, guess, (double)schedule_count_blocks(&arm->params, guess->limit));
 }
 
-/* Calibration doubles the blocks of a batch until they can be timed, three batches at each step, and then some more. */
-static double calibrate_ns(const struct arm_guess *arm)
+/* Calibration doubles the blocks of a batch until they can be timed, with some batches at each step. */
+static double calibrate_ns(const struct arm *arm, const struct arm_guess *guess)
 {
-    double granules = (double)PROBE_NS / (arm->block_ns * (double)arm->granule);
-    double steps = granules > 1 ? log2(granules) + 1 : 1;
-    return PROBE_BATCHES * (steps * arm->reset_ns + 2 * (arm->batch_ns + arm->reset_ns));
+    double ns = 0, batch_ns = 0;
+    for (uint64_t blocks = guess->granule; batch_ns < (double)PROBE_NS && blocks <= guess->limit; blocks *= 2) {
+        batch_ns = (double)work_timed_blocks(arm, blocks) * guess->block_ns;
+        ns += PROBE_BATCHES * (batch_ns + reset_ns(arm, blocks));
+        if (blocks > guess->limit / 2)
+            break;
+    }
+    return ns;
+}
+
+/* Every page of the file mapped by a load or, one by one, by a store. */
+static double map_pages_ns(const struct arm *arm)
+{
+    const struct params *params = &arm->params;
+    bool kept = arm->method->uses & FIELD_BIT(lifetime) && params->lifetime == lifetime_kept && !schedule_is_cold(arm);
+    double pages = (double)params->working_set_bytes / page_bytes;
+    double folio_pages = (double)storage_folio_bytes(params) / page_bytes;
+    if (!method_needs_file(arm->method, params) || params->sharing == sharing_anonymous)
+        return 0;
+    if (kept && params->access == access_store)
+        return pages * store_fault_ns;
+    return (arm->method->dirties ? 4 : kept ? 1 : 0) * pages * fault_page_ns / folio_pages;
 }
 
 /* Once a trial: what an arm keeps is mapped and touched. */
 static double setup_ns(const struct arm *arm)
 {
     const struct params *params = &arm->params;
-    bool anonymous = !method_needs_file(arm->method, params) || params->sharing == sharing_anonymous;
-    bool maps = arm->method->uses & FIELD_BIT(lifetime) && params->lifetime == lifetime_kept && !schedule_is_cold(arm);
     double pages = (double)params->working_set_bytes / page_bytes;
     double meeting = method_meets(arm->method) ? pages * fault_ns * company_of(arm) : 0; /* each touches every page */
     bool refills = arm->method->reset_ns && !arm->method->fills; /* which is part of the reset's time */
     double filled = refills ? (double)params->workers * (double)destination_bytes(arm) : (double)arm_memory(arm);
-    return meeting + (arm->method->needs & NEEDS_BUFFER ? buffer_ns : 0) + filled * fill_byte_ns +
-           (maps && !anonymous ? pages * fault_page_ns / ((double)storage_folio_bytes(params) / page_bytes) : 0);
+    return meeting + (arm->method->needs & NEEDS_BUFFER ? buffer_ns : 0) + filled * fill_byte_ns + map_pages_ns(arm);
 }
 
 /* The order in which blocks are visited, for each size of block; the recipe's signature before and after; VMAs. */
@@ -406,7 +441,7 @@ static double measure_seconds(const struct cell *cell, const struct cell_guess *
         const struct arm *arm = &cell->arms[a];
         const struct arm_guess *one = &guess->arms[a];
         ns += sum_ns(cell, a, one) + count_ns(arm, one) + latency_ns(arm, one) + setup_ns(arm);
-        once += arm->is_null ? 0 : calibrate_ns(one);
+        once += arm->is_null ? 0 : calibrate_ns(arm, one);
     }
     return (trials * ns + once) * 1e-9;
 }
@@ -435,19 +470,23 @@ static double file_seconds(const struct params *params)
     bool refill = params->recipe == recipe_refill_read || params->recipe == recipe_refill_map ||
                   params->recipe == recipe_refill_hugepage;
     if (params->recipe == recipe_hole)
-        return process_s;
+        return 0;
     if (params->backing == backing_given || params_is_memory(params))
-        return process_s + bytes * memory_byte_ns * 1e-9;
+        return bytes * memory_byte_ns * 1e-9;
     double folios = bytes / (double)storage_folio_bytes(params) * write_folio_ns;
-    return process_s +
-           (rates->sync_ns + folios + bytes * (rates->write_byte_ns + (refill ? rates->read_byte_ns : 0))) * 1e-9;
+    return (rates->sync_ns + folios + bytes * (rates->write_byte_ns + (refill ? rates->read_byte_ns : 0))) * 1e-9;
 }
 
-/* Some scenarios are over with the first rung of trials, and some with the second. */
-static double expected_trials(const struct plan *plan, unsigned scenario)
+/* Some scenarios are over with the first rung of trials, and some with the second; what workers who meet take scatters.
+ */
+static double expected_trials(const struct plan *plan, const struct cell *cell)
 {
-    const unsigned *rungs = plan->scenarios[scenario].rungs;
-    return rungs[1] ? (rungs[0] + rungs[1]) / 2.0 : rungs[0];
+    const unsigned *rungs = plan->scenarios[cell->scenario].rungs;
+    unsigned most = method_meets(cell->arms[0].method) ? 3 : 2, count = 0;
+    double sum = 0;
+    while (count < most && rungs[count])
+        sum += rungs[count++];
+    return sum / count;
 }
 
 /* Trials of a group: those of the scenario that wants most. 0 unless `index` is the group's first cell. */
@@ -455,7 +494,7 @@ static double group_trials(const struct plan *plan, unsigned index)
 {
     double most = 0;
     for (unsigned i = 0; i < plan->cell_count; i++) {
-        double trials = expected_trials(plan, plan->cells[i].scenario);
+        double trials = expected_trials(plan, &plan->cells[i]);
         if (plan->cells[i].group != plan->cells[index].group)
             continue;
         if (i < index)
@@ -463,6 +502,15 @@ static double group_trials(const struct plan *plan, unsigned index)
         most = trials > most ? trials : most;
     }
     return most;
+}
+
+/* Cells of a group find the same file; none is made where no arm works on one. */
+static bool group_needs_file(const struct plan *plan, unsigned group)
+{
+    bool needs = false;
+    for (unsigned i = 0; i < plan->cell_count; i++)
+        needs |= plan->cells[i].group == group && plan_cell_needs(&plan->cells[i], NEEDS_FILE);
+    return needs;
 }
 
 static double all_seconds(const struct plan *plan)
@@ -481,6 +529,12 @@ double plan_seconds(const struct plan *plan)
     return plan->budget_ns && budget < all_seconds(plan) ? budget : all_seconds(plan);
 }
 
+double plan_report_seconds(const struct plan *plan)
+{
+    const double begin_s = 1.6, scenario_s = 0.3; /* an interpreter and its libraries; pictures */
+    return begin_s + scenario_s * plan->scenario_count;
+}
+
 void plan_estimate(struct plan *plan)
 {
     const uint64_t margin = MIB; /* for the file's own metadata */
@@ -491,14 +545,15 @@ void plan_estimate(struct plan *plan)
     plan->memory_bytes = plan_memory(plan);
     for (unsigned i = 0; i < plan->cell_count; i++) {
         const struct cell *cell = &plan->cells[i];
-        double trials = expected_trials(plan, cell->scenario);
+        double trials = expected_trials(plan, cell);
         struct cell_guess guess;
         guess_cell(cell, &guess);
         plan->estimate_measure_s += measure_seconds(cell, &guess, trials);
         plan->estimate_reset_s += trials * reset_seconds(cell, &guess);
         uint64_t files = plan_file_count(&cell->params), bytes = (cell->params.file_bytes + margin) * files;
-        plan->estimate_prepare_s += group_trials(plan, i) * (double)files * file_seconds(&cell->params);
-        if (cell->params.backing == backing_file && bytes > plan->disk_bytes)
+        double file_s = group_needs_file(plan, cell->group) ? (double)files * file_seconds(&cell->params) : 0;
+        plan->estimate_prepare_s += group_trials(plan, i) * (process_s + file_s);
+        if (cell->params.backing == backing_file && plan_cell_needs(cell, NEEDS_FILE) && bytes > plan->disk_bytes)
             plan->disk_bytes = bytes;
         filesystem_want(&wishes, &cell->params);
     }

@@ -140,7 +140,9 @@ void plan_print(const struct plan *plan, FILE *out)
     print_seconds(out, plan->estimate_reset_s);
     fputs(", measuring ", out);
     print_seconds(out, plan->estimate_measure_s);
-    fputs(")", out);
+    fputs("), then ", out);
+    print_seconds(out, plan_report_seconds(plan));
+    fputs(" for the report", out);
     if (plan->disk_bytes) {
         fputs(", at most ", out);
         print_bytes(out, plan->disk_bytes);

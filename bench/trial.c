@@ -150,14 +150,6 @@ static int read_job(struct trial *trial, struct err *err)
     return read_cpus(trial, err);
 }
 
-static bool cell_needs(const struct cell *cell, unsigned need)
-{
-    for (unsigned a = 0; a < cell->arm_count; a++)
-        if (cell->arms[a].method->needs & need)
-            return true;
-    return false;
-}
-
 static bool cell_opens_by_name(const struct cell *cell)
 {
     for (unsigned a = 0; a < cell->arm_count; a++)
@@ -168,7 +160,7 @@ static bool cell_opens_by_name(const struct cell *cell)
 
 static bool has_own_files(const struct cell *cell)
 {
-    return cell->params.worker_file == worker_file_own && cell->params.workers > 1 && cell_needs(cell, NEEDS_FILE);
+    return cell->params.worker_file == worker_file_own && cell->params.workers > 1 && plan_cell_needs(cell, NEEDS_FILE);
 }
 
 /* The files of further workers, as many as the cell with most of them needs: made like the first, of other contents. */
@@ -197,7 +189,7 @@ static int open_target(struct trial *trial, struct err *err)
 {
     bool needed = false, named = false;
     for (unsigned c = 0; c < trial->plan.cell_count; c++) {
-        needed |= cell_needs(&trial->plan.cells[c], NEEDS_FILE);
+        needed |= plan_cell_needs(&trial->plan.cells[c], NEEDS_FILE);
         named |= cell_opens_by_name(&trial->plan.cells[c]);
     }
     if (!needed)
@@ -308,7 +300,7 @@ static int run_cell(struct trial *trial, unsigned c, int out_fd, struct err *err
     struct measure_request request = {
         .plan = &trial->plan,
         .cell = cell,
-        .target = trial->has_target && cell_needs(cell, NEEDS_FILE) ? &trial->target : NULL,
+        .target = trial->has_target && plan_cell_needs(cell, NEEDS_FILE) ? &trial->target : NULL,
         .cpus = trial->cpus,
         .nodes = trial->nodes,
         .node_count = trial->node_count,

@@ -142,7 +142,7 @@ static uint64_t block_ns(const struct params *params)
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    const uint64_t zap_ns = 30, fault_ns = 800;
+    const uint64_t zap_ns = 700, fault_ns = 1500;
     return US + blocks * (zap_ns + (params->prior == prior_stored ? fault_ns : 0));
 }
 

@@ -147,13 +147,13 @@ static uint64_t reset_ns(const struct params *params, uint64_t blocks)
              mapped = blocks * around < pages ? blocks * around : pages;
     uint64_t ns = 15 * US + (storage_folio_bytes(params) < 64 * KIB ? 85 * mapped : 0);
     if (anonymous)
-        ns += 450 * US + 180 * blocks; /* to see which pages were given, and to give them back */
+        ns += 100 * US + 180 * blocks; /* to see which pages were given, and to give them back */
     if (params->vma == vma_page)
         ns += 3500 * pages;
     if (params->populate != populate_none)
         ns += 100 * pages;
     if (params->prior != prior_never)
-        ns += (anonymous ? 3500 : params->prior == prior_stored ? 1500 : 150) * blocks;
+        ns += (anonymous ? 3000 : params->prior == prior_stored ? 1500 : 150) * blocks;
     if (is_shared_store(params) && (params->cache == cache_warm || params->cache == cache_clean))
         ns += (uint64_t)storage_write_back_ns(params, (double)blocks, false);
     return ns;

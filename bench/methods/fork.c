@@ -39,6 +39,7 @@ const struct method method_fork = {
     .needs = NEEDS_FILE | FORKS,
     .uses = FORKED_USES,
     .limit = forked_limit,
+    .fills = true,
     .block_ns = block_ns,
     .reset_ns = forked_reset_ns,
     .setup = forked_setup,

@@ -28,6 +28,14 @@ static uint64_t block_ns(const struct params *params)
     return 100 * US;
 }
 
+/* Nothing is copied, and so nothing write-protected. */
+static uint64_t reset_ns(const struct params *params, uint64_t blocks)
+{
+    (void)params;
+    (void)blocks;
+    return 150 * US;
+}
+
 const struct method method_fork_vfork = {
     .name = "fork_vfork",
     .measures = "vfork, the child's immediate end, and waiting for it",
@@ -35,8 +43,9 @@ const struct method method_fork_vfork = {
     .needs = NEEDS_FILE | FORKS,
     .uses = FORKED_USES,
     .limit = forked_limit,
+    .fills = true,
     .block_ns = block_ns,
-    .reset_ns = forked_reset_ns,
+    .reset_ns = reset_ns,
     .setup = forked_setup,
     .reset = forked_reset,
     .run = run,

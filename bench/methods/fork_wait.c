@@ -34,6 +34,7 @@ const struct method method_fork_wait = {
     .needs = NEEDS_FILE | FORKS,
     .uses = FORKED_USES,
     .limit = forked_limit,
+    .fills = true,
     .block_ns = block_ns,
     .reset_ns = forked_reset_ns,
     .setup = forked_setup,

@@ -249,7 +249,7 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    const uint64_t line_ns = 85, calls_ns = 1500, sleep_ns = 26 * US;
+    const uint64_t line_ns = 85, calls_ns = 1500, sleep_ns = 38 * US;
     uint64_t way = params->via == via_mapped_spin ? line_ns : params->via == via_file_spin ? calls_ns : sleep_ns;
     return way + params->payload_bytes / 10;
 }

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "descriptor.h"
 #include "mapping.h"
@@ -144,8 +145,10 @@ static uint64_t cold_ns(const struct params *params)
     double share = (double)params->working_set_bytes / (double)params_granule(params);
     if (params->pattern == pattern_sequential)
         return (uint64_t)(block * rates->read_byte_ns);
-    if (params->advice == advice_random)
-        return (uint64_t)(rates->fetch_ns + block * rates->read_byte_ns);
+    if (params->advice == advice_random) { /* each page by a fault of its own */
+        double page = (double)sysconf(_SC_PAGESIZE), pages = block < page ? 1 : block / page;
+        return (uint64_t)(pages * (rates->fetch_ns + page * rates->read_byte_ns));
+    }
     around = around < share ? around : share;
     return (uint64_t)(rates->fetch_ns + (around > block ? around : block) * rates->read_byte_ns * together);
 }

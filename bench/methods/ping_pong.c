@@ -200,7 +200,7 @@ static uint64_t memory(const struct params *params)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return params->background == background_none ? 60 : 100;
+    return params->background == background_none ? 45 : 100;
 }
 
 /* The pause lies before the worker's own time. */

@@ -57,6 +57,13 @@ static uint64_t block_ns(const struct params *params)
     return params->siblings ? 25 : 15;
 }
 
+/* Siblings begin again. */
+static uint64_t reset_ns(const struct params *params, uint64_t blocks)
+{
+    (void)blocks;
+    return params->siblings ? 70 * US : 0;
+}
+
 const struct method method_victim = {
     .name = "victim",
     .measures = "loads from a mapping while siblings storm on another one of the process",
@@ -65,6 +72,7 @@ const struct method method_victim = {
     .uses = USES_WORK | FIELD_BIT(range_bytes) | FIELD_BIT(siblings) | FIELD_BIT(sibling_work) | FIELD_BIT(storm) |
             FIELD_BIT(sharing) | FIELD_BIT(pages) | FIELD_BIT(prior),
     .block_ns = block_ns,
+    .reset_ns = reset_ns,
     .setup = setup,
     .reset = reset,
     .run = run,

@@ -23,7 +23,7 @@ uint64_t collapse_ns(const struct params *params)
 uint64_t collapse_reset_ns(const struct params *params, uint64_t blocks)
 {
     (void)blocks;
-    return 20 * US + params->range_bytes / 5;
+    return 20 * US + params->range_bytes / 2;
 }
 
 static int fill(struct worker *worker, struct err *err)

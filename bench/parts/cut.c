@@ -137,7 +137,7 @@ uint64_t cut_ns(const struct params *params)
 
 uint64_t cut_reset_ns(const struct params *params, uint64_t count)
 {
-    const uint64_t sync_ns = 500 * US, page_ns = 6000, mapper_page_ns = 300;
+    const uint64_t sync_ns = 500 * US, page_ns = 10000, mapper_page_ns = 300;
     uint64_t pages = bytes_of(params) / (uint64_t)sysconf(_SC_PAGESIZE);
     return sync_ns + count * pages * (page_ns + params->mappers * mapper_page_ns);
 }

@@ -176,5 +176,5 @@ uint64_t forked_copied_entries(const struct params *params)
 uint64_t forked_reset_ns(const struct params *params, uint64_t blocks)
 {
     (void)blocks;
-    return 150 * US + 800 * forked_copied_entries(params); /* ending a child; a store to each write-protected page */
+    return 150 * US + 1150 * forked_copied_entries(params); /* ending a child; a store to each write-protected page */
 }

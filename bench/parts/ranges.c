@@ -87,8 +87,9 @@ uint64_t ranges_dirties(const struct params *params)
 
 uint64_t ranges_reset_ns(const struct params *params, uint64_t count)
 {
-    const uint64_t map_ns = 4500, load_ns = 100, huge_ns = 250 * US;
-    uint64_t store_ns = is_anonymous(params) || params->sharing == sharing_private ? 1000 : 150;
+    const uint64_t map_ns = 4500, load_ns = 100, huge_ns = 250 * US, at_hand = 1024; /* pages freed just before */
+    uint64_t fresh_ns = count * ranges_pages(params) > at_hand ? 4000 : 1800;
+    uint64_t store_ns = is_anonymous(params) || params->sharing == sharing_private ? fresh_ns : 150;
     bool huge = is_anonymous(params) && params->pages != pages_small;
     uint64_t page_ns = huge                            ? huge_ns
                        : params->prior == prior_stored ? store_ns

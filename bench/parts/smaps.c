@@ -23,19 +23,24 @@ static void add_line(const char *line, struct smaps *found)
             *keys[i].bytes += kib * KIB;
 }
 
-/* The first line of a VMA, unlike those below it, begins with a range: two numbers with nothing but a dash between. */
+/*
+ * The first line of a VMA, unlike those below it, begins with a range: two numbers with nothing but a dash between.
+ * VMAs come by address and the kernel walks the page tables of each as it is read: what lies beyond is left unread.
+ */
 bool smaps_read(const void *base, size_t bytes, struct smaps *found)
 {
     char line[256];
     uint64_t start, end, from = (uint64_t)(uintptr_t)base;
-    bool inside = false, any = false;
+    bool inside = false, any = false, beyond = false;
     FILE *file = fopen("/proc/self/smaps", "re");
     *found = (struct smaps){0};
-    while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
-            any |= inside = start < from + bytes && from < end;
-        else if (inside)
+    while (file && !beyond && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2) {
+            beyond = start >= from + bytes;
+            any |= inside = !beyond && from < end;
+        } else if (inside) {
             add_line(line, found);
+        }
     }
     if (file)
         fclose(file);

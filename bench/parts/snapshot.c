@@ -71,6 +71,11 @@ void snapshot_end(struct worker *worker)
     worker->own = NULL;
 }
 
+uint64_t snapshot_memory(const struct params *params)
+{
+    return params->working_set_bytes;
+}
+
 uint64_t snapshot_use(const struct worker *worker, unsigned char *base)
 {
     const struct snapshot *snapshot = worker->own;

@@ -750,6 +750,20 @@ static void test_given_file_is_taken_as_found(void **state)
     plan_free(&plan);
 }
 
+static void test_a_file_that_no_arm_works_on_takes_no_room(void **state)
+{
+    (void)state;
+    struct plan none = make_good(HEAD
+                                 "common: {file_bytes: 64MiB, cache: as-found}\narms: [{name: a, method: \"null\"}]\n",
+                                 (struct plan_options){0});
+    struct plan some = make_good(HEAD "common: {file_bytes: 64MiB, cache: as-found}\n" ARM, (struct plan_options){0});
+    assert_int_equal(none.disk_bytes, 0);
+    assert_true(some.disk_bytes > 64 * MIB);
+    assert_true(some.estimate_prepare_s > none.estimate_prepare_s);
+    plan_free(&none);
+    plan_free(&some);
+}
+
 static void test_given_file_is_rounded_for_every_arm(void **state)
 {
     (void)state;
@@ -1041,6 +1055,7 @@ int main(void)
         cmocka_unit_test(test_seconds),
         cmocka_unit_test(test_seed),
         cmocka_unit_test(test_given_file_is_taken_as_found),
+        cmocka_unit_test(test_a_file_that_no_arm_works_on_takes_no_room),
         cmocka_unit_test(test_given_file_is_rounded_for_every_arm),
         cmocka_unit_test(test_given_file_refuses_what_does_not_fit),
         cmocka_unit_test(test_given_file_is_not_evicted_unasked),
