@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -395,6 +396,36 @@ static int check_place(struct site *site)
         return 0;
     int rc = pairs_place(pairs, (enum place)site->params->place, 0, cpus, 2, &why);
     return rc == -ENXIO ? refuse(site, FIELD_place, "%s", why.text) : 0;
+}
+
+/* Whether the scenario varies to that place too. */
+static bool varies_to(const struct draft *draft, enum place place)
+{
+    const struct variation *places = draft->varied[FIELD_place];
+    for (unsigned i = 0; places && i < places->text_count; i++)
+        if (strcmp(places->texts[i], field_table[FIELD_place].options[place].spelling) == 0)
+            return true;
+    return false;
+}
+
+/* On a small machine workers that are packed and those that are spread are on the same CPUs: once is enough. */
+static int check_spread(struct site *site)
+{
+    const struct pairs *pairs = site->draft->options->pairs;
+    unsigned count = (unsigned)site->params->workers;
+    struct err why = {0};
+    if (!pairs || site->arm_index > 0 || site->params->place != place_spread || !varies_to(site->draft, place_pack))
+        return 0;
+    unsigned *cpus = calloc(2 * (size_t)count, sizeof *cpus);
+    if (!cpus)
+        return err_set(site->draft->err, ENOMEM, "no memory for the CPUs of %u workers", count);
+    bool same = pairs_place(pairs, place_spread, 0, cpus, count, &why) == 0 &&
+                pairs_place(pairs, place_pack, 0, cpus + count, count, &why) == 0 &&
+                memcmp(cpus, cpus + count, count * sizeof *cpus) == 0;
+    free(cpus);
+    return same
+               ? refuse(site, FIELD_place, "%u workers that are spread are on the same CPUs here as packed ones", count)
+               : 0;
 }
 
 static int check_visits(struct site *site)
@@ -1231,6 +1262,7 @@ static const struct check {
     {check_meet_room, ABOUT_MACHINE},
     {check_place_of_pair, ABOUT_SCENARIO},
     {check_place, ABOUT_MACHINE},
+    {check_spread, ABOUT_MACHINE},
     {check_place_of_cpu, ABOUT_SCENARIO},
     {check_place_is_here, ABOUT_MACHINE},
     {check_memory_of_file, ABOUT_SCENARIO},

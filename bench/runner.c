@@ -651,26 +651,45 @@ static bool fits_budget(const struct runner *runner, unsigned count)
     return clock_now_ns() - runner->begin_ns + each * count / 2 < runner->plan->budget_ns;
 }
 
-/* Lowest trial that an unfinished cell is still to have; TRIALS_MAX when all are finished. */
-static unsigned lowest_open_trial(const struct runner *runner)
+/* The trial that a cell is to have next; TRIALS_MAX when it is finished. */
+static unsigned open_trial(const struct runner *runner, unsigned c)
 {
-    unsigned lowest = TRIALS_MAX;
-    for (unsigned c = 0; c < runner->plan->cell_count; c++) {
-        unsigned t = runner->cells[c].finished ? TRIALS_MAX : next_trial(&runner->cells[c]);
-        lowest = t < lowest ? t : lowest;
-    }
-    return lowest;
+    return runner->cells[c].finished ? TRIALS_MAX : next_trial(&runner->cells[c]);
 }
 
-/* One trial of every open cell of a group that is still to have trial t, in as many processes as it takes. */
-static int run_group(struct runner *runner, unsigned group, unsigned trial, struct err *err)
+/* Before as many trials nothing can be said of a cell: while one is below that, those above it wait. */
+static bool is_undecidable(const struct runner *runner, unsigned c)
+{
+    return open_trial(runner, c) < scenario_of(runner, c)->rungs[0];
+}
+
+/* What is to be run next: lowest trial that an open cell is still to have; TRIALS_MAX when all are finished. */
+struct next {
+    bool undecidable; /* of those cells alone */
+    unsigned trial;
+};
+
+static struct next next_of(const struct runner *runner)
+{
+    struct next next = {false, TRIALS_MAX};
+    for (unsigned c = 0; c < runner->plan->cell_count; c++)
+        next.undecidable |= is_undecidable(runner, c);
+    for (unsigned c = 0; c < runner->plan->cell_count; c++) {
+        unsigned t = is_undecidable(runner, c) == next.undecidable ? open_trial(runner, c) : TRIALS_MAX;
+        next.trial = t < next.trial ? t : next.trial;
+    }
+    return next;
+}
+
+/* One trial of every cell of a group whose turn it is, in as many processes as it takes. */
+static int run_group(struct runner *runner, unsigned group, struct next next, struct err *err)
 {
     unsigned *open = calloc(runner->plan->cell_count, sizeof *open), count = 0, done = 0;
     if (!open)
         return err_set(err, ENOMEM, "no memory for the order of trials");
     for (unsigned c = 0; c < runner->plan->cell_count; c++)
-        if (runner->plan->cells[c].group == group && !runner->cells[c].finished &&
-            next_trial(&runner->cells[c]) == trial)
+        if (runner->plan->cells[c].group == group && open_trial(runner, c) == next.trial &&
+            is_undecidable(runner, c) == next.undecidable)
             open[count++] = c;
     random_shuffle(&runner->random, open, count);
     int rc = 0;
@@ -678,7 +697,7 @@ static int run_group(struct runner *runner, unsigned group, unsigned trial, stru
         struct job job = {0};
         while (job.count < CELLS_PER_PROCESS && done < count) {
             job.cells[job.count] = open[done++];
-            job.trials[job.count++] = trial;
+            job.trials[job.count++] = next.trial;
         }
         if (fits_budget(runner, job.count))
             rc = run_job(runner, &job, err);
@@ -697,17 +716,21 @@ static bool all_precise(const struct runner *runner)
     return all;
 }
 
-/* Breadth first: every cell has had trial t before any has trial t + 1, so that a run cut short is balanced. */
+/*
+ * Breadth first, so that a run cut short is balanced: every cell has had trial t before any has trial t + 1; but none
+ * is looked at more closely before all have had as many as it takes to say anything.
+ */
 static int run_all(struct runner *runner, struct err *err)
 {
-    unsigned *groups = calloc(runner->plan->group_count + 1, sizeof *groups), trial;
+    unsigned *groups = calloc(runner->plan->group_count + 1, sizeof *groups);
+    struct next next;
     int rc = groups ? 0 : err_set(err, ENOMEM, "no memory for the order of trials");
-    while (rc == 0 && !interrupted && !runner->stopped && (trial = lowest_open_trial(runner)) < TRIALS_MAX) {
+    while (rc == 0 && !interrupted && !runner->stopped && (next = next_of(runner)).trial < TRIALS_MAX) {
         for (unsigned g = 0; g < runner->plan->group_count; g++)
             groups[g] = g;
         random_shuffle(&runner->random, groups, runner->plan->group_count);
         for (unsigned g = 0; g < runner->plan->group_count && rc == 0 && !interrupted && !runner->stopped; g++)
-            rc = run_group(runner, groups[g], trial, err);
+            rc = run_group(runner, groups[g], next, err);
     }
     free(groups);
     if (interrupted)

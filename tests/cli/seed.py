@@ -50,6 +50,26 @@ def test_order_of_trials(scratch: helper.Scratch) -> None:
     assert sequences[0] != sequences[2]
 
 
+def test_first_rungs_come_first(scratch: helper.Scratch) -> None:
+    """Where one scenario can be decided from 8 trials on and another from 10, no cell gets more before all have that."""
+    names = {"few": 8, "many": 10}
+    for name, kinds in (("few", 2), ("many", 13)):
+        arms = "".join(f"  - {{name: arm{i}, method: \"null\"}}\n" for i in range(kinds))
+        (scratch.path / f"{name}.yaml").write_text(
+            "question: q\nop: o\ncommon: {backing: tmpfs, file_bytes: 64KiB, cache: as-found, arm_time: 250us, latency: none}\n"
+            f"arms:\n{arms}profiles: {{quick: {{precision: 0.001%, trials: 10}}}}\n", encoding="utf-8")
+    out = scratch.path / "rungs"
+    helper.check_status(scratch.call(["run", *(str(scratch.path / f"{name}.yaml") for name in names), "--profile",
+                                      "quick", "--quiet", "--no-report", "--directory", str(scratch.files),
+                                      "--out", str(out)]), 0)
+    rungs = {scenario["name"].split("/")[-1].removesuffix(".yaml"): scenario["rungs"][0]
+             for scenario in helper.manifest(out)["plan"]["scenarios"]}
+    assert rungs == names, rungs
+    late = [record["trial"] >= names[record["scenario"].split("/")[-1].removesuffix(".yaml")]
+            for record in helper.records(out)]
+    assert late.count(True) == 2 and not any(late[:-2]), late
+
+
 def test_other_seed(scratch: helper.Scratch) -> None:
     one, other = (by_trial(run(scratch, seed, "--seed", seed)) for seed in ("1", "2"))
     assert all(one[key]["seed"] != other[key]["seed"] for key in one)

@@ -530,6 +530,43 @@ static void test_memory_nodes(void **state)
         }
 }
 
+/* The refused cells of two places on one package of two CPUs, or on two of them. */
+static unsigned refused_places(const char *places, unsigned packages, char reason[static 200])
+{
+    static const struct cpu_row rows[] = {{.os_index = 0, .core = 0, .package = 0},
+                                          {.os_index = 1, .core = 1, .package = 0},
+                                          {.os_index = 2, .core = 2, .package = 1},
+                                          {.os_index = 3, .core = 3, .package = 1}};
+    struct pairs pairs;
+    struct plan plan;
+    char text[400];
+    snprintf(
+        text, sizeof text,
+        HEAD
+        "common: {backing: memfd, file_bytes: 64KiB, cache: as-found, workers: 2, latency: none}\nvary: {place: [%s]}\n"
+        "arms: [{name: a, method: write_write}]\n",
+        places);
+    load_text(text);
+    pairs_classify(&pairs, rows, 2 * packages, NULL, 1);
+    assert_int_equal(make(&plan, (struct plan_options){.pairs = &pairs, .memory_nodes = 1}), 0);
+    unsigned count = plan.refused_count;
+    snprintf(reason, 200, "%s", count ? plan.refused[0].reason : "");
+    assert_int_equal(plan.cell_count + count, strchr(places, ',') ? 2 : 1);
+    plan_free(&plan);
+    unload();
+    return count;
+}
+
+static void test_packed_and_spread_are_not_measured_twice(void **state)
+{
+    (void)state;
+    char reason[200];
+    assert_int_equal(refused_places("pack, spread", 1, reason), 1);
+    assert_non_null(strstr(reason, "2 workers that are spread are on the same CPUs here as packed ones"));
+    assert_int_equal(refused_places("spread", 1, reason), 0);
+    assert_int_equal(refused_places("pack, spread", 2, reason), 0);
+}
+
 static char hash_text[65];
 
 static const char *hash_of(const char *text)
@@ -1046,6 +1083,7 @@ int main(void)
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_cold_needs_a_disk),
         cmocka_unit_test(test_memory_nodes),
+        cmocka_unit_test(test_packed_and_spread_are_not_measured_twice),
         cmocka_unit_test(test_hash_covers_meaning_only),
         cmocka_unit_test(test_rungs),
         cmocka_unit_test(test_precision_and_budget),
