@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "descriptor.h"
+#include "program.h"
 #include "relax.h"
 
 enum { BARRIER_LOOKS = 1000 };       /* in vain, before the other CPU may be one that is emulated */
@@ -113,6 +114,8 @@ static void member_answer(struct member *member, struct work *work, uint32_t run
 {
     struct board *board = member->crew->board;
     struct work_answer *answer = &board->answers[member->index];
+    if (board->order.maps_program)
+        program_map();
     int rc = member_wait(member, run_count);
     if (rc == 0) {
         work_do(work, &board->order, answer);
@@ -321,6 +324,8 @@ int crew_do(struct crew *crew, const struct work_order *order, struct err *err)
         return gather(crew, err);
     }
     struct work_answer *answer = &crew->board->answers[0];
+    if (order->maps_program)
+        program_map();
     work_do(crew->work, order, answer);
     if (answer->rc)
         *err = answer->err;

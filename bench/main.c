@@ -295,7 +295,7 @@ static int report(const struct plan *plan, const struct run_outcome *outcome, bo
         return EXIT_FINE;
     }
     if (!quiet)
-        fprintf(stderr, "faultline: measured; writing the report, about %.0f s\n", plan_report_seconds(plan));
+        fprintf(stderr, "faultline: writing the report, about %.0f s\n", plan_report_seconds(plan));
     if (subcommand_run("report", argv, &status, &err))
         return complain(&err, EXIT_IO);
     if (status <= 128 || run_signal())

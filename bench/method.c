@@ -16,6 +16,12 @@ static bool uses(const struct method *method, enum field_index field)
     return (method->uses >> field & 1) != 0;
 }
 
+uint64_t method_no_memory(const struct params *params)
+{
+    (void)params;
+    return 0;
+}
+
 bool method_needs_file(const struct method *method, const struct params *params)
 {
     return method->needs & NEEDS_FILE && !(uses(method, FIELD_sharing) && params->sharing == sharing_anonymous);

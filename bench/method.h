@@ -83,6 +83,7 @@ struct method {                  /* one static const object per file under bench
     /* Bytes of memory of its own that it fills, at most. NULL: the working set where it needs no file, else none. */
     uint64_t (*memory)(const struct params *);
     bool fills; /* that memory is filled by setup, once; else by each reset, where there is one */
+    bool maps;  /* setup maps the working set and loads from each page, whatever `lifetime` says */
     /* Rough ns of one block, and of a reset for that many; only for the plan's estimate. NULL: the plan's own guess. */
     uint64_t (*block_ns)(const struct params *);
     uint64_t (*reset_ns)(const struct params *, uint64_t blocks);
@@ -108,6 +109,9 @@ extern const struct method *const method_table[]; /* generated from the file nam
 
 /* Whether it visits blocks of the target: only then is there something to sum, and are blocks the same work. */
 bool method_visits(const struct method *method, const struct params *params);
+
+/* The `memory` of a method that works on none. */
+uint64_t method_no_memory(const struct params *params);
 
 /* Whether it needs the target: not where the memory is anonymous. */
 bool method_needs_file(const struct method *method, const struct params *params);

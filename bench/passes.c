@@ -32,7 +32,7 @@ void pass_checksum(struct bench *bench)
 static int count_once(struct bench *bench, unsigned a, uint64_t blocks)
 {
     bool meet = method_meets(bench->cell->arms[a].method);
-    struct work_order order = {.verb = meet ? WORK_RUN : WORK_COUNT, .arm = a, .blocks = blocks, .counts = true};
+    struct work_order order = {.verb = meet ? WORK_RUN : WORK_COUNT, .arm = a, .blocks = blocks, .counts = true, .maps_program = true};
     int rc = meet ? arm_do_blocks(bench, a, WORK_RESET, blocks) : 0;
     return rc ? rc : arm_do(bench, a, &order);
 }
@@ -227,11 +227,7 @@ static const char *latency_refusal(const struct bench *bench, unsigned a)
         return "the arm is not ok";
     if (params->latency == latency_none)
         return "not asked for";
-    if (params_granule(params) > params_blocks_per_op(params))
-        return "the operations of one pass cannot be timed apart";
-    if (bench->cold && params->latency == latency_open)
-        return "cold operations cannot be due at fixed times: each waits for an eviction";
-    return NULL;
+    return schedule_latency_refusal(params, bench->cold);
 }
 
 /* An empty histogram would look like a measurement. */

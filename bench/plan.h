@@ -26,6 +26,8 @@ struct arm {
     bool is_null;         /* a duplicate of the baseline under another name */
 };
 
+enum { PLAN_CELLS_PER_PROCESS = 16 }; /* so that a lost process loses seconds, and the budget is kept */
+
 struct cell {
     unsigned scenario;     /* index into plan.scenarios */
     char id[CELL_ID_SIZE]; /* "key=value,…" of the varied keys in table order; "all" when nothing varies */

@@ -16,8 +16,8 @@
 /* Rough rates of a present-day machine; a wrong one costs a wrong guess, never a wrong figure. */
 static const double page_bytes = 4096, around_pages = 16; /* fault-around */
 static const double call_ns = 250, read_ns = 750, copy_byte_ns = 0.08, fresh_byte_ns = 0.6, give_back_byte_ns = 0.07;
-static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, store_fault_ns = 3e3, fault_page_ns = 100,
-                    populate_page_ns = 30, page_out_ns = 5e3;
+static const double open_ns = 3e3, map_ns = 5e3, fault_ns = 1e3, fault_page_ns = 100, populate_page_ns = 30,
+                    page_out_ns = 5e3;
 static const double evict_call_ns = 90e3, evict_byte_ns = 0.05, buffer_ns = 300e3, look_call_ns = 2e3,
                     look_folio_ns = 39;
 static const double order_ns = 1.5e3, wake_ns = 72e3; /* to have an order carried out, where workers have to be woken */
@@ -28,6 +28,8 @@ static const double vma_ns = 2.5e3, mapper_ns = 4e6, pool_byte_ns = 0.9;
 static const double sum_byte_ns = 0.05, zero_block_ns = 2e3, fill_byte_ns = 0.6, place_ns = 21, draw_ns = 155,
                     memory_byte_ns = 0.4;
 static const double process_s = 8e-3, write_folio_ns = 2.5e3;
+/* A page mapped by setup: by itself, its share of a folio, and by a store for which the filesystem makes room. */
+static const double map_page_ns = 35, map_folio_ns = 190, store_small_ns = 2e3, store_large_ns = 7e3;
 static const double run_s = 0.12; /* looking at the machine, before the first trial */
 
 /* ---- trials ---- */
@@ -142,7 +144,8 @@ uint64_t plan_arms_memory(const struct cell *cell)
 
 static uint64_t cell_memory(const struct cell *cell)
 {
-    uint64_t file_bytes = cell->params.backing == backing_given ? 0 : cell->params.file_bytes;
+    bool made = plan_cell_needs(cell, NEEDS_FILE) && cell->params.backing != backing_given;
+    uint64_t file_bytes = made ? cell->params.file_bytes : 0;
     return plan_arms_memory(cell) + file_bytes * plan_file_count(&cell->params);
 }
 
@@ -164,6 +167,7 @@ struct arm_guess {
     uint64_t granule, limit; /* of its batches, in blocks */
     uint64_t blocks;         /* of a batch */
     double batch_ns, reset_ns;
+    bool shares; /* the baseline's number of blocks */
 };
 
 struct cell_guess {
@@ -275,6 +279,7 @@ static void guess_batches(const struct cell *cell, struct arm_guess *arms)
         struct arm_guess *arm = &arms[a];
         bool fits = shared % arm->granule == 0 && shared <= arm->limit && !cell->params.memory_limit &&
                     schedule_is_close(arm->block_ns, arms[0].block_ns);
+        arm->shares = fits;
         arm->blocks = fits ? shared : schedule_batch(arm->block_ns, aim, arm->granule, arm->limit);
         arm->batch_ns = (double)work_timed_blocks(&cell->arms[a], arm->blocks) * arm->block_ns;
         arm->reset_ns = reset_ns(&cell->arms[a], arm->blocks);
@@ -313,7 +318,8 @@ static void guess_rounds(const struct cell *cell, struct cell_guess *guess)
         return;
     }
     double batch_ns = cell->params.memory_limit ? (double)cell->params.batch_time : guess->round_ns / count;
-    guess->rounds = expected_rounds(cell, batch_ns);
+    guess->rounds = cell->params.memory_limit ? schedule_rounds(count, cell->params.arm_time, (uint64_t)batch_ns)
+                                              : expected_rounds(cell, batch_ns);
     for (; !cell->params.memory_limit && !schedule_is_warm(warm, count, (uint64_t)elapsed, (uint64_t)batch_ns); warm++)
         elapsed += guess->round_ns + guess->round_reset_ns;
     guess->rounds += warm;
@@ -355,23 +361,22 @@ static double sum_ns(const struct cell *cell, unsigned a, const struct arm_guess
     return blocks / step * one + (double)bytes * sum_byte_ns + stores;
 }
 
-/* The limit is of operations alone where each has an order of its own, with its proofs, and else of the whole pass. */
+/* The limit is of operations alone where each has an order of its own, or workers meet; and else of the whole pass. */
 static double latency_ns(const struct arm *arm, const struct arm_guess *guess)
 {
     const struct params *params = &arm->params;
     uint64_t blocks = params_blocks_per_op(params);
-    bool cold = schedule_is_cold(arm);
+    bool cold = schedule_is_cold(arm), apart = cold || method_meets(arm->method);
     double op = (double)blocks * guess->block_ns, most = (double)params->latency_time;
-    double reset = cold                    ? reset_ns(arm, blocks)
-                   : arm->method->reset_ns ? (double)arm->method->reset_ns(params, blocks)
-                                           : 0;
-    double each = cold ? op : op + reset, all = each * (double)params->latency_ops;
-    if (params->latency == latency_none)
+    double own = arm->method->reset_ns ? (double)arm->method->reset_ns(params, blocks) : 0;
+    double reset = cold ? reset_ns(arm, blocks) : method_meets(arm->method) ? 0 : own;
+    double each = apart ? op : op + reset, all = each * (double)params->latency_ops;
+    if (params->latency == latency_none || schedule_latency_refusal(params, cold))
         return 0;
     if (params->latency == latency_open)
         all = fmax(all, (double)params->latency_ops * (double)params->latency_interval);
     all = all < most ? all : most < each ? each : most;
-    return cold ? all + all / op * reset : all;
+    return apart ? all + all / op * reset : all;
 }
 
 static double count_ns(const struct arm *arm, const struct arm_guess *guess)
@@ -379,31 +384,55 @@ static double count_ns(const struct arm *arm, const struct arm_guess *guess)
     return arm->params.memory_limit ? 0 : go_ns(arm, guess, (double)schedule_count_blocks(&arm->params, guess->limit));
 }
 
-/* Calibration doubles the blocks of a batch until they can be timed, with some batches at each step. */
-static double calibrate_ns(const struct arm *arm, const struct arm_guess *guess)
+/* Under a memory limit the working set is read anew before each stretch of an arm's batches. */
+static double refill_each_ns(const struct params *params)
 {
-    double ns = 0, batch_ns = 0;
-    for (uint64_t blocks = guess->granule; batch_ns < (double)PROBE_NS && blocks <= guess->limit; blocks *= 2) {
-        batch_ns = (double)work_timed_blocks(arm, blocks) * guess->block_ns;
-        ns += PROBE_BATCHES * (batch_ns + reset_ns(arm, blocks));
+    const double reclaim = 1.7; /* each page has to drive out another */
+    return evict_call_ns + reclaim * (double)params->working_set_bytes * storage_rates()->read_byte_ns;
+}
+
+static double refill_ns(const struct cell *cell)
+{
+    enum { STRETCHES = 2 };
+    return cell->params.memory_limit ? STRETCHES * cell->arm_count * refill_each_ns(&cell->params) : 0;
+}
+
+/*
+ * The baseline's batch is doubled until it can be timed, and so is that of an arm that cannot share its blocks; then
+ * each is timed at the blocks it will have. Under a memory limit each is timed alone, for some batches.
+ */
+static double calibrate_ns(const struct cell *cell, unsigned a, const struct arm_guess *guess)
+{
+    enum { LIMITED_BATCHES = 3 };
+    const struct arm *arm = &cell->arms[a];
+    double ns = PROBE_BATCHES * (guess->batch_ns + guess->reset_ns), step_ns = 0;
+    if (arm->is_null)
+        return 0;
+    if (cell->params.memory_limit)
+        return LIMITED_BATCHES * (double)cell->params.batch_time + refill_each_ns(&cell->params);
+    for (uint64_t blocks = guess->granule; !(a && guess->shares) && step_ns < (double)PROBE_NS; blocks *= 2) {
+        step_ns = (double)work_timed_blocks(arm, blocks) * guess->block_ns;
+        ns += PROBE_BATCHES * (step_ns + reset_ns(arm, blocks));
         if (blocks > guess->limit / 2)
             break;
     }
     return ns;
 }
 
-/* Every page of the file mapped by a load or, one by one, by a store. */
+/* Every page of the file mapped once, by a load or a store; copies are what the arm fills. */
 static double map_pages_ns(const struct arm *arm)
 {
     const struct params *params = &arm->params;
     bool kept = arm->method->uses & FIELD_BIT(lifetime) && params->lifetime == lifetime_kept && !schedule_is_cold(arm);
     double pages = (double)params->working_set_bytes / page_bytes;
     double folio_pages = (double)storage_folio_bytes(params) / page_bytes;
-    if (!method_needs_file(arm->method, params) || params->sharing == sharing_anonymous)
+    if (!(kept || arm->method->maps) || !method_needs_file(arm->method, params))
         return 0;
-    if (kept && params->access == access_store)
-        return pages * store_fault_ns;
-    return (arm->method->dirties ? 4 : kept ? 1 : 0) * pages * fault_page_ns / folio_pages;
+    if (!kept || params->access == access_load)
+        return pages * (map_page_ns + map_folio_ns / folio_pages);
+    return params->sharing == sharing_private ? 0
+           : params_is_memory(params)         ? pages * map_folio_ns
+                                              : pages * (folio_pages > 1 ? store_large_ns : store_small_ns);
 }
 
 /* Once a trial: what an arm keeps is mapped and touched. */
@@ -441,20 +470,9 @@ static double measure_seconds(const struct cell *cell, const struct cell_guess *
         const struct arm *arm = &cell->arms[a];
         const struct arm_guess *one = &guess->arms[a];
         ns += sum_ns(cell, a, one) + count_ns(arm, one) + latency_ns(arm, one) + setup_ns(arm);
-        once += arm->is_null ? 0 : calibrate_ns(arm, one);
+        once += calibrate_ns(cell, a, one);
     }
     return (trials * ns + once) * 1e-9;
-}
-
-/* Under a memory limit the working set is read anew before each of an arm's two stretches. */
-static double refill_ns(const struct cell *cell)
-{
-    enum { REFILLS = 2 };
-    const double reclaim = 1.7; /* each page has to drive out another */
-    double bytes = (double)cell->params.working_set_bytes;
-    return cell->params.memory_limit
-               ? REFILLS * cell->arm_count * (evict_call_ns + reclaim * bytes * storage_rates()->read_byte_ns)
-               : 0;
 }
 
 /* What happens before each batch: proofs, evictions, and what the methods restore. */
@@ -489,28 +507,37 @@ static double expected_trials(const struct plan *plan, const struct cell *cell)
     return sum / count;
 }
 
-/* Trials of a group: those of the scenario that wants most. 0 unless `index` is the group's first cell. */
-static double group_trials(const struct plan *plan, unsigned index)
+/* What trial processes of a group prepare. */
+struct group_guess {
+    double trials;      /* those of the scenario that wants most */
+    unsigned processes; /* that each takes */
+    uint64_t files;     /* that are there at the same time; none where no arm works on one */
+};
+
+static struct group_guess guess_group(const struct plan *plan, unsigned group)
 {
-    double most = 0;
+    struct group_guess guess = {0};
+    unsigned cells = 0;
     for (unsigned i = 0; i < plan->cell_count; i++) {
-        double trials = expected_trials(plan, &plan->cells[i]);
-        if (plan->cells[i].group != plan->cells[index].group)
+        const struct cell *cell = &plan->cells[i];
+        if (cell->group != group)
             continue;
-        if (i < index)
-            return 0;
-        most = trials > most ? trials : most;
+        uint64_t files = plan_cell_needs(cell, NEEDS_FILE) ? plan_file_count(&cell->params) : 0;
+        guess.trials = fmax(guess.trials, expected_trials(plan, cell));
+        guess.files = files > guess.files ? files : guess.files;
+        cells++;
     }
-    return most;
+    guess.processes = (cells + PLAN_CELLS_PER_PROCESS - 1) / PLAN_CELLS_PER_PROCESS;
+    return guess;
 }
 
-/* Cells of a group find the same file; none is made where no arm works on one. */
-static bool group_needs_file(const struct plan *plan, unsigned group)
+/* Whether a cell is the first of its group. */
+static bool begins_group(const struct plan *plan, unsigned index)
 {
-    bool needs = false;
-    for (unsigned i = 0; i < plan->cell_count; i++)
-        needs |= plan->cells[i].group == group && plan_cell_needs(&plan->cells[i], NEEDS_FILE);
-    return needs;
+    for (unsigned i = 0; i < index; i++)
+        if (plan->cells[i].group == plan->cells[index].group)
+            return false;
+    return true;
 }
 
 static double all_seconds(const struct plan *plan)
@@ -550,11 +577,14 @@ void plan_estimate(struct plan *plan)
         guess_cell(cell, &guess);
         plan->estimate_measure_s += measure_seconds(cell, &guess, trials);
         plan->estimate_reset_s += trials * reset_seconds(cell, &guess);
-        uint64_t files = plan_file_count(&cell->params), bytes = (cell->params.file_bytes + margin) * files;
-        double file_s = group_needs_file(plan, cell->group) ? (double)files * file_seconds(&cell->params) : 0;
-        plan->estimate_prepare_s += group_trials(plan, i) * (process_s + file_s);
-        if (cell->params.backing == backing_file && plan_cell_needs(cell, NEEDS_FILE) && bytes > plan->disk_bytes)
-            plan->disk_bytes = bytes;
+        if (begins_group(plan, i)) {
+            struct group_guess group = guess_group(plan, cell->group);
+            uint64_t bytes = (cell->params.file_bytes + margin) * group.files;
+            double process = process_s + (double)group.files * file_seconds(&cell->params);
+            plan->estimate_prepare_s += group.trials * group.processes * process;
+            if (cell->params.backing == backing_file && bytes > plan->disk_bytes)
+                plan->disk_bytes = bytes;
+        }
         filesystem_want(&wishes, &cell->params);
     }
     plan->disk_bytes += filesystem_disk_bytes(&wishes);

@@ -30,9 +30,8 @@
 #include "workdir.h"
 
 enum {
-    CELLS_PER_PROCESS = 16, /* so that a lost process loses seconds, and the budget is kept */
-    CRASHES_MAX = 2,        /* a cell that ends its process this often is not run again */
-    PADDING_MAX = 4096,     /* bytes of environment: a page of stack */
+    CRASHES_MAX = 2,    /* a cell that ends its process this often is not run again */
+    PADDING_MAX = 4096, /* bytes of environment: a page of stack */
     TRIALS_MAX = PRECISION_TRIALS_MAX,
     ARM_MISSING = -1,
 };
@@ -252,8 +251,8 @@ static int keep(struct runner *runner, unsigned c, const json_t *record, const c
 /* ---- a job ---- */
 
 struct job {
-    unsigned cells[CELLS_PER_PROCESS], trials[CELLS_PER_PROCESS];
-    bool recorded[CELLS_PER_PROCESS];
+    unsigned cells[PLAN_CELLS_PER_PROCESS], trials[PLAN_CELLS_PER_PROCESS];
+    bool recorded[PLAN_CELLS_PER_PROCESS];
     unsigned count, process;
     unsigned visits; /* to pairs of CPUs, of all its cells */
 };
@@ -695,7 +694,7 @@ static int run_group(struct runner *runner, unsigned group, struct next next, st
     int rc = 0;
     while (done < count && rc == 0 && !interrupted && !runner->stopped) {
         struct job job = {0};
-        while (job.count < CELLS_PER_PROCESS && done < count) {
+        while (job.count < PLAN_CELLS_PER_PROCESS && done < count) {
             job.cells[job.count] = open[done++];
             job.trials[job.count++] = next.trial;
         }

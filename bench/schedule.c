@@ -22,6 +22,15 @@ bool schedule_is_cold(const struct arm *arm)
 }
 
 /* A surplus has to fit as well. */
+const char *schedule_latency_refusal(const struct params *params, bool cold)
+{
+    if (params_granule(params) > params_blocks_per_op(params))
+        return "the operations of one pass cannot be timed apart";
+    if (cold && params->latency == latency_open)
+        return "cold operations cannot be due at fixed times: each waits for an eviction";
+    return NULL;
+}
+
 uint64_t schedule_limit(const struct arm *arm, uint64_t places)
 {
     uint64_t limit = work_limit(arm), granule = work_granule(arm);

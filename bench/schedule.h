@@ -17,6 +17,9 @@ enum {
 /* Whether the arm's batches each begin with nothing of the file in memory. */
 bool schedule_is_cold(const struct arm *arm);
 
+/* Why operations of an arm cannot be timed one by one; NULL: they can. */
+const char *schedule_latency_refusal(const struct params *params, bool cold);
+
 /*
  * Most blocks of one batch, in whole granules. `places`: in the arm's list of offsets; a cold batch must not come by
  * any of them twice.

@@ -50,6 +50,7 @@ struct work_order {
     unsigned cpus[2];     /* MOVE: to which the first and the second worker are bound from then on */
     uint32_t events;      /* EVENTS: bit n: events->counters[n]; they are opened as one group */
     bool counts;          /* RUN: what it did is counted too, outside its clock readings */
+    bool maps_program;    /* before it: no fault of code is to be among what is counted (program.h) */
 };
 
 enum { WORST_COUNT = 8 };

@@ -68,8 +68,10 @@ static int run(struct worker *worker, uint64_t count)
     int rc = 0;
     const uint64_t step_words = faulting_of(worker)->step_bytes / sizeof(uint64_t);
     volatile uint64_t *word = word_at(worker, 0);
-    for (uint64_t i = 0; i < count && rc == 0; i++, word += step_words) {
+    for (uint64_t i = 0; i < count; i++, word += step_words) {
         rc = await_others(worker, i + 1);
+        if (rc)
+            break;
         *word = i + 1;
     }
     shared_done(worker);

@@ -28,6 +28,7 @@ const struct method method_null = {
     .measures = "the harness's own loop, with nothing done in it",
     .version = 1,
     .uses = USES_WORK,
+    .memory = method_no_memory,
     .block_ns = block_ns,
     .run = run,
 };

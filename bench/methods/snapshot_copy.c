@@ -84,6 +84,11 @@ static void teardown(struct worker *worker)
     snapshot_end(worker);
 }
 
+static uint64_t memory(const struct params *params)
+{
+    return params->working_set_bytes;
+}
+
 static uint64_t block_ns(const struct params *params)
 {
     uint64_t fresh = params->buffer == buffer_fresh  ? params->block_bytes * 3 / 5
@@ -98,8 +103,7 @@ const struct method method_snapshot_copy = {
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = SNAPSHOT_USES | FIELD_BIT(buffer),
-    .memory = snapshot_memory,
-    .fills = true,
+    .memory = memory,
     .block_ns = block_ns,
     .setup = setup,
     .reset = reset,

@@ -93,6 +93,11 @@ static void teardown(struct worker *worker)
     snapshot_end(worker);
 }
 
+static uint64_t memory(const struct params *params)
+{
+    return params->working_set_bytes + snapshot_written_bytes(params);
+}
+
 static uint64_t block_ns(const struct params *params)
 {
     const uint64_t fork_ns = 300 * US; /* and the child's end, whatever is mapped */
@@ -106,8 +111,7 @@ const struct method method_snapshot_fork = {
     .version = 1,
     .needs = NEEDS_FILE | FORKS,
     .uses = SNAPSHOT_USES,
-    .memory = snapshot_memory,
-    .fills = true,
+    .memory = memory,
     .block_ns = block_ns,
     .setup = setup,
     .reset = reset,

@@ -101,6 +101,7 @@ const struct method method_sync = {
             FIELD_BIT(mappers),
     .limit = limit,
     .dirties = dirties,
+    .maps = true,
     .block_ns = block_ns,
     .reset_ns = reset_ns,
     .setup = setup,

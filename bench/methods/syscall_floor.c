@@ -30,6 +30,7 @@ const struct method method_syscall_floor = {
     .measures = "one system call that does next to nothing (getppid)",
     .version = 1,
     .uses = USES_WORK,
+    .memory = method_no_memory,
     .block_ns = block_ns,
     .run = run,
 };

@@ -71,6 +71,7 @@ const struct method method_victim = {
     .needs = NEEDS_FILE,
     .uses = USES_WORK | FIELD_BIT(range_bytes) | FIELD_BIT(siblings) | FIELD_BIT(sibling_work) | FIELD_BIT(storm) |
             FIELD_BIT(sharing) | FIELD_BIT(pages) | FIELD_BIT(prior),
+    .fills = true,
     .block_ns = block_ns,
     .reset_ns = reset_ns,
     .setup = setup,

@@ -12,6 +12,11 @@ uint64_t guard_limit(const struct params *params)
     return params->range_bytes / (uint64_t)sysconf(_SC_PAGESIZE) / 2;
 }
 
+uint64_t guard_memory(const struct params *params)
+{
+    return guard_limit(params) * 2 * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 uint64_t guard_reset_ns(const struct params *params, uint64_t blocks)
 {
     (void)params;
@@ -21,7 +26,7 @@ uint64_t guard_reset_ns(const struct params *params, uint64_t blocks)
 int guard_begin(struct worker *worker, struct err *err)
 {
     worker->buffer_step = (size_t)sysconf(_SC_PAGESIZE);
-    worker->base_bytes = guard_limit(worker->params) * 2 * worker->buffer_step;
+    worker->base_bytes = guard_memory(worker->params);
     if (worker->base_bytes == 0)
         return err_set(err, EINVAL, "a guard page needs a range of two pages at least");
     int rc = anonymous_make(&worker->base, worker->base_bytes, false, err);

@@ -11,6 +11,9 @@ void guard_end(struct worker *worker);
 
 /* Guard pages that a batch may make: every other page of the range. */
 uint64_t guard_limit(const struct params *params);
+
+/* Bytes that guard_begin maps and fills. */
+uint64_t guard_memory(const struct params *params);
 uint64_t guard_reset_ns(const struct params *params, uint64_t blocks);
 
 /* The page that is next to become one; the reset before a batch sets the cursor to 0. */

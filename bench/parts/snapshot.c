@@ -71,9 +71,9 @@ void snapshot_end(struct worker *worker)
     worker->own = NULL;
 }
 
-uint64_t snapshot_memory(const struct params *params)
+uint64_t snapshot_written_bytes(const struct params *params)
 {
-    return params->working_set_bytes;
+    return (uint64_t)(params->written_share * (double)params->working_set_bytes);
 }
 
 uint64_t snapshot_use(const struct worker *worker, unsigned char *base)

@@ -20,8 +20,8 @@ struct snapshot {
 int snapshot_begin(struct worker *worker, struct err *err);
 void snapshot_end(struct worker *worker);
 
-/* Bytes that a snapshot holds of its own, at most: a copy of every page. */
-uint64_t snapshot_memory(const struct params *params);
+/* Bytes of the pages that are written, of which a private mapping or a child keeps copies. */
+uint64_t snapshot_written_bytes(const struct params *params);
 
 /* Stores a word to each page that is to be written of a snapshot at `base`; sums it where the consumer says so. */
 uint64_t snapshot_use(const struct worker *worker, unsigned char *base);

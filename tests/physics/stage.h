@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 
+#include "program.h"
 #include "region.h"
 #include "smaps.h"
 
@@ -75,25 +76,10 @@ static inline void stage_reset(struct stage *stage, uint64_t blocks)
         fail_msg("%s", err.text);
 }
 
-/* Maps all code of the program and its libraries: where a first call falls in a window of
- * fault-around differs from run to run, and DAMON's reclaim unmaps what it finds idle. */
-static inline void stage_map_program(void)
-{
-    char line[512], name;
-    uintptr_t from, to;
-    FILE *maps = fopen("/proc/self/maps", "re");
-    while (maps && fgets(line, sizeof line, maps))
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " r-xp %*s %*s %*s %c", &from, &to, &name) == 3 && name == '/')
-            for (uintptr_t at = from; at < to; at += physics_page_bytes())
-                (void)*(volatile const char *)at;
-    if (maps)
-        fclose(maps);
-}
-
 /* Minor faults of the next `blocks` blocks. */
 static inline uint64_t stage_run(struct stage *stage, uint64_t blocks)
 {
-    stage_map_program();
+    program_map();              /* whose first call may fall in a window of fault-around that is not mapped */
     (void)stage_minor_faults(); /* the call may itself fault, once */
     uint64_t before = stage_minor_faults();
     int rc = stage->method->run(&stage->worker, blocks);

@@ -165,6 +165,70 @@ static void waiting_has_an_end(void **state)
     meeting_end(&pair);
 }
 
+/*
+ * One of `count` workers by hand, with the steps that the others have told. found: what its words on the first two
+ * pages hold afterwards; 0 where it did not come that far.
+ */
+static void run_by_hand(unsigned index, unsigned count, const uint64_t steps[static 3], uint64_t pages,
+                        uint64_t found[static 2])
+{
+    struct meeting meeting;
+    struct meeting_pair pair = {0};
+    struct worker *worker = &pair.hands[0].worker;
+    begin(&meeting, worker_kind_process, fault_of_shared_file, 2);
+    meeting_begin(&pair, &method_fault_contention, &meeting.params);
+    const struct faulting *faulting = worker->own;
+    unsigned char *word = faulting->pages + index % 64 * 64;
+    worker->index = index;
+    worker->count = count;
+    shared_clear(worker);
+    for (unsigned i = 0; i < 3; i++)
+        if (i != index)
+            atomic_store(&shared_slot(worker, i)->steps, steps[i]);
+    for (unsigned i = 0; i < 2; i++)
+        memset(word + i * faulting->step_bytes, 0, sizeof *found);
+    method_fault_contention.run(worker, pages); /* mostly in vain: the others never end */
+    for (unsigned i = 0; i < 2; i++)
+        memcpy(&found[i], word + i * faulting->step_bytes, sizeof *found);
+    worker->index = 0;
+    worker->count = 2;
+    meeting_end(&pair);
+}
+
+/* The second page is not stored to before the other has come that far. */
+static void waits_before_each_page(void **state)
+{
+    uint64_t found[2];
+    (void)state;
+    run_by_hand(0, 2, (const uint64_t[]){0, 1, 0}, 2, found);
+    assert_int_equal(found[0], 1);
+    assert_int_equal(found[1], 0);
+}
+
+static void waits_for_all(void **state)
+{
+    uint64_t found[2];
+    (void)state;
+    run_by_hand(0, 3, (const uint64_t[]){0, 1, 0}, 1, found);
+    assert_int_equal(found[0], 0);
+    run_by_hand(0, 3, (const uint64_t[]){0, 0, 1}, 1, found);
+    assert_int_equal(found[0], 0);
+    run_by_hand(0, 3, (const uint64_t[]){0, 1, 1}, 1, found);
+    assert_int_equal(found[0], 1);
+}
+
+/* There are 64 words to a page of 4 KiB: the worker after them is on the first one's line, not on the next page. */
+static void stays_on_its_page(void **state)
+{
+    uint64_t found[2];
+    (void)state;
+    if (physics_page_bytes() != 4096)
+        physics_skip("pages of %llu bytes have more words", (unsigned long long)physics_page_bytes());
+    run_by_hand(64, 1, (const uint64_t[]){1, 0, 0}, 1, found);
+    assert_int_equal(found[0], 1);
+    assert_int_equal(found[1], 0);
+}
+
 static void a_death_is_told(void **state)
 {
     (void)state;
@@ -189,6 +253,9 @@ int main(void)
         cmocka_unit_test(many_threads_fault_too),
         cmocka_unit_test(tables_are_their_own),
         cmocka_unit_test(waiting_has_an_end),
+        cmocka_unit_test(waits_before_each_page),
+        cmocka_unit_test(waits_for_all),
+        cmocka_unit_test(stays_on_its_page),
         cmocka_unit_test(a_death_is_told),
     };
     return physics_run(tests);

@@ -530,6 +530,48 @@ static void test_memory_nodes(void **state)
         }
 }
 
+static double measure_seconds(const char *text)
+{
+    struct plan plan = make_good(text, (struct plan_options){.profile = "quick"});
+    double seconds = plan.estimate_measure_s;
+    plan_free(&plan);
+    return seconds;
+}
+
+/* What is asked for besides is in the estimate, and what an arm does not do is not. */
+static void test_parts_of_the_estimate(void **state)
+{
+    (void)state;
+    double none = measure_seconds(HEAD "common: {latency: none}\n" ARM);
+    double one = measure_seconds(HEAD "common: {latency: closed, latency_ops: 1000000, latency_time: 100ms}\n" ARM);
+    double two = measure_seconds(HEAD "common: {latency: closed, latency_ops: 1000000, latency_time: 200ms}\n" ARM);
+    assert_true(fabs((two - none) / (one - none) - 2) < 1e-3);
+    double few = measure_seconds(HEAD "common: {latency: none}\nprofiles: {quick: {trials: 8}}\n" ARM);
+    double many = measure_seconds(HEAD "common: {latency: none}\nprofiles: {quick: {trials: 16}}\n" ARM);
+    assert_true(few < many); /* the first two rungs, as far as they go */
+}
+
+/* A group's files are the most that any of its cells has, whichever comes first. */
+static void test_preparing_a_group(void **state)
+{
+    (void)state;
+    static const char *const orders[] = {"[1, 2]", "[2, 1]"};
+    double seconds[2];
+    for (unsigned i = 0; i < 2; i++) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 HEAD "common: {file_bytes: 1MiB, cache: warm, worker_file: own, worker_kind: process}\n"
+                      "vary: {workers: %s}\n" ARM,
+                 orders[i]);
+        struct plan plan = make_good(text, (struct plan_options){0});
+        assert_int_equal(plan.group_count, 1);
+        assert_true(plan.disk_bytes >= 4 * MIB);
+        seconds[i] = plan.estimate_prepare_s;
+        plan_free(&plan);
+    }
+    assert_true(fabs(seconds[0] - seconds[1]) < 0.5 * seconds[0]); /* each looks at the storage anew */
+}
+
 /* The refused cells of two places on one package of two CPUs, or on two of them. */
 static unsigned refused_places(const char *places, unsigned packages, char reason[static 200])
 {
@@ -795,6 +837,7 @@ static void test_a_file_that_no_arm_works_on_takes_no_room(void **state)
                                  (struct plan_options){0});
     struct plan some = make_good(HEAD "common: {file_bytes: 64MiB, cache: as-found}\n" ARM, (struct plan_options){0});
     assert_int_equal(none.disk_bytes, 0);
+    assert_int_equal(none.memory_bytes, 0);
     assert_true(some.disk_bytes > 64 * MIB);
     assert_true(some.estimate_prepare_s > none.estimate_prepare_s);
     plan_free(&none);
@@ -1084,6 +1127,8 @@ int main(void)
         cmocka_unit_test(test_cold_needs_a_disk),
         cmocka_unit_test(test_memory_nodes),
         cmocka_unit_test(test_packed_and_spread_are_not_measured_twice),
+        cmocka_unit_test(test_parts_of_the_estimate),
+        cmocka_unit_test(test_preparing_a_group),
         cmocka_unit_test(test_hash_covers_meaning_only),
         cmocka_unit_test(test_rungs),
         cmocka_unit_test(test_precision_and_budget),
