@@ -55,6 +55,29 @@ def definition(document: Any, name: str) -> Any:
     return document if str(document.get("title", "")).startswith(name) else None
 
 
+def exact_counters() -> frozenset[str]:
+    """Names of the counters that repeat exactly for the same work and state, and of which fewer is better: what the
+    schema of a record says of its counts. Empty without a schema file; SchemaError when it is none."""
+    path = schema_path()
+    record = definition(document_load(path), "faultline.trial/1") if path is not None else None
+    try:
+        arm = (record or {})["properties"]["arms"]["items"]
+        counts = arm["properties"]["counts"]["anyOf"][0]["properties"]
+        rows = [(name, row.get("exactness"), row.get("direction")) for name, row in counts.items()]
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return frozenset()
+    return frozenset(name for name, exactness, direction in rows if (exactness, direction) == ("exact", "less"))
+
+
+def parameter_names() -> set[str]:
+    """Names of all parameters, as the schema of a record has them; empty without a schema file. SchemaError when it is
+    none."""
+    path = schema_path()
+    record = definition(document_load(path), "faultline.trial/1") if path is not None else None
+    params = ((record or {}).get("properties") or {}).get("params") or {}
+    return set(params.get("properties") or {})
+
+
 def lenient(definition_of: Any) -> Any:
     """The same schema without "required": a record of an earlier version lacks the counters and fields that came
     later, and

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""What to conclude from a comparison, in words made of its rows and of nothing else. All texts are safe to print."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Sequence
+
+from faultline import text
+from faultline.comparison import Comparison, Row
+from faultline.fingerprint import Difference
+from faultline.pairing import NS, RATIO
+from faultline.stats import Interval
+from faultline.text import MINUS, percent, safe
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
+
+HEADER = ("arm", "quantity", "base", "candidate", "change [95 %]", "verdict")
+RIGHT = frozenset((2, 3, 4))
+FACTOR = 2.0  # changes beyond it are told as a factor
+WHY_LISTED = 4  # reasons named one by one
+VALUES_SHOWN = 60  # characters of a value of the fingerprint
+DIFFERENCES_SHOWN = 12
+
+
+def signed(log: float) -> str:
+    """A change as a percentage with its sign: "+3.1 %", "−0.4 %", "0 %"."""
+    share = math.expm1(log)
+    found = percent(abs(share))
+    return found if found == "0 %" else f"{'+' if share > 0 else MINUS}{found}"
+
+
+def change(row: Row) -> str:
+    """ "+3.1 % [+2.5, +3.7]", "×2.4 [2.1, 2.6]" when it is large, "–" where there is none."""
+    found = row.change
+    if found is None:
+        return "–" if row.effect < math.inf else "from none"
+    if found.estimate == 0:
+        return "to none"
+    large = not 1 / FACTOR < found.estimate < FACTOR
+    told = [f"×{text.ratio(v)}" if large else signed(math.log(v)) for v in parts(found)]
+    if len(told) == 1:
+        return told[0]
+    ends = [end.removeprefix("×").removesuffix(" %") for end in told[1:]]
+    return f"{told[0]} [{ends[0]}, {ends[1]}]"
+
+
+def parts(interval: Interval) -> list[float]:
+    """The estimate, and the ends where there are both."""
+    ends = (interval.low, interval.high)
+    return [interval.estimate, *(v for v in ends if v is not None)] if None not in ends else [interval.estimate]
+
+
+def value(quantity: str, found: Interval | None) -> str:
+    """A side's own value."""
+    if found is None:
+        return "–"
+    if quantity == NS:
+        return text.time(found.estimate)
+    return f"{text.ratio(found.estimate)}×" if quantity == RATIO else text.count(found.estimate)
+
+
+def fields(row: Row) -> list[str]:
+    """The columns of HEADER."""
+    return [safe(row.arm), safe(row.quantity), value(row.quantity, row.base), value(row.quantity, row.candidate),
+            change(row), row.verdict]
+
+
+def where(row: Row) -> str:
+    """Scenario and cell."""
+    return f"{safe(row.scenario)} {safe(row.cell)}"
+
+
+def named(row: Row) -> str:
+    """A row in a sentence."""
+    return f"{safe(row.quantity)} of {safe(row.arm)}, {where(row)}: {change(row)}"
+
+
+def rows_of(found: Comparison, verdict: str) -> list[Row]:
+    """The rows with this verdict, by effect."""
+    return [row for row in found.rows if row.verdict == verdict]
+
+
+def counts(found: Comparison) -> str:
+    """How many rows got each verdict: always all five."""
+    return " · ".join(f"{n} {verdict}" for verdict, n in found.counts.items())
+
+
+def conclusion(found: Comparison) -> str:
+    """The first sentence: what to conclude."""
+    if found.refused:
+        return f"Not compared: {safe_all(found.refused)}."
+    if not found.compared or not found.rows:
+        return "Nothing was compared: no cell was measured on both sides." if not found.compared else (
+            "Nothing was compared: there is no row of what was asked for.")
+    slower, faster, invalid, open_ = (rows_of(found, v) for v in (SLOWER, FASTER, INVALID, CANNOT_TELL))
+    total = len(found.rows)
+    told = [f"{words} in {len(rows)} of {total} rows, most in {named(rows[0])}"
+            for words, rows in (("slower", slower), ("faster", faster)) if rows]
+    rest = [f"{len(invalid)} INVALID"] * bool(invalid) + [f"{len(open_)} that cannot be told"] * bool(open_)
+    if told:
+        return f"The candidate is {'; and '.join(told)}." + (f" Beside them {' and '.join(rest)}." if rest else "")
+    if rest:
+        return f"No row is known to have changed, which is no all-clear: of {total} rows {' and '.join(rest)}."
+    return f"No change: all {total} rows are the same within δ."
+
+
+def safe_all(texts: Sequence[str]) -> str:
+    """Several reasons in one sentence."""
+    return "; ".join(texts)
+
+
+def side_line(found: Comparison, number: int) -> str:
+    """One side with its runs."""
+    side = (found.base, found.candidate)[number]
+    names = [safe(run.name) for run in side.runs]
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{side.name}: {shown}" + (f" ({len(names)} runs)" if len(names) > 1 else "")
+
+
+def values(found: Sequence[str]) -> str:
+    """The values of a key on one side."""
+    return " | ".join(text.shorten(safe(one), VALUES_SHOWN) for one in found)
+
+
+def difference(one: Difference) -> str:
+    """A key that differs."""
+    kind = "declared" if one.declared else "BLOCKING" if one.blocking else "informational"
+    return f"{safe(one.key)} ({kind}): {values(one.base)} → {values(one.candidate)}"
+
+
+def differences(found: Comparison) -> list[str]:
+    """The difference of the fingerprints, blocking keys first and in full."""
+    blocking = [difference(one) for one in found.found if one.blocking]
+    others = [difference(one) for one in found.found if not one.blocking]
+    out = blocking + others[:DIFFERENCES_SHOWN]
+    if len(others) > DIFFERENCES_SHOWN:
+        out.append(f"… and {len(others) - DIFFERENCES_SHOWN} more informational ones, in compare.json")
+    return out or ["none"]
+
+
+def left_out(found: Comparison) -> list[str]:
+    """The scenarios that were not compared."""
+    return [f"not compared: {safe(one.scenario)}: {one.reason}" for one in found.left_out]
+
+
+def reasons(found: Comparison, verdict: str) -> list[str]:
+    """Why rows have a verdict, the same reason said once, the most frequent first."""
+    why = Counter(row.why for row in found.rows if row.verdict == verdict and row.why)
+    out = [f"{verdict} ({times}×): {safe(one)}" for one, times in why.most_common(WHY_LISTED)]
+    left = sum(why.values()) - sum(times for _, times in why.most_common(WHY_LISTED))
+    return out + ([f"{verdict} ({left}×): for other reasons, each in compare.json"] if left else [])
+
+
+def terms(found: Comparison) -> list[str]:
+    """What the figures mean."""
+    units = {(row.unit, row.units) for row in found.rows if row.quantity in (RATIO, NS) and row.units and row.unit}
+    out = ["change: candidate ÷ base; ratio: time of the arm ÷ time of its own side's baseline"]
+    if len(units) == 1:
+        unit, (n, m) = next(iter(units))
+        out.append(f"a unit is a {unit}: {n} against {m}")
+    elif units:
+        out.append(f"a unit is a {next(iter(units))[0]}")
+    return out
+
+
+def notes(found: Comparison) -> list[str]:
+    """Everything a reader has to know beside the rows."""
+    problems = [f"{safe(run.label)}/{safe(problem)}" for run in found.runs for problem in run.run.problems]
+    return [*map(safe, found.notes), *left_out(found), *reasons(found, INVALID), *reasons(found, CANNOT_TELL), *problems]
+
+
+def is_clear(found: Comparison) -> bool:
+    """Whether everything that was compared is the same or faster and nothing is open: the only case for green."""
+    told = found.counts
+    return bool(found.rows) and not found.refused and not found.left_out and not any(
+        told[v] for v in (SLOWER, INVALID, CANNOT_TELL)) and bool(told[SAME] + told[FASTER])

@@ -1,0 +1,499 @@
+# SPDX-License-Identifier: MIT
+"""What two sides of stored runs say when they are put beside each other: rows with their verdicts.
+
+The rules are in docs/statistics.md under "Comparing runs". Logarithms inside, ratios in the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Sequence
+
+import numpy as np
+
+from faultline import fingerprint, pairing, schema, sources, unpaired, verdict
+from faultline.fingerprint import Difference
+from faultline.pairing import BOOT, INSTANCE, NS, RATIO, TRIAL, Key, LeftOut, Side
+from faultline.records import RecordsError
+from faultline.sources import Stored
+from faultline.stats import ALPHA, Interval, detectable_effect, holm
+from faultline.text import count, percent, safe
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult
+
+RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one machine, at least (docs/statistics.md)
+UNITS_FLOOR = {INSTANCE: 5}  # units a side below which nothing is told, however small the family
+ORDER = {v: i for i, v in enumerate((SLOWER, FASTER, INVALID, CANNOT_TELL, SAME))}  # of the rows
+EQUAL = 1e-12  # relative: counts are whole numbers ÷ operations
+LIVE = "a live comparison, or several runs a side that take turns, would tell"
+
+
+@dataclass
+class Row:
+    """One quantity of one arm on both sides. change is candidate ÷ base; base and candidate: each side's own value with
+    its range over units (of counts over trials)."""
+
+    scenario: str
+    cell: str
+    arm: str
+    quantity: str
+    base: Interval | None
+    candidate: Interval | None
+    change: Interval | None
+    verdict: str
+    why: str | None = None
+    unit: str | None = None
+    units: tuple[int, int] | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    detectable: float | None = None
+
+    @property
+    def effect(self) -> float:
+        """How far the change is from none, on the log scale; endless from or to nothing."""
+        if self.change is not None and self.change.estimate > 0:
+            return abs(math.log(self.change.estimate))
+        return math.inf if self.base is not None and self.candidate is not None else 0.0
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A time of both sides that is not compared: ns an operation."""
+
+    scenario: str
+    cell: str
+    arm: str
+    base: Interval
+    candidate: Interval
+
+
+@dataclass
+class Comparison:
+    """Everything that is said of two sides."""
+
+    base: Side
+    candidate: Side
+    level: str
+    found: list[Difference]
+    refused: list[str]
+    left_out: list[LeftOut]
+    notes: list[str]
+    rows: list[Row] = field(default_factory=list)
+    beside: list[Beside] = field(default_factory=list)
+    compared: int = 0  # cells that both sides have measured
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows got each verdict, every verdict named."""
+        found = Counter(row.verdict for row in self.rows)
+        return {verdict_: found.get(verdict_, 0) for verdict_ in VERDICTS}
+
+    @property
+    def runs(self) -> list[Stored]:
+        """All runs of both sides."""
+        return [*self.base.runs, *self.candidate.runs]
+
+    def has(self, verdict_: str) -> bool:
+        """Whether any row got this verdict."""
+        return any(row.verdict == verdict_ for row in self.rows)
+
+
+@dataclass
+class Pair:
+    """A timed row on its way to a verdict: log values [units] a side, the margin, and what else is known."""
+
+    row: Row
+    base: np.ndarray
+    candidate: np.ndarray
+    margin: float
+    invalid: str | None
+    spread: float = 0.0  # standard deviation of what separates two runs and no unit shows
+
+    def interval(self, level: float) -> Interval:
+        """The shift with its interval, the unseen spread included."""
+        return unpaired.widened(unpaired.shift(self.base, self.candidate, level), level, self.spread)
+
+    def directions(self) -> tuple[float, float]:
+        """One-sided p for "faster by more than δ" and "slower by more than δ": the exact one, or the one with the unseen
+        spread where that is larger."""
+        exact = (unpaired.p_less(self.base, self.candidate, -self.margin),
+                 unpaired.p_greater(self.base, self.candidate, self.margin))
+        if not self.spread:
+            return exact
+        seen = unpaired.shift(self.base, self.candidate)
+        mirrored = Interval(-seen.estimate, *(None if v is None else -v for v in (seen.high, seen.low)))
+        return tuple(max(p, unpaired.p_widened(i, -self.margin, self.spread))
+                     for p, i in zip(exact, (seen, mirrored)))  # type: ignore[return-value]
+
+
+def spread_of(values: np.ndarray) -> Interval | None:
+    """The median of log values with their range, as times or ratios."""
+    if not values.size:
+        return None
+    return Interval(float(np.median(values)), float(values.min()), float(values.max())).exp()
+
+
+def units_text(number: int, level: str) -> str:
+    """ "1 run", "3 boots"."""
+    return f"{number} {level}{'s' * (number != 1)}"
+
+
+def few_why(n: int, m: int, level: str, pairs: int) -> str | None:
+    """Why that few units could never tell anything, None when they could."""
+    least = max(unpaired.units_least(pairs), UNITS_FLOOR.get(level, 0))
+    if unpaired.can_fire(n, m, pairs) and min(n, m) >= UNITS_FLOOR.get(level, 0):
+        return None
+    return (f"{n} against {units_text(m, level)}; {least} a side are needed for {pairs} "
+            f"comparison{'s' * (pairs > 1)}")
+
+
+def family_decide(family: Sequence[Pair], level: str) -> None:
+    """Verdicts of one family: Holm over the family, then equivalence, then what was missing. p of a pair is twice the
+    smaller one-sided p, because the direction is not fixed beforehand."""
+    sides = [pair.directions() for pair in family]
+    raw = [min(1.0, 2 * min(both)) for both in sides]
+    for pair, (faster, slower), p, adjusted in zip(family, sides, raw, holm(raw)):
+        row, interval = pair.row, pair.interval(0.95)
+        row.change, row.p, row.p_holm = interval.exp(), p, adjusted
+        few = few_why(pair.base.size, pair.candidate.size, level, len(family))
+        effect = None if few else detectable_effect(interval, ALPHA / len(family))
+        row.detectable = None if effect is None else math.expm1(pair.margin + effect)
+        too_few = min(pair.base.size, pair.candidate.size) < UNITS_FLOOR.get(level, 0)
+        near = pair.interval(0.90)
+        if pair.invalid:
+            row.verdict, row.why = INVALID, pair.invalid
+        elif adjusted <= ALPHA and not too_few:
+            row.verdict = FASTER if faster < slower else SLOWER
+        elif not too_few and None not in (near.low, near.high) and -pair.margin < near.low and near.high < pair.margin:
+            row.verdict = SAME
+        else:
+            row.verdict, row.why = CANNOT_TELL, few or open_why(pair, interval, level, len(family))
+
+
+def open_why(pair: Pair, interval: Interval, level: str, pairs: int) -> str:
+    """What kept a verdict open although the test could have told, and what would tell."""
+    seen = "" if pair.row.detectable is None else f"a change of {percent(pair.row.detectable)} would have been seen; "
+    if level == TRIAL:
+        return f"{seen}single runs differ by themselves: {LIVE}"
+    n, m = pair.base.size, pair.candidate.size
+    need = unpaired.units_needed(unpaired.shift(pair.base, pair.candidate), n, m, pair.margin, pairs)
+    if need is None or need > unpaired.UNITS_MOST:
+        return f"{seen}over {unpaired.UNITS_MOST} {level}s a side would be needed"
+    return f"{seen}about {units_text(need, level)} a side would tell"
+
+
+@dataclass
+class Judge:
+    """What the rows of all scenarios are made with."""
+
+    base: Side
+    candidate: Side
+    level: str
+    delta: float | None
+    turns: bool  # whether the sides alternated
+    apart: bool  # whether they are different machines
+
+    def margin(self, cell: CellResult) -> float:
+        """δ as a margin on the log ratio."""
+        return math.log1p(self.delta if self.delta is not None else cell.scenario.delta)
+
+    def both(self, key: Key, arm: str, quantity: str) -> tuple[np.ndarray, np.ndarray]:
+        """The log values of both sides, [units] each."""
+        return (self.base.values(key, arm, quantity, self.level), self.candidate.values(key, arm, quantity, self.level))
+
+    def null_shift(self, key: Key, cell: CellResult) -> Interval | None:
+        """How far the ratio of two identical arms is from one side to the other; None without null arms."""
+        null = cell.null
+        values = self.both(key, null.name, RATIO) if null is not None else (np.array([]), np.array([]))
+        return unpaired.shift(*values) if values[0].size and values[1].size else None
+
+    def invalid(self, key: Key, cell: CellResult) -> str | None:
+        """Why nothing of a cell can be believed, None when it can."""
+        for side in (self.base, self.candidate):
+            for run, one in side.of(key):
+                if one.invalid:
+                    return f"{side.name} {safe(run.name)}: {'; '.join(one.invalid)}"
+        moved = self.null_shift(key, cell)
+        margin = self.margin(cell)
+        if moved is None:
+            return None
+        low = moved.estimate if moved.low is None else moved.low
+        high = moved.estimate if moved.high is None else moved.high
+        if low <= margin and high >= -margin:
+            return None
+        return f"the ratio of two identical arms moved by {percent(math.expm1(moved.estimate))} between the sides"
+
+    def unseen(self, keys: Sequence[Key]) -> float:
+        """Standard deviation that a ratio of one run against one other has beyond what trials show: √2 times what
+        separates runs, or what the identical arms of this very comparison moved by, whichever is larger."""
+        if self.level != TRIAL:
+            return 0.0
+        moves = [m.estimate for m in (self.null_shift(key, self.cell(key)) for key in keys) if m is not None]
+        seen = math.sqrt(sum(move**2 for move in moves) / len(moves)) if moves else 0.0
+        return max(RUN_SPREAD * math.sqrt(2), seen)
+
+    def cell(self, key: Key) -> CellResult:
+        """A cell as the first run that has it."""
+        return next(cell for side in (self.base, self.candidate) for _, cell in side.of(key))
+
+    def missing(self, key: Key, name: str) -> str | None:
+        """Why an arm has no figure on one side although it has one on the other; None when both or neither have."""
+        why = [reason_of(side.arms(key, name)) for side in (self.base, self.candidate)]
+        known = [reason is None for reason in why]
+        if known[0] == known[1]:
+            return None
+        absent = (self.base, self.candidate)[known.index(False)].name
+        return f"the {absent} has no figure: {safe(why[known.index(False)])}"
+
+
+def reason_of(arms: Sequence[ArmResult]) -> str | None:
+    """Why none of these has a time; None when one has."""
+    if any(arm.ns_per_op is not None for arm in arms):
+        return None
+    return next((arm.reason for arm in arms if arm.reason), "no reason recorded")
+
+
+def asked(arm: ArmResult, quantity: str) -> bool:
+    """Whether this quantity of an arm is compared. A baseline's ratio is 1, a phase's is a share of the whole."""
+    return not arm.plan.is_null and (quantity == NS or not (arm.is_baseline or arm.is_phase))
+
+
+def timed_pairs(judge: Judge, keys: Sequence[Key], quantity: str) -> tuple[list[Row], list[Pair]]:
+    """All rows of one quantity of one scenario, and those of them that a test decides."""
+    rows, family = [], []
+    spread = judge.unseen(keys) if quantity == RATIO else 0.0
+    for key in keys:
+        cell = judge.cell(key)
+        invalid = judge.invalid(key, cell)
+        for arm in (arm for arm in cell.arms if asked(arm, quantity)):
+            values = judge.both(key, arm.name, quantity)
+            row = Row(*key, arm.name, quantity, *map(spread_of, values), None, CANNOT_TELL, unit=judge.level,
+                      units=(values[0].size, values[1].size))
+            if not (values[0].size and values[1].size):
+                row.why = judge.missing(key, arm.name) or "too few of the units have it"
+                known = any(reason_of(side.arms(key, arm.name)) is None for side in (judge.base, judge.candidate))
+                rows += [row] if known else []
+                continue
+            rows.append(row)
+            why = open_by_rule(judge, quantity)
+            if why is None:
+                family.append(Pair(row, *values, judge.margin(cell), invalid, spread))
+                continue
+            row.change = Interval(unpaired.shift(*values).estimate).exp()
+            row.verdict, row.why = (INVALID, invalid) if invalid else (CANNOT_TELL, why)
+    return rows, family
+
+
+def open_by_rule(judge: Judge, quantity: str) -> str | None:
+    """Why no test can decide a quantity between these sides, None when one can."""
+    if judge.level == BOOT and len(judge.base.units) == len(judge.candidate.units) == 1:
+        return f"kernels are compared by boots, and there is one a side; {unpaired.units_least(1)} a side or more would tell"
+    if quantity != NS:
+        return None
+    if judge.level == TRIAL:
+        return f"the times of two single runs differ by 4 to 44 % for identical code: {LIVE}"
+    if not judge.turns:
+        return "the runs of the two sides did not take turns, so that whatever changed over time is in the difference"
+    return None
+
+
+def times_beside(judge: Judge, keys: Sequence[Key]) -> list[Beside]:
+    """Times of both sides of different machines: shown, never compared."""
+    out = []
+    for key in keys:
+        for arm in (arm for arm in judge.cell(key).arms if asked(arm, NS)):
+            base, candidate = map(spread_of, judge.both(key, arm.name, NS))
+            if base is not None and candidate is not None:
+                out.append(Beside(*key, arm.name, base, candidate))
+    return out
+
+
+def counts_of(arms: Sequence[ArmResult], name: str) -> list[float]:
+    """A count per operation in every trial of these that knows it."""
+    return [t.counts_per_op[name] for arm in arms for t in arm.trials if t.status == "ok" and name in t.counts_per_op]
+
+
+def equal(a: float, b: float) -> bool:
+    """Whether two counts per operation are the same."""
+    return math.isclose(a, b, rel_tol=EQUAL, abs_tol=0.0)
+
+
+def counted_row(judge: Judge, key: Key, arm: ArmResult, name: str) -> Row | None:
+    """An exact count on both sides; None where neither knows it."""
+    arms = [side.arms(key, arm.name) for side in (judge.base, judge.candidate)]
+    values = [counts_of(one, name) for one in arms]
+    if not values[0] and not values[1]:
+        return None
+    shown = [Interval(float(np.median(v)), min(v), max(v)) if v else None for v in values]
+    row = Row(*key, arm.name, name, *shown, None, CANNOT_TELL, unit=TRIAL, units=(len(values[0]), len(values[1])))
+    if shown[0] is None or shown[1] is None:
+        row.why = f"the {(judge.base, judge.candidate)[shown.index(None)].name} did not count it"
+        return row
+    if shown[0].estimate > 0:
+        row.change = Interval(shown[1].estimate / shown[0].estimate)
+    elif shown[1].estimate == 0:
+        row.change = Interval(1.0)
+    invalid = judge.invalid(key, judge.cell(key))
+    row.why = invalid or counted_why(row, arms, name)
+    if invalid:
+        row.verdict = INVALID
+    elif row.why is None:
+        before, after = shown[0].estimate, shown[1].estimate
+        row.verdict = SAME if equal(before, after) else FASTER if after < before else SLOWER
+        row.why = None if row.verdict == SAME else f"exactly {count(before)} and now {count(after)}, in every trial"
+    return row
+
+
+def counted_why(row: Row, arms: Sequence[Sequence[ArmResult]], name: str) -> str | None:
+    """Why a count that should be exact is not evidence here, None when it is."""
+    events = [one for side in arms for arm in side for one in arm.counted if one.name == name]
+    if any(one.is_partial for one in events):
+        return "it was on the CPU's counters for part of the time only"
+    if len({(one.event, one.user_only) for one in events}) > 1:
+        return "the sides did not count the same event"
+    for side, shown in (("base", row.base), ("candidate", row.candidate)):
+        assert shown is not None and shown.low is not None and shown.high is not None
+        if not equal(shown.low, shown.high):
+            return f"it differs between trials of the {side} already: {count(shown.low)} to {count(shown.high)}"
+    return None
+
+
+def counted_rows(judge: Judge, keys: Sequence[Key], names: Sequence[str]) -> list[Row]:
+    """The exact counts of a scenario."""
+    rows = [
+        counted_row(judge, key, arm, name)
+        for key in keys
+        for arm in judge.cell(key).arms
+        if not arm.plan.is_null
+        for name in names
+    ]
+    return [row for row in rows if row is not None]
+
+
+def measured(side: Side, key: Key) -> bool:
+    """Whether a side has a time in this cell."""
+    return any(arm.ns_per_op is not None for _, cell in side.of(key) for arm in cell.arms)
+
+
+def refusals(base: Side, candidate: Side, found: Sequence[Difference]) -> list[str]:
+    """Why these sides may not be compared at all, a line each."""
+    out = [
+        f"{its.label} is the same run as {mine.label}: it can only agree with itself"
+        for mine in base.runs
+        for its in candidate.runs
+        if sources.same(mine, its)
+    ]
+    if len({fingerprint.emulated(run.run) for run in (*base.runs, *candidate.runs)}) > 1:
+        out.append("an emulated machine and a real one: the times of one are the emulator's")
+    within = [one for one in found if one.blocking and one.within]
+    if within:
+        out.append(f"the runs of one side differ among themselves in {', '.join(safe(one.key) for one in within)}")
+    between = [one for one in found if one.blocking and not one.within and not one.declared]
+    if between:
+        keys = ", ".join(safe(one.key) for one in between)
+        out.append(f"undeclared difference in {keys}: --vary {','.join(map(safe, fingerprint.groups_for(between)))} "
+                   "declares it")
+    return out
+
+
+def exact_names() -> list[str]:
+    """The counters that repeat exactly, in order of their names; RecordsError when the schema cannot be used."""
+    try:
+        return sorted(schema.exact_counters())
+    except schema.SchemaError as error:
+        raise RecordsError(str(error)) from None
+
+
+def remarks(base: Side, candidate: Side, judge: Judge) -> list[str]:
+    """What a reader has to know beside the verdicts."""
+    out = []
+    if fingerprint.emulated(base.runs[0].run):
+        out.append("Emulated machines: their times are the emulators'.")
+    if judge.apart:
+        out.append("Different machines: only ratios and counts are compared; times stand side by side.")
+    elif judge.level == TRIAL and base.runs[0].boot != candidate.runs[0].boot:
+        out.append("The machine was booted between the two runs.")
+    if judge.level != TRIAL and not judge.turns:
+        out.append("The runs of the two sides did not take turns (A B B A …): times are not judged, and ratios only as far "
+                   "as nothing else changed meanwhile.")
+    if not exact_names():
+        out.append("No schema of records was found, so no count is known to be exact: counts are not compared.")
+    return out
+
+
+def compare(
+    base_runs: Sequence[Stored],
+    candidate_runs: Sequence[Stored],
+    vary: Sequence[str] = (),
+    delta: float | None = None,
+    scenarios: Sequence[str] = (),
+    quantities: Sequence[str] = (),
+) -> Comparison:
+    """Everything that may be said of two sides. Only these scenarios and quantities when any are named; the families are
+    those of all rows of a scenario nevertheless."""
+    base, candidate = Side("base", list(base_runs)), Side("candidate", list(candidate_runs))
+    found = fingerprint.differences([r.run for r in base.runs], [r.run for r in candidate.runs], vary)
+    level = pairing.level_of(base.runs, candidate.runs, found)
+    for side in (base, candidate):
+        side.units = pairing.units_of(side.runs, level)
+    judge = Judge(base, candidate, level, delta, pairing.alternate(base, candidate),
+                  pairing.other_machines(base, candidate, found))
+    names, left = pairing.scenarios_match(base, candidate, vary)
+    wanted = [name for name in names if not scenarios or name in scenarios]
+    out = Comparison(base, candidate, level, found, refusals(base, candidate, found),
+                     [one for one in left if not scenarios or one.scenario in scenarios], remarks(base, candidate, judge))
+    keys = {name: keys_of(base, candidate, name) for name in wanted}
+    out.compared = sum(measured(base, key) and measured(candidate, key) for name in wanted for key in keys[name])
+    if not out.refused:
+        for name in wanted:
+            rows_put(out, judge, keys[name])
+        out.rows = [row for row in out.rows if not quantities or row.quantity in quantities]
+        out.rows.sort(key=lambda row: (ORDER[row.verdict], -row.effect))
+    return out
+
+
+def keys_of(base: Side, candidate: Side, scenario: str) -> list[Key]:
+    """The cells of a scenario that either side planned, in plan order."""
+    return list(dict.fromkeys(key for side in (base, candidate) for cells in side.cells.values() for key in cells
+                              if key[0] == scenario))
+
+
+def rows_put(out: Comparison, judge: Judge, keys: Sequence[Key]) -> None:
+    """The rows of one scenario."""
+    for quantity in (RATIO,) if judge.apart else (RATIO, NS):
+        rows, family = timed_pairs(judge, keys, quantity)
+        family_decide(family, judge.level)
+        out.rows += rows
+    out.rows += counted_rows(judge, keys, exact_names())
+    if judge.apart:
+        out.beside += times_beside(judge, keys)
+
+
+FAIL_ON = {"slower": (SLOWER,), "any": (SLOWER, FASTER), "never": ()}
+
+
+def exit_status(out: Comparison, fail_on: str = "slower", insist: bool = False) -> int:
+    """7 nothing was compared or records are damaged, 6 not comparable, 5 a trial failed or a checksum was wrong, 4
+    invalid, 1 a change that was asked for, 3 undecided (only if insisted), 0."""
+    results = [one.results for one in out.runs]
+    unlike = any(one.unlike for one in out.left_out)
+    undecided = out.has(CANNOT_TELL) or bool(out.left_out)
+    statuses = [
+        (7, not out.compared or (not out.rows and not out.refused)
+         or any(p.severity == "error" for r in results for p in r.run.problems)),
+        (6, bool(out.refused) or unlike),
+        (5, any(t.status == "failed" for r in results for a in r.arms for t in a.trials)
+         or any(c.checksum_wrong for r in results for c in r.cells)),
+        (4, out.has(INVALID) or any(verdict.exit_status(r, False) == 4 for r in results)),
+        (1, any(out.has(one) for one in FAIL_ON[fail_on])),
+        (3, insist and undecided),
+    ]
+    return next((status for status, applies in statuses if applies), 0)
+
+
+def bisect_status(out: Comparison, status: int) -> int:
+    """What git bisect run understands: 0 good, 1 bad, 125 undecided."""
+    if status in (0, 3):
+        return 125 if out.has(CANNOT_TELL) or out.left_out else 0
+    return 1 if status == 1 else 125
