@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Iterator, Sequence, TextIO
 
 from faultline import compare_words, text
@@ -15,23 +16,38 @@ from faultline.verdict import CANNOT_TELL, SAME
 
 FOLDED = (CANNOT_TELL, SAME)  # verdicts of which only the first rows are shown
 SHOWN = 12
-VERDICT = len(HEADER) - 1
-ARM_MOST = 30  # columns of an arm's name
+CHOICES = ((0, 1, 2, 3, 4, 5), (0, 1, 4, 5))  # columns of HEADER that are tried, the verdict always last
+ARM_LEAST, ARM_MOST = 8, 30  # columns of an arm's name
 
 
-def widths_of(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of each column; the arm's name gives way."""
-    found = [max(columns(row[i]) for row in [HEADER, *rows]) for i in range(len(HEADER))]
-    rest = sum(found[1:]) + 2 * VERDICT + 2 * len(INDENT)
-    found[0] = max(8, min(found[0], ARM_MOST, width - rest))
-    return found
+@dataclass(frozen=True)
+class Shape:
+    """Which columns are shown, how wide each is, and how wide a line."""
+
+    shown: tuple[int, ...]
+    widths: tuple[int, ...]
+    total: int
 
 
-def line(values: Sequence[str], widths: Sequence[int], colour: str | None) -> str:
+def shape_of(rows: Sequence[Sequence[str]], width: int) -> Shape:
+    """The columns that fit: the arm's name gives way first, then the values of the sides."""
+    widths = [max(columns(row[i]) for row in [HEADER, *rows]) for i in range(len(HEADER))]
+    shape = None
+    for shown in CHOICES:
+        rest = sum(widths[i] for i in shown[1:]) + 2 * (len(shown) - 1) + 2 * len(INDENT)
+        arm = max(ARM_LEAST, min(widths[0], ARM_MOST, width - rest))
+        shape = Shape(shown, (arm, *(widths[i] for i in shown[1:])), arm + rest)
+        if shape.total <= width:
+            break
+    assert shape is not None
+    return shape
+
+
+def line(values: Sequence[str], shape: Shape, colour: str | None) -> str:
     """One row, its verdict in that colour."""
-    out = [pad(shorten(v, w), w, i in RIGHT) for i, (v, w) in enumerate(zip(values, widths))]
+    out = [pad(shorten(values[i], width), width, i in RIGHT) for i, width in zip(shape.shown, shape.widths)]
     if colour:
-        out[VERDICT] = f"\x1b[{colour}m{out[VERDICT].rstrip()}\x1b[0m"
+        out[-1] = f"\x1b[{colour}m{out[-1].rstrip()}\x1b[0m"
     return INDENT * 2 + "  ".join(out).rstrip()
 
 
@@ -48,15 +64,15 @@ def row_lines(found: Comparison, look: Look, everything: bool) -> Iterator[str]:
     """The rows, under the name of their scenario and cell, by verdict and then by effect."""
     rows = shown_rows(found, everything)
     told = [compare_words.fields(row) for row in rows]
-    widths = widths_of(told, look.width)
-    yield line(HEADER, widths, None)
-    yield INDENT + "─" * min(look.width - len(INDENT), sum(widths) + 2 * VERDICT + len(INDENT))
+    shape = shape_of(told, look.width)
+    yield line(HEADER, shape, None)
+    yield INDENT + "─" * (min(look.width, shape.total) - len(INDENT))
     place = None
     for row, values in zip(rows, told):
         if place != compare_words.where(row):
             place = compare_words.where(row)
             yield from wrap(place, look.width)
-        yield line(values, widths, COLOURS.get(row.verdict) if look.colour else None)
+        yield line(values, shape, COLOURS.get(row.verdict) if look.colour else None)
         if row.why and row.verdict not in (*FOLDED, "INVALID"):
             yield from wrap(text.safe(row.why), look.width, INDENT * 3)
     hidden = len(found.rows) - len(rows)

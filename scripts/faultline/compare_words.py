@@ -12,7 +12,7 @@ from faultline.comparison import Comparison, Row
 from faultline.fingerprint import Difference
 from faultline.pairing import NS, RATIO
 from faultline.stats import Interval
-from faultline.text import MINUS, percent, safe
+from faultline.text import safe, signed
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
 
 HEADER = ("arm", "quantity", "base", "candidate", "change [95 %]", "verdict")
@@ -21,13 +21,6 @@ FACTOR = 2.0  # changes beyond it are told as a factor
 WHY_LISTED = 4  # reasons named one by one
 VALUES_SHOWN = 60  # characters of a value of the fingerprint
 DIFFERENCES_SHOWN = 12
-
-
-def signed(log: float) -> str:
-    """A change as a percentage with its sign: "+3.1 %", "−0.4 %", "0 %"."""
-    share = math.expm1(log)
-    found = percent(abs(share))
-    return found if found == "0 %" else f"{'+' if share > 0 else MINUS}{found}"
 
 
 def change(row: Row) -> str:

@@ -19,7 +19,7 @@ from faultline.pairing import BOOT, INSTANCE, NS, RATIO, TRIAL, Key, LeftOut, Si
 from faultline.records import RecordsError
 from faultline.sources import Stored
 from faultline.stats import ALPHA, Interval, detectable_effect, holm
-from faultline.text import count, percent, safe
+from faultline.text import count, percent, safe, signed
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult
 
 RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one machine, at least (docs/statistics.md)
@@ -459,12 +459,25 @@ def keys_of(base: Side, candidate: Side, scenario: str) -> list[Key]:
                               if key[0] == scenario))
 
 
+def ratios_explain(judge: Judge, rows: Sequence[Row]) -> None:
+    """Says of a ratio that changed which of the two times moved: an arm looks faster when its baseline became slower."""
+    moved = {(r.scenario, r.cell, r.arm): r.change for r in rows if r.quantity == NS and r.change is not None}
+    for row in rows:
+        key = (row.scenario, row.cell)
+        own, baseline = (moved.get((*key, name)) for name in (row.arm, judge.cell(key).arms[0].name))
+        if row.quantity == RATIO and row.verdict in (FASTER, SLOWER) and own is not None and baseline is not None:
+            row.why = (f"times, for orientation: the arm {signed(math.log(own.estimate))}, "
+                       f"its baseline {signed(math.log(baseline.estimate))}")
+
+
 def rows_put(out: Comparison, judge: Judge, keys: Sequence[Key]) -> None:
     """The rows of one scenario."""
+    first = len(out.rows)
     for quantity in (RATIO,) if judge.apart else (RATIO, NS):
         rows, family = timed_pairs(judge, keys, quantity)
         family_decide(family, judge.level)
         out.rows += rows
+    ratios_explain(judge, out.rows[first:])
     out.rows += counted_rows(judge, keys, exact_names())
     if judge.apart:
         out.beside += times_beside(judge, keys)
