@@ -62,10 +62,11 @@ def parser_make() -> Parser:
     parser = Parser(prog=NAME, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("given", metavar="RUN", nargs="*", help="BASE and CAND")
     parser.add_argument("--base", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the base")
-    parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the candidate")
+    parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[],
+                        help="runs of the candidate")
     parser.add_argument("--vary", metavar="KEY,...", type=names, action="extend", default=[],
-                        help=f"differences that are meant: {', '.join(fingerprint.GROUPS)}, a key of the fingerprint or a "
-                        "parameter")
+                        help=f"differences that are meant: {', '.join(fingerprint.GROUPS)}, a key of the fingerprint "
+                        "or a parameter")
     parser.add_argument("--delta", metavar="D", type=share, help="what counts as the same, such as 2%% (default: the "
                         "scenario's)")
     parser.add_argument("--scenario", metavar="NAME,...", type=names, action="extend", default=[], help="only these")
@@ -78,7 +79,8 @@ def parser_make() -> Parser:
     parser.add_argument("--out", metavar="DIR", type=Path, help=f"write {', '.join(OUTPUTS.values())} there")
     for option, name in OUTPUTS.items():
         parser.add_argument(f"--{option}", metavar="FILE", type=Path, help=f"write {name} as FILE")
-    parser.add_argument("--width", type=int, metavar="COLUMNS", help="width of the table (default: the terminal's, else 100)")
+    parser.add_argument("--width", type=int, metavar="COLUMNS",
+                        help="width of the table (default: the terminal's, else 100)")
     parser.add_argument("--all", action="store_true", help="print every row")
     return parser
 

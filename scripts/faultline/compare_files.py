@@ -85,7 +85,8 @@ OUTCOMES = {SLOWER: ("failure", "failures"), INVALID: ("error", "errors"), CANNO
 def said(row: Row) -> str:
     """A row in one line."""
     base, candidate = (compare_words.value(row.quantity, side) for side in (row.base, row.candidate))
-    return xml_text(f"{row.verdict}: {base} → {candidate}, {compare_words.change(row)}" + (f"; {row.why}" if row.why else ""))
+    why = f"; {row.why}" if row.why else ""
+    return xml_text(f"{row.verdict}: {base} → {candidate}, {compare_words.change(row)}{why}")
 
 
 def case_add(suite: ElementTree.Element, row: Row) -> str | None:
@@ -116,7 +117,8 @@ def junit(found: Comparison) -> bytes:
         suite_count(suite, [case_add(suite, row) for row in found.rows if row.scenario == scenario])
     suite = ElementTree.SubElement(root, "testsuite", name="faultline.compare")
     raised = [extra_add(suite, "comparable", "error", why) for why in found.refused]
-    raised += [extra_add(suite, one.scenario, "error" if one.unlike else "skipped", one.reason) for one in found.left_out]
+    for one in found.left_out:
+        raised.append(extra_add(suite, one.scenario, "error" if one.unlike else "skipped", one.reason))
     if not found.rows and not found.refused:
         raised.append(extra_add(suite, "compared", "error", compare_words.conclusion(found)))
     suite_count(suite, raised)

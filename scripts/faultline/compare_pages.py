@@ -55,12 +55,14 @@ def beside_blocks(found: Comparison) -> Iterator[str]:
 def markdown(found: Comparison) -> str:
     """compare.md, at most BYTES_MOST bytes of UTF-8: rows that do not fit are counted."""
     rules = " | ".join("---:" if i in RIGHT else "---" for i in range(len(HEADER)))
-    head = f"\n{escape(' · '.join(compare_words.terms(found)))}\n\n| scenario, cell | {' | '.join(HEADER)} |\n| --- | {rules} |\n"
+    titles = f"| scenario, cell | {' | '.join(HEADER)} |\n| --- | {rules} |\n"
+    head = f"\n{escape(' · '.join(compare_words.terms(found)))}\n\n{titles}"
     blocks = ([head] if found.rows else []) + [markdown_row(row) for row in found.rows] + list(beside_blocks(found))
     out = markdown_head(found)
     for number, block in enumerate(blocks):
         if size(out) + size(block) > BYTES_MOST - ROOM_FOR_NOTE:
-            return out + f"\n*Left out to stay below 60 KiB: {len(blocks) - number} lines. Everything is in compare.json.*\n"
+            left = len(blocks) - number
+            return out + f"\n*Left out to stay below 60 KiB: {left} lines. Everything is in compare.json.*\n"
         out += block
     return out
 

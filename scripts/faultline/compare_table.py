@@ -77,7 +77,8 @@ def row_lines(found: Comparison, look: Look, everything: bool) -> Iterator[str]:
             yield from wrap(text.safe(row.why), look.width, INDENT * 3)
     hidden = len(found.rows) - len(rows)
     if hidden:
-        yield from wrap(f"… and {hidden} rows more that did not change or cannot be told (--all shows them)", look.width)
+        more = f"… and {hidden} rows more that did not change or cannot be told (--all shows them)"
+        yield from wrap(more, look.width)
 
 
 def beside_lines(found: Comparison, look: Look) -> Iterator[str]:

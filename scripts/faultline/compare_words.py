@@ -160,7 +160,8 @@ def terms(found: Comparison) -> list[str]:
 def notes(found: Comparison) -> list[str]:
     """Everything a reader has to know beside the rows."""
     problems = [f"{safe(run.label)}/{safe(problem)}" for run in found.runs for problem in run.run.problems]
-    return [*map(safe, found.notes), *left_out(found), *reasons(found, INVALID), *reasons(found, CANNOT_TELL), *problems]
+    why = [*reasons(found, INVALID), *reasons(found, CANNOT_TELL)]
+    return [*map(safe, found.notes), *left_out(found), *why, *problems]
 
 
 def is_clear(found: Comparison) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from faultline.stats import ALPHA, Interval, detectable_effect, holm
 from faultline.text import count, percent, safe, signed
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult
 
-RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one machine, at least (docs/statistics.md)
+RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one quiet machine (docs/statistics.md)
 UNITS_FLOOR = {INSTANCE: 5}  # units a side below which nothing is told, however small the family
 ORDER = {v: i for i, v in enumerate((SLOWER, FASTER, INVALID, CANNOT_TELL, SAME))}  # of the rows
 EQUAL = 1e-12  # relative: counts are whole numbers ÷ operations
@@ -110,20 +110,25 @@ class Pair:
     invalid: str | None
     spread: float = 0.0  # standard deviation of what separates two runs and no unit shows
 
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom with which the spread is known."""
+        return max(1, self.base.size + self.candidate.size - 2)
+
     def interval(self, level: float) -> Interval:
         """The shift with its interval, the unseen spread included."""
-        return unpaired.widened(unpaired.shift(self.base, self.candidate, level), level, self.spread)
+        return unpaired.widened(unpaired.shift(self.base, self.candidate, level), level, self.spread, self.freedom)
 
     def directions(self) -> tuple[float, float]:
-        """One-sided p for "faster by more than δ" and "slower by more than δ": the exact one, or the one with the unseen
-        spread where that is larger."""
+        """One-sided p for "faster by more than δ" and "slower by more than δ": the exact one, or the one with the
+        unseen spread where that is larger."""
         exact = (unpaired.p_less(self.base, self.candidate, -self.margin),
                  unpaired.p_greater(self.base, self.candidate, self.margin))
         if not self.spread:
             return exact
         seen = unpaired.shift(self.base, self.candidate)
         mirrored = Interval(-seen.estimate, *(None if v is None else -v for v in (seen.high, seen.low)))
-        return tuple(max(p, unpaired.p_widened(i, -self.margin, self.spread))
+        return tuple(max(p, unpaired.p_widened(i, -self.margin, self.spread, self.freedom))
                      for p, i in zip(exact, (seen, mirrored)))  # type: ignore[return-value]
 
 
@@ -132,6 +137,13 @@ def spread_of(values: np.ndarray) -> Interval | None:
     if not values.size:
         return None
     return Interval(float(np.median(values)), float(values.min()), float(values.max())).exp()
+
+
+def unseen_spread(base: np.ndarray, candidate: np.ndarray, floor: float) -> float:
+    """Standard deviation that the shift between two single runs has beyond what its trials [trials] show. Each run may
+    be off as a whole by as much as one of its trials is, and at least by `floor`."""
+    each = [float(values.std(ddof=1)) if values.size > 1 else 0.0 for values in (base, candidate)]
+    return math.hypot(*(max(floor, one) for one in each))
 
 
 def units_text(number: int, level: str) -> str:
@@ -202,36 +214,32 @@ class Judge:
         """The log values of both sides, [units] each."""
         return (self.base.values(key, arm, quantity, self.level), self.candidate.values(key, arm, quantity, self.level))
 
-    def null_shift(self, key: Key, cell: CellResult) -> Interval | None:
-        """How far the ratio of two identical arms is from one side to the other; None without null arms."""
-        null = cell.null
-        values = self.both(key, null.name, RATIO) if null is not None else (np.array([]), np.array([]))
-        return unpaired.shift(*values) if values[0].size and values[1].size else None
+    def nulls_moved(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """The cells of a scenario whose identical arms moved apart by more than δ between the sides, beyond doubt (Holm
+        over these cells), with that in words."""
+        pairs = {}
+        for key in keys:
+            null = self.cell(key).null
+            values = self.both(key, null.name, RATIO) if null is not None else (np.array([]), np.array([]))
+            if values[0].size and values[1].size:
+                row = Row(*key, "", RATIO, None, None, None, CANNOT_TELL)
+                spread = unseen_spread(*values, floor=0.0) if self.level == TRIAL else 0.0
+                pairs[key] = Pair(row, *values, self.margin(self.cell(key)), None, spread)
+        adjusted = holm([min(1.0, 2 * min(pair.directions())) for pair in pairs.values()])
+        return {
+            key: f"the ratio of two identical arms moved by {signed(pair.interval(0.95).estimate)} between the sides"
+            for (key, pair), p in zip(pairs.items(), adjusted) if p <= ALPHA
+        }
 
-    def invalid(self, key: Key, cell: CellResult) -> str | None:
-        """Why nothing of a cell can be believed, None when it can."""
-        for side in (self.base, self.candidate):
-            for run, one in side.of(key):
-                if one.invalid:
-                    return f"{side.name} {safe(run.name)}: {'; '.join(one.invalid)}"
-        moved = self.null_shift(key, cell)
-        margin = self.margin(cell)
-        if moved is None:
-            return None
-        low = moved.estimate if moved.low is None else moved.low
-        high = moved.estimate if moved.high is None else moved.high
-        if low <= margin and high >= -margin:
-            return None
-        return f"the ratio of two identical arms moved by {percent(math.expm1(moved.estimate))} between the sides"
-
-    def unseen(self, keys: Sequence[Key]) -> float:
-        """Standard deviation that a ratio of one run against one other has beyond what trials show: √2 times what
-        separates runs, or what the identical arms of this very comparison moved by, whichever is larger."""
-        if self.level != TRIAL:
-            return 0.0
-        moves = [m.estimate for m in (self.null_shift(key, self.cell(key)) for key in keys) if m is not None]
-        seen = math.sqrt(sum(move**2 for move in moves) / len(moves)) if moves else 0.0
-        return max(RUN_SPREAD * math.sqrt(2), seen)
+    def invalid(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Cells of which nothing can be believed, with why."""
+        out = self.nulls_moved(keys)
+        for key in keys:
+            for side in (self.base, self.candidate):
+                for run, one in side.of(key):
+                    if one.invalid:
+                        out[key] = f"{side.name} {safe(run.name)}: {'; '.join(one.invalid)}"
+        return out
 
     def cell(self, key: Key) -> CellResult:
         """A cell as the first run that has it."""
@@ -259,13 +267,13 @@ def asked(arm: ArmResult, quantity: str) -> bool:
     return not arm.plan.is_null and (quantity == NS or not (arm.is_baseline or arm.is_phase))
 
 
-def timed_pairs(judge: Judge, keys: Sequence[Key], quantity: str) -> tuple[list[Row], list[Pair]]:
-    """All rows of one quantity of one scenario, and those of them that a test decides."""
+def timed_pairs(
+    judge: Judge, keys: Sequence[Key], quantity: str, bad: Mapping[Key, str]
+) -> tuple[list[Row], list[Pair]]:
+    """All rows of one quantity of one scenario, and those of them that a test decides. bad: its invalid cells."""
     rows, family = [], []
-    spread = judge.unseen(keys) if quantity == RATIO else 0.0
     for key in keys:
-        cell = judge.cell(key)
-        invalid = judge.invalid(key, cell)
+        cell, invalid = judge.cell(key), bad.get(key)
         for arm in (arm for arm in cell.arms if asked(arm, quantity)):
             values = judge.both(key, arm.name, quantity)
             row = Row(*key, arm.name, quantity, *map(spread_of, values), None, CANNOT_TELL, unit=judge.level,
@@ -278,6 +286,7 @@ def timed_pairs(judge: Judge, keys: Sequence[Key], quantity: str) -> tuple[list[
             rows.append(row)
             why = open_by_rule(judge, quantity)
             if why is None:
+                spread = unseen_spread(*values, RUN_SPREAD) if judge.level == TRIAL else 0.0
                 family.append(Pair(row, *values, judge.margin(cell), invalid, spread))
                 continue
             row.change = Interval(unpaired.shift(*values).estimate).exp()
@@ -288,7 +297,8 @@ def timed_pairs(judge: Judge, keys: Sequence[Key], quantity: str) -> tuple[list[
 def open_by_rule(judge: Judge, quantity: str) -> str | None:
     """Why no test can decide a quantity between these sides, None when one can."""
     if judge.level == BOOT and len(judge.base.units) == len(judge.candidate.units) == 1:
-        return f"kernels are compared by boots, and there is one a side; {unpaired.units_least(1)} a side or more would tell"
+        return (f"kernels are compared by boots, and there is one a side; {unpaired.units_least(1)} a side or more "
+                "would tell")
     if quantity != NS:
         return None
     if judge.level == TRIAL:
@@ -319,8 +329,8 @@ def equal(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=EQUAL, abs_tol=0.0)
 
 
-def counted_row(judge: Judge, key: Key, arm: ArmResult, name: str) -> Row | None:
-    """An exact count on both sides; None where neither knows it."""
+def counted_row(judge: Judge, key: Key, arm: ArmResult, name: str, invalid: str | None) -> Row | None:
+    """An exact count on both sides; None where neither knows it. invalid: why the cell is, if it is."""
     arms = [side.arms(key, arm.name) for side in (judge.base, judge.candidate)]
     values = [counts_of(one, name) for one in arms]
     if not values[0] and not values[1]:
@@ -334,7 +344,6 @@ def counted_row(judge: Judge, key: Key, arm: ArmResult, name: str) -> Row | None
         row.change = Interval(shown[1].estimate / shown[0].estimate)
     elif shown[1].estimate == 0:
         row.change = Interval(1.0)
-    invalid = judge.invalid(key, judge.cell(key))
     row.why = invalid or counted_why(row, arms, name)
     if invalid:
         row.verdict = INVALID
@@ -359,10 +368,10 @@ def counted_why(row: Row, arms: Sequence[Sequence[ArmResult]], name: str) -> str
     return None
 
 
-def counted_rows(judge: Judge, keys: Sequence[Key], names: Sequence[str]) -> list[Row]:
+def counted_rows(judge: Judge, keys: Sequence[Key], names: Sequence[str], bad: Mapping[Key, str]) -> list[Row]:
     """The exact counts of a scenario."""
     rows = [
-        counted_row(judge, key, arm, name)
+        counted_row(judge, key, arm, name, bad.get(key))
         for key in keys
         for arm in judge.cell(key).arms
         if not arm.plan.is_null
@@ -415,8 +424,8 @@ def remarks(base: Side, candidate: Side, judge: Judge) -> list[str]:
     elif judge.level == TRIAL and base.runs[0].boot != candidate.runs[0].boot:
         out.append("The machine was booted between the two runs.")
     if judge.level != TRIAL and not judge.turns:
-        out.append("The runs of the two sides did not take turns (A B B A …): times are not judged, and ratios only as far "
-                   "as nothing else changed meanwhile.")
+        out.append("The runs of the two sides did not take turns (A B B A …): times are not judged, and ratios only as "
+                   "far as nothing else changed meanwhile.")
     if not exact_names():
         out.append("No schema of records was found, so no count is known to be exact: counts are not compared.")
     return out
@@ -430,8 +439,8 @@ def compare(
     scenarios: Sequence[str] = (),
     quantities: Sequence[str] = (),
 ) -> Comparison:
-    """Everything that may be said of two sides. Only these scenarios and quantities when any are named; the families are
-    those of all rows of a scenario nevertheless."""
+    """Everything that may be said of two sides. Only these scenarios and quantities when any are named; the families
+    are those of all rows of a scenario nevertheless."""
     base, candidate = Side("base", list(base_runs)), Side("candidate", list(candidate_runs))
     found = fingerprint.differences([r.run for r in base.runs], [r.run for r in candidate.runs], vary)
     level = pairing.level_of(base.runs, candidate.runs, found)
@@ -441,8 +450,9 @@ def compare(
                   pairing.other_machines(base, candidate, found))
     names, left = pairing.scenarios_match(base, candidate, vary)
     wanted = [name for name in names if not scenarios or name in scenarios]
-    out = Comparison(base, candidate, level, found, refusals(base, candidate, found),
-                     [one for one in left if not scenarios or one.scenario in scenarios], remarks(base, candidate, judge))
+    left = [one for one in left if not scenarios or one.scenario in scenarios]
+    out = Comparison(base, candidate, level, found, refusals(base, candidate, found), left,
+                     remarks(base, candidate, judge))
     keys = {name: keys_of(base, candidate, name) for name in wanted}
     out.compared = sum(measured(base, key) and measured(candidate, key) for name in wanted for key in keys[name])
     if not out.refused:
@@ -460,7 +470,7 @@ def keys_of(base: Side, candidate: Side, scenario: str) -> list[Key]:
 
 
 def ratios_explain(judge: Judge, rows: Sequence[Row]) -> None:
-    """Says of a ratio that changed which of the two times moved: an arm looks faster when its baseline became slower."""
+    """Says of a ratio that changed which of the two times moved: an arm looks faster when its baseline slows down."""
     moved = {(r.scenario, r.cell, r.arm): r.change for r in rows if r.quantity == NS and r.change is not None}
     for row in rows:
         key = (row.scenario, row.cell)
@@ -472,13 +482,13 @@ def ratios_explain(judge: Judge, rows: Sequence[Row]) -> None:
 
 def rows_put(out: Comparison, judge: Judge, keys: Sequence[Key]) -> None:
     """The rows of one scenario."""
-    first = len(out.rows)
+    first, bad = len(out.rows), judge.invalid(keys)
     for quantity in (RATIO,) if judge.apart else (RATIO, NS):
-        rows, family = timed_pairs(judge, keys, quantity)
+        rows, family = timed_pairs(judge, keys, quantity, bad)
         family_decide(family, judge.level)
         out.rows += rows
     ratios_explain(judge, out.rows[first:])
-    out.rows += counted_rows(judge, keys, exact_names())
+    out.rows += counted_rows(judge, keys, exact_names(), bad)
     if judge.apart:
         out.beside += times_beside(judge, keys)
 

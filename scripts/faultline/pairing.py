@@ -161,7 +161,8 @@ def scenario_unlike(one: Run, other: Run, name: str, vary: Sequence[str]) -> str
         return "its operation or δ differs"
     plans = plans_of(one, name), plans_of(other, name)
     if set(plans[0]) != set(plans[1]):
-        return f"its cells differ ({len(plans[0])} and {len(plans[1])} planned, {len(set(plans[0]) & set(plans[1]))} of one name)"
+        both = len(set(plans[0]) & set(plans[1]))
+        return f"its cells differ ({len(plans[0])} and {len(plans[1])} planned, {both} of one name)"
     if any(arms_of(cell) != arms_of(plans[1][key]) for key, cell in plans[0].items()):
         return "its arms differ, or the versions of their methods"
     found: dict[str, tuple[Any, Any]] = {}
@@ -176,7 +177,8 @@ def scenario_unlike(one: Run, other: Run, name: str, vary: Sequence[str]) -> str
 
 def scenarios_match(base: Side, candidate: Side, vary: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
     """The scenarios that both sides have and that are the same in all their runs; and the others, with why."""
-    names = dict.fromkeys(name for side in (base, candidate) for run in side.runs for name in run.run.manifest.scenarios)
+    runs = [one.run for side in (base, candidate) for one in side.runs]
+    names = dict.fromkeys(name for run in runs for name in run.manifest.scenarios)
     same, left = [], []
     for name in names:
         having = [[one.run for one in side.runs if name in one.run.manifest.scenarios] for side in (base, candidate)]

@@ -16,6 +16,7 @@ from statistics import NormalDist
 from typing import Sequence
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from faultline.stats import ALPHA, POWER, Interval, standard_error, values_check
 
@@ -101,27 +102,27 @@ def p_greater(base: Sequence[float], candidate: Sequence[float], bound: float) -
     return p_less(-values_check(base), -values_check(candidate), -bound)
 
 
-def widened(interval: Interval, level: float, spread: float) -> Interval:
-    """The interval with a further, independent normal error of that standard deviation on the estimate: half-widths add
-    up as squares."""
+def widened(interval: Interval, level: float, spread: float, freedom: int) -> Interval:
+    """The interval with a further, independent normal error on the estimate: half-widths add up as squares. spread: its
+    standard deviation, itself estimated with that many degrees of freedom."""
     if spread == 0 or interval.low is None or interval.high is None:
         return interval
-    further = NormalDist().inv_cdf((1 + level) / 2) * spread
+    further = float(stdtrit(freedom, (1 + level) / 2)) * spread
     low, high = (math.hypot(end - interval.estimate, further) for end in (interval.low, interval.high))
     return Interval(interval.estimate, interval.estimate - low, interval.estimate + high)
 
 
-def p_widened(interval: Interval, bound: float, spread: float) -> float:
-    """One-sided normal p of "the shift is ≥ bound" against "it is below", with that further error on the estimate;
-    1 without an interval."""
+def p_widened(interval: Interval, bound: float, spread: float, freedom: int) -> float:
+    """One-sided p by Student's t of "the shift is ≥ bound" against "it is below", with that further error on the
+    estimate; 1 without an interval."""
     error = standard_error(interval)
     if error is None:
         return 1.0
-    return NormalDist().cdf((interval.estimate - bound) / math.hypot(error, spread))
+    return float(stdtr(freedom, (interval.estimate - bound) / math.hypot(error, spread)))
 
 
 def can_fire(n: int, m: int, pairs: int, alpha: float = ALPHA) -> bool:
-    """Whether n against m units could give any FASTER or SLOWER in a family of that many pairs: 2·pairs/C(n+m, n) ≤ α."""
+    """Whether n against m units could give any FASTER or SLOWER in a family of that many: 2·pairs ≤ α·C(n+m, n)."""
     return n > 0 and m > 0 and 2 * max(1, pairs) <= alpha * math.comb(n + m, n)
 
 

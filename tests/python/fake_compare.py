@@ -67,14 +67,13 @@ def run(
     return path
 
 
-def many(directory: Path, shares: dict[str, float], each: int, between: float = 0.0, **changes: Any) -> list[list[Path]]:
-    """`each` runs a side that take turns, a side's arm "fast" having that ratio; between: how far runs differ, as the
-    step from one to the next of a side."""
+def many(directory: Path, shares: dict[str, float], each: int, **changes: Any) -> list[list[Path]]:
+    """`each` runs a side that take turns, a side's arm "fast" having that ratio."""
     sides: list[list[Path]] = [[] for _ in shares]
     for number in range(each):
         order = list(enumerate(shares.items()))
         for turn, (index, (side, ratio)) in enumerate(order if number % 2 else order[::-1]):
-            made = scenario(fast=ratio * (1 + between * (number - each / 2)), **{**dict(trials=6, rounds=12), **changes})
+            made = scenario(fast=ratio, **{**dict(trials=6, rounds=12), **changes})
             seed = 100 * index + number
             sides[index].append(run(directory / f"{side}{number}", seed, [made], hour=2 * number + turn))
     return sides

@@ -74,8 +74,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return top
 
 
-NAMES = {"base", "again", "slower", "faster", "other_kernel", "null_moved", "failed", "other_plan", "damaged", "unreadable",
-         "absent"}
+NAMES = {"base", "again", "slower", "faster", "other_kernel", "null_moved", "failed", "other_plan", "damaged",
+         "unreadable", "absent"}
 STATUSES: list[tuple[Sequence[str], int]] = [
     (("base", "again"), 0),
     (("base", "faster"), 0),
@@ -150,7 +150,8 @@ def test_the_program_finds_the_command(runs: Path) -> None:
     built = next((p for p in (ROOT / "build" / name / "faultline" for name in ("release", "dev")) if p.exists()), None)
     if built is None or not (built.parent / "faultline-compare").exists():
         pytest.skip("no program was built here")
-    done = subprocess.run([built, "compare", runs / "base", runs / "slower"], capture_output=True, text=True, check=False)
+    words = [built, "compare", runs / "base", runs / "slower"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stdout.startswith("The candidate is slower in ")
 
 
@@ -187,7 +188,8 @@ def test_every_comparison_keeps_the_schema(runs: Path, candidate: str) -> None:
 def test_different_machines_on_the_terminal(runs: Path) -> None:
     done = command(runs / "base", runs / "other_machine", "--vary", "cpu")
     assert done.returncode == 0 and "side by side, of different machines: not compared" in done.stdout
-    assert re.search(r"pread: \d+ ns \| \d+ ns", done.stdout) and "cpu_model (declared): Example CPU → Other" in done.stdout
+    assert re.search(r"pread: \d+ ns \| \d+ ns", done.stdout)
+    assert "cpu_model (declared): Example CPU → Other" in done.stdout
 
 
 def test_junit(runs: Path) -> None:
@@ -273,7 +275,8 @@ def test_the_table_fits(runs: Path, width: int) -> None:
 def test_folded_rows(tmp_path: Path) -> None:
     cells = fake_run.product(block_bytes=[64 << i for i in range(8)])
     arms = [FakeArm("pread"), FakeArm("fast", 0.9)]
-    found = loaded(*(run(tmp_path / f"r{i}", i, [fake_run.read_or_map(cells=cells, arms=arms, trials=3)]) for i in (1, 2)))
+    made = [fake_run.read_or_map(cells=cells, arms=arms, trials=3)]
+    found = loaded(*(run(tmp_path / f"r{i}", i, made) for i in (1, 2)))
     short, full = ("\n".join(compare_table.lines(found, Look(), everything)) for everything in (False, True))
     assert "rows more that did not change or cannot be told" in short and "rows more" not in full
     assert full.count("minor_faults") == 16
@@ -295,7 +298,7 @@ def test_no_file_is_left_behind(runs: Path, tmp_path: Path) -> None:
     assert command(runs / "base", packed, code=code).returncode == 1
     (tmp_path / "bad.tar").write_bytes(b"x" * 999)
     assert command(runs / "base", tmp_path / "bad.tar", code=code).returncode == 7
-    ended = code + "\nimport os, signal\nfrom faultline import archive\narchive.unpack = lambda *_: os.kill(os.getpid(), 15)"
+    ended = f"{code}\nimport os\nfrom faultline import archive\narchive.unpack = lambda *_: os.kill(os.getpid(), 15)"
     assert command(runs / "base", packed, code=ended).returncode == 143
     assert not list(scratch.iterdir())
 

@@ -106,14 +106,14 @@ def test_too_few_units() -> None:
 
 def test_a_further_spread_widens() -> None:
     seen = Interval(0.02, 0.01, 0.03)
-    assert unpaired.widened(seen, 0.95, 0.0) == seen
-    wide = unpaired.widened(seen, 0.95, 0.01)
-    assert wide.high - 0.02 == pytest.approx(math.hypot(0.01, 1.959964 * 0.01)) == 0.02 - wide.low
-    assert unpaired.widened(Interval(1.0), 0.95, 1.0) == Interval(1.0)
+    assert unpaired.widened(seen, 0.95, 0.0, 18) == seen
+    wide = unpaired.widened(seen, 0.95, 0.01, 18)
+    assert wide.high - 0.02 == pytest.approx(math.hypot(0.01, 2.100922 * 0.01)) == pytest.approx(0.02 - wide.low)
+    assert unpaired.widened(Interval(1.0), 0.95, 1.0, 18) == Interval(1.0)
     error = 0.01 / 1.959964
-    assert unpaired.p_widened(seen, 0.04, 0.01) == pytest.approx(
-        reference.norm.cdf(-0.02 / math.hypot(error, 0.01)))
-    assert unpaired.p_widened(Interval(1.0), 2.0, 0.1) == 1.0
+    assert unpaired.p_widened(seen, 0.04, 0.01, 18) == pytest.approx(
+        reference.t.cdf(-0.02 / math.hypot(error, 0.01), 18), rel=1e-6)
+    assert unpaired.p_widened(Interval(1.0), 2.0, 0.1, 18) == 1.0
 
 
 def test_units_needed() -> None:
@@ -126,7 +126,8 @@ def test_units_needed() -> None:
     told = [2 * unpaired.p_greater(rng.normal(0, spread, need), rng.normal(0.02, spread, need), 0.01) <= 0.05
             for _ in range(400)]
     assert 0.7 <= np.mean(told) <= 0.87
-    assert unpaired.units_needed(seen, 8, 8, 0.02, 1) is None and unpaired.units_needed(Interval(1.0), 3, 3, 0.1, 1) is None
+    assert unpaired.units_needed(seen, 8, 8, 0.02, 1) is None
+    assert unpaired.units_needed(Interval(1.0), 3, 3, 0.1, 1) is None
     assert unpaired.units_needed(seen, 8, 8, 0.01, 1, spread=0.01) is None
 
 
