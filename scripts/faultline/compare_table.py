@@ -14,8 +14,7 @@ from faultline.table import COLOURS, INDENT, Look, look_of, pad, wrap
 from faultline.text import columns, shorten
 from faultline.verdict import CANNOT_TELL, SAME
 
-FOLDED = (CANNOT_TELL, SAME)  # verdicts of which only the first rows are shown
-SHOWN = 12
+FOLDED = {CANNOT_TELL: 12, SAME: 4}  # how many rows are shown of those that ask for nothing
 CHOICES = ((0, 1, 2, 3, 4, 5), (0, 1, 4, 5))  # columns of HEADER that are tried, the verdict always last
 ARM_LEAST, ARM_MOST = 8, 30  # columns of an arm's name
 
@@ -56,7 +55,7 @@ def shown_rows(found: Comparison, everything: bool) -> list[Row]:
     out = []
     for verdict in ORDER:
         rows = compare_words.rows_of(found, verdict)
-        out += rows if everything or verdict not in FOLDED else rows[:SHOWN]
+        out += rows if everything else rows[: FOLDED.get(verdict)]
     return out
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+import re
 from typing import Sequence
 
 from faultline import text
@@ -12,7 +12,7 @@ from faultline.comparison import Comparison, Row
 from faultline.fingerprint import Difference
 from faultline.pairing import NS, RATIO
 from faultline.stats import Interval
-from faultline.text import safe, signed
+from faultline.text import percent, safe, signed
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
 
 HEADER = ("arm", "quantity", "base", "candidate", "change [95 %]", "verdict")
@@ -139,10 +139,21 @@ def left_out(found: Comparison) -> list[str]:
 
 def reasons(found: Comparison, verdict: str) -> list[str]:
     """Why rows have a verdict, the same reason said once, the most frequent first."""
-    why = Counter(row.why for row in found.rows if row.verdict == verdict and row.why)
-    out = [f"{verdict} ({times}×): {safe(one)}" for one, times in why.most_common(WHY_LISTED)]
-    left = sum(why.values()) - sum(times for _, times in why.most_common(WHY_LISTED))
+    alike: dict[str, list[Row]] = {}
+    for row in (row for row in rows_of(found, verdict) if row.why):
+        alike.setdefault(re.sub(r"[\d.]+", "0", str(row.why)), []).append(row)
+    groups = sorted(alike.values(), key=len, reverse=True)
+    out = [f"{verdict} ({len(rows)}×): {reason(rows)}" for rows in groups[:WHY_LISTED]]
+    left = sum(map(len, groups[WHY_LISTED:]))
     return out + ([f"{verdict} ({left}×): for other reasons, each in compare.json"] if left else [])
+
+
+def reason(rows: Sequence[Row]) -> str:
+    """Why these rows have their verdict: they differ in numbers alone. And what would have been seen."""
+    more = " (and the like)" if len({row.why for row in rows}) > 1 else ""
+    seen = sorted(row.detectable for row in rows if row.detectable is not None)
+    ends = f"{percent(seen[0])}" + (f" to {percent(seen[-1])}" if len(seen) > 1 else "") if seen else ""
+    return safe(rows[0].why) + more + (f"; a change of {ends} would have been seen" if ends else "")
 
 
 def terms(found: Comparison) -> list[str]:

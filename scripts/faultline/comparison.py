@@ -19,7 +19,7 @@ from faultline.pairing import BOOT, INSTANCE, NS, RATIO, TRIAL, Key, LeftOut, Si
 from faultline.records import RecordsError
 from faultline.sources import Stored
 from faultline.stats import ALPHA, Interval, detectable_effect, holm
-from faultline.text import count, percent, safe, signed
+from faultline.text import count, safe, signed
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult
 
 RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one quiet machine (docs/statistics.md)
@@ -185,14 +185,13 @@ def family_decide(family: Sequence[Pair], level: str) -> None:
 
 def open_why(pair: Pair, interval: Interval, level: str, pairs: int) -> str:
     """What kept a verdict open although the test could have told, and what would tell."""
-    seen = "" if pair.row.detectable is None else f"a change of {percent(pair.row.detectable)} would have been seen; "
     if level == TRIAL:
-        return f"{seen}single runs differ by themselves: {LIVE}"
+        return f"single runs differ by themselves: {LIVE}"
     n, m = pair.base.size, pair.candidate.size
     need = unpaired.units_needed(unpaired.shift(pair.base, pair.candidate), n, m, pair.margin, pairs)
     if need is None or need > unpaired.UNITS_MOST:
-        return f"{seen}over {unpaired.UNITS_MOST} {level}s a side would be needed"
-    return f"{seen}about {units_text(need, level)} a side would tell"
+        return f"over {unpaired.UNITS_MOST} {level}s a side would be needed"
+    return f"about {units_text(need, level)} a side would tell"
 
 
 @dataclass
@@ -231,14 +230,17 @@ class Judge:
             for (key, pair), p in zip(pairs.items(), adjusted) if p <= ALPHA
         }
 
-    def invalid(self, keys: Sequence[Key]) -> dict[Key, str]:
-        """Cells of which nothing can be believed, with why."""
-        out = self.nulls_moved(keys)
+    def invalid(self, keys: Sequence[Key], timed: bool) -> dict[Key, str]:
+        """Cells of which nothing can be believed, with why; of their counts where not `timed`: these do not depend on
+        whether two identical arms took the same time."""
+        out = self.nulls_moved(keys) if timed else {}
         for key in keys:
             for side in (self.base, self.candidate):
                 for run, one in side.of(key):
-                    if one.invalid:
-                        out[key] = f"{side.name} {safe(run.name)}: {'; '.join(one.invalid)}"
+                    null = None if timed else verdict.null_complaint(one.null, one.margin)
+                    why = [reason for reason in one.invalid if reason != null]
+                    if why:
+                        out[key] = f"{side.name} {safe(run.name)}: {'; '.join(why)}"
         return out
 
     def cell(self, key: Key) -> CellResult:
@@ -482,13 +484,13 @@ def ratios_explain(judge: Judge, rows: Sequence[Row]) -> None:
 
 def rows_put(out: Comparison, judge: Judge, keys: Sequence[Key]) -> None:
     """The rows of one scenario."""
-    first, bad = len(out.rows), judge.invalid(keys)
+    first, bad = len(out.rows), judge.invalid(keys, timed=True)
     for quantity in (RATIO,) if judge.apart else (RATIO, NS):
         rows, family = timed_pairs(judge, keys, quantity, bad)
         family_decide(family, judge.level)
         out.rows += rows
     ratios_explain(judge, out.rows[first:])
-    out.rows += counted_rows(judge, keys, exact_names(), bad)
+    out.rows += counted_rows(judge, keys, exact_names(), judge.invalid(keys, timed=False))
     if judge.apart:
         out.beside += times_beside(judge, keys)
 
