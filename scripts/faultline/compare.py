@@ -173,7 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from faultline.records import RecordsError
 
     words = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what was unpacked goes away
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
     status = 7
     try:
         return run(parser_make().parse_args(words))

@@ -82,10 +82,10 @@ def counts(found: Comparison) -> str:
 def conclusion(found: Comparison) -> str:
     """The first sentence: what to conclude."""
     if found.refused:
-        return f"Not compared: {safe_all(found.refused)}."
-    if not found.compared or not found.rows:
-        return "Nothing was compared: no cell was measured on both sides." if not found.compared else (
-            "Nothing was compared: there is no row of what was asked for.")
+        return f"Not compared: {'; '.join(map(safe, found.refused))}."
+    if not found.rows:
+        why = "there is no row of what was asked for" if found.compared else "no cell was measured on both sides"
+        return f"Nothing was compared: {why}{', and scenarios were left out' if found.left_out else ''}."
     slower, faster, invalid, open_ = (rows_of(found, v) for v in (SLOWER, FASTER, INVALID, CANNOT_TELL))
     total = len(found.rows)
     told = [f"{words} in {len(rows)} of {total} rows, most in {named(rows[0])}"
@@ -96,11 +96,6 @@ def conclusion(found: Comparison) -> str:
     if rest:
         return f"No row is known to have changed, which is no all-clear: of {total} rows {' and '.join(rest)}."
     return f"No change: all {total} rows are the same within δ."
-
-
-def safe_all(texts: Sequence[str]) -> str:
-    """Several reasons in one sentence."""
-    return "; ".join(texts)
 
 
 def side_line(found: Comparison, number: int) -> str:
@@ -134,7 +129,7 @@ def differences(found: Comparison) -> list[str]:
 
 def left_out(found: Comparison) -> list[str]:
     """The scenarios that were not compared."""
-    return [f"not compared: {safe(one.scenario)}: {one.reason}" for one in found.left_out]
+    return [f"not compared: {safe(one.scenario)}: {safe(one.reason)}" for one in found.left_out]
 
 
 def reasons(found: Comparison, verdict: str) -> list[str]:

@@ -127,7 +127,7 @@ def alternate(base: Side, candidate: Side) -> bool:
 def other_machines(base: Side, candidate: Side, found: Sequence[Difference]) -> bool:
     """Whether the sides were measured on different machines: another kind of machine, or one of another name that was
     never in the same boot."""
-    if any(one.blocking and fingerprint.covers(fingerprint.OF_THE_MACHINE, one.key) for one in found):
+    if any(fingerprint.covers(fingerprint.OF_THE_MACHINE, one.key) for one in found):
         return True
     names, boots = ([{get(run) for run in side.runs} for side in (base, candidate)]
                     for get in (lambda r: r.run.machine.get("name"), lambda r: r.boot))
@@ -189,7 +189,7 @@ def scenarios_match(base: Side, candidate: Side, vary: Sequence[str]) -> tuple[l
         first, *others = [*having[0], *having[1]]
         why = next((why for why in (scenario_unlike(first, one, name, vary) for one in others) if why), None)
         if why:
-            left.append(LeftOut(name, f"it is not the same on both sides: {why}", True))
+            left.append(LeftOut(name, f"it is not the same in all runs: {why}", True))
         else:
             same.append(name)
     return same, left

@@ -86,7 +86,7 @@ def stored(path: Path) -> Stored:
     """One run, from its directory or from an archive that is unpacked for the time it takes to read it."""
     if path.is_dir():
         return Stored(str(path), verdict.conclude(run_load(path)), digests(path))
-    if not path.exists():
+    if not path.is_file():  # a pipe would be waited for
         raise RecordsError(f"{path}: no such run")
     with tempfile.TemporaryDirectory(prefix="faultline-compare-") as scratch:
         archive.unpack(path, Path(scratch))

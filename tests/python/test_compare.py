@@ -388,6 +388,14 @@ def test_a_run_given_twice_counts_once(base: Path, tmp_path: Path) -> None:
     assert len(runs) == 1 and notes == [f"{copy} is the same run as {base}: it counts once"]
 
 
+def test_a_pipe_is_no_run(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RecordsError, match="no such run"):
+        load(tmp_path / "pipe")
+
+
 def test_directories_of_runs(tmp_path: Path) -> None:
     paths = [run(tmp_path / "all" / f"r{i}", i, hour=5 - i) for i in range(3)]
     (tmp_path / "all" / ".hidden").mkdir()

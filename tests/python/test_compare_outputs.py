@@ -244,6 +244,13 @@ def test_hostile_strings(tmp_path: Path) -> None:
     SCHEMA.validate(compare_files.document(found, 0))
 
 
+def test_hostile_names_of_runs(runs: Path, tmp_path: Path) -> None:
+    """In the sentence that refuses, too."""
+    path = shutil.copytree(runs / "base", tmp_path / "a\x1b[31m\nb")
+    done = command(runs / "base", path)
+    assert done.returncode == 6 and "\x1b" not in done.stdout and "\\x1b[31m\\x0ab" in done.stdout
+
+
 def test_the_page_needs_no_network(runs: Path) -> None:
     page = compare_pages.html(loaded(runs / "base", runs / "slower"))
     assert not re.search(r"https?://|<script|<link|<img|url\(", page) and "default-src 'none'" in page
