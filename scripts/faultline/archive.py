@@ -24,6 +24,9 @@ from faultline.text import safe
 FILES = ("manifest.json", "trials.jsonl", "machine.json")
 BYTES_MOST = 1 << 30  # unpacked, of all members together
 MEMBERS_MOST = 4096
+HEADER_MOST = 1 << 20
+DESCRIBING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+              tarfile.GNUTYPE_LONGLINK)
 PIECE = 1 << 20
 XZ_MEMORY = 256 << 20  # bytes: what its strongest preset needs to unpack, three times over
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".zip")
@@ -103,6 +106,18 @@ def place(name: str) -> PurePosixPath:
     return path
 
 
+class Member(tarfile.TarInfo):
+    """A member of a tar. What describes the next one (a long name, for instance) is read into memory as a whole."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "Member":
+        """A member from its header; Refused when it describes another one at a length that nobody needs."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.size > HEADER_MOST and found.type in DESCRIBING:
+            raise Refused(f"the description of a member is longer than {HEADER_MOST >> 10} KiB")
+        return found
+
+
 class Target:
     """Where the files of the one run go."""
 
@@ -146,7 +161,7 @@ class Target:
 def tar_unpack(stream: BinaryIO, kind: str, target: Target) -> None:
     """Takes the run out of a tar, read once from start to end."""
     source = io.BufferedReader(Unpacking(stream, kind, BYTES_MOST + MEMBERS_MOST * 2 * tarfile.BLOCKSIZE), PIECE)
-    with tarfile.open(fileobj=source, mode="r|", errorlevel=2) as packed:
+    with tarfile.open(fileobj=source, mode="r|", errorlevel=2, tarinfo=Member) as packed:
         for member in packed:
             path = place(member.name)
             if not (member.isreg() or member.isdir()):

@@ -59,7 +59,8 @@ def names(value: str) -> list[str]:
 
 def parser_make() -> Parser:
     """The command line."""
-    parser = Parser(prog=NAME, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog=NAME, description=__doc__, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("given", metavar="RUN", nargs="*", help="BASE and CAND")
     parser.add_argument("--base", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the base")
     parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[],
@@ -107,7 +108,7 @@ def vary_check(vary: Sequence[str], known: set[str]) -> None:
 
 def compared(options: argparse.Namespace) -> Any:
     """The comparison; UsageError, RecordsError or OSError when there can be none."""
-    from faultline import comparison, pairing, schema, sources
+    from faultline import comparison, exact_counts, pairing, schema, sources
     from faultline.records import RecordsError
 
     paths = sides_of(options)
@@ -122,7 +123,7 @@ def compared(options: argparse.Namespace) -> Any:
     for name in options.scenario:
         if name not in scenarios:
             raise UsageError(f"--scenario: neither side has '{safe(name)}'")
-    known = {pairing.RATIO, pairing.NS, *comparison.exact_names()}
+    known = {pairing.RATIO, pairing.NS, *exact_counts.exact_names()}
     for name in options.quantity:
         if name not in known:
             raise UsageError(f"--quantity: there is no '{safe(name)}'; there are {', '.join(sorted(known))}")

@@ -7,7 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from faultline import compare_words
-from faultline.comparison import Comparison, Row
+from faultline.change_rows import Row
+from faultline.comparison import Comparison
 from faultline.pairing import Side
 from faultline.summary import interval, number, xml_text
 from faultline.verdict import CANNOT_TELL, INVALID, SLOWER

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any, Iterator
 
 from faultline import compare_words, text
-from faultline.comparison import Comparison, Row
+from faultline.change_rows import Row
 from faultline.compare_words import HEADER, RIGHT
+from faultline.comparison import Comparison
 from faultline.markdown import BYTES_MOST, code, escape, size
 from faultline.page import TEMPLATES
 from faultline.text import safe

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Iterator, Sequence, TextIO
 
 from faultline import compare_words, text
-from faultline.comparison import ORDER, Comparison, Row
+from faultline.change_rows import ORDER, Row
 from faultline.compare_words import HEADER, RIGHT
+from faultline.comparison import Comparison
 from faultline.table import COLOURS, INDENT, Look, look_of, pad, wrap
 from faultline.text import columns, shorten
 from faultline.verdict import CANNOT_TELL, SAME

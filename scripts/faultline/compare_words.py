@@ -8,7 +8,8 @@ import re
 from typing import Sequence
 
 from faultline import text
-from faultline.comparison import Comparison, Row
+from faultline.change_rows import Row
+from faultline.comparison import Comparison
 from faultline.fingerprint import Difference
 from faultline.pairing import NS, RATIO
 from faultline.stats import Interval

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What two sides of stored runs say when they are put beside each other: rows with their verdicts.
+"""What two sides of stored runs say when they are put beside each other: which rows there are, and the exit status.
 
 The rules are in docs/statistics.md under "Comparing runs". Logarithms inside, ratios in the rows.
 """
@@ -13,48 +13,15 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from faultline import fingerprint, pairing, schema, sources, unpaired, verdict
+from faultline import fingerprint, pairing, sources, unpaired, verdict
+from faultline.change_rows import LIVE, ORDER, RUN_SPREAD, Pair, Row, family_decide, spread_of, unseen_spread
+from faultline.exact_counts import counted_rows, exact_names
 from faultline.fingerprint import Difference
-from faultline.pairing import BOOT, INSTANCE, NS, RATIO, TRIAL, Key, LeftOut, Side
-from faultline.records import RecordsError
+from faultline.pairing import BOOT, NS, RATIO, TRIAL, Key, LeftOut, Side
 from faultline.sources import Stored
-from faultline.stats import ALPHA, Interval, detectable_effect, holm
-from faultline.text import count, safe, signed
-from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult
-
-RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one quiet machine (docs/statistics.md)
-UNITS_FLOOR = {INSTANCE: 5}  # units a side below which nothing is told, however small the family
-ORDER = {v: i for i, v in enumerate((SLOWER, FASTER, INVALID, CANNOT_TELL, SAME))}  # of the rows
-EQUAL = 1e-12  # relative: counts are whole numbers ÷ operations
-LIVE = "a live comparison, or several runs a side that take turns, would tell"
-
-
-@dataclass
-class Row:
-    """One quantity of one arm on both sides. change is candidate ÷ base; base and candidate: each side's own value with
-    its range over units (of counts over trials)."""
-
-    scenario: str
-    cell: str
-    arm: str
-    quantity: str
-    base: Interval | None
-    candidate: Interval | None
-    change: Interval | None
-    verdict: str
-    why: str | None = None
-    unit: str | None = None
-    units: tuple[int, int] | None = None
-    p: float | None = None
-    p_holm: float | None = None
-    detectable: float | None = None
-
-    @property
-    def effect(self) -> float:
-        """How far the change is from none, on the log scale; endless from or to nothing."""
-        if self.change is not None and self.change.estimate > 0:
-            return abs(math.log(self.change.estimate))
-        return math.inf if self.base is not None and self.candidate is not None else 0.0
+from faultline.stats import ALPHA, Interval, holm
+from faultline.text import safe, signed
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SLOWER, VERDICTS, ArmResult, CellResult
 
 
 @dataclass(frozen=True)
@@ -97,101 +64,6 @@ class Comparison:
     def has(self, verdict_: str) -> bool:
         """Whether any row got this verdict."""
         return any(row.verdict == verdict_ for row in self.rows)
-
-
-@dataclass
-class Pair:
-    """A timed row on its way to a verdict: log values [units] a side, the margin, and what else is known."""
-
-    row: Row
-    base: np.ndarray
-    candidate: np.ndarray
-    margin: float
-    invalid: str | None
-    spread: float = 0.0  # standard deviation of what separates two runs and no unit shows
-
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom with which the spread is known."""
-        return max(1, self.base.size + self.candidate.size - 2)
-
-    def interval(self, level: float) -> Interval:
-        """The shift with its interval, the unseen spread included."""
-        return unpaired.widened(unpaired.shift(self.base, self.candidate, level), level, self.spread, self.freedom)
-
-    def directions(self) -> tuple[float, float]:
-        """One-sided p for "faster by more than δ" and "slower by more than δ": the exact one, or the one with the
-        unseen spread where that is larger."""
-        exact = (unpaired.p_less(self.base, self.candidate, -self.margin),
-                 unpaired.p_greater(self.base, self.candidate, self.margin))
-        if not self.spread:
-            return exact
-        seen = unpaired.shift(self.base, self.candidate)
-        mirrored = Interval(-seen.estimate, *(None if v is None else -v for v in (seen.high, seen.low)))
-        return tuple(max(p, unpaired.p_widened(i, -self.margin, self.spread, self.freedom))
-                     for p, i in zip(exact, (seen, mirrored)))  # type: ignore[return-value]
-
-
-def spread_of(values: np.ndarray) -> Interval | None:
-    """The median of log values with their range, as times or ratios."""
-    if not values.size:
-        return None
-    return Interval(float(np.median(values)), float(values.min()), float(values.max())).exp()
-
-
-def unseen_spread(base: np.ndarray, candidate: np.ndarray, floor: float) -> float:
-    """Standard deviation that the shift between two single runs has beyond what its trials [trials] show. Each run may
-    be off as a whole by as much as one of its trials is, and at least by `floor`."""
-    each = [float(values.std(ddof=1)) if values.size > 1 else 0.0 for values in (base, candidate)]
-    return math.hypot(*(max(floor, one) for one in each))
-
-
-def units_text(number: int, level: str) -> str:
-    """ "1 run", "3 boots"."""
-    return f"{number} {level}{'s' * (number != 1)}"
-
-
-def few_why(n: int, m: int, level: str, pairs: int) -> str | None:
-    """Why that few units could never tell anything, None when they could."""
-    least = max(unpaired.units_least(pairs), UNITS_FLOOR.get(level, 0))
-    if unpaired.can_fire(n, m, pairs) and min(n, m) >= UNITS_FLOOR.get(level, 0):
-        return None
-    return (f"{n} against {units_text(m, level)}; {least} a side are needed for {pairs} "
-            f"comparison{'s' * (pairs > 1)}")
-
-
-def family_decide(family: Sequence[Pair], level: str) -> None:
-    """Verdicts of one family: Holm over the family, then equivalence, then what was missing. p of a pair is twice the
-    smaller one-sided p, because the direction is not fixed beforehand."""
-    sides = [pair.directions() for pair in family]
-    raw = [min(1.0, 2 * min(both)) for both in sides]
-    for pair, (faster, slower), p, adjusted in zip(family, sides, raw, holm(raw)):
-        row, interval = pair.row, pair.interval(0.95)
-        row.change, row.p, row.p_holm = interval.exp(), p, adjusted
-        few = few_why(pair.base.size, pair.candidate.size, level, len(family))
-        effect = None if few else detectable_effect(interval, ALPHA / len(family))
-        row.detectable = None if effect is None else math.expm1(pair.margin + effect)
-        too_few = min(pair.base.size, pair.candidate.size) < UNITS_FLOOR.get(level, 0)
-        near = pair.interval(0.90)
-        if pair.invalid:
-            row.verdict, row.why = INVALID, pair.invalid
-        elif adjusted <= ALPHA and not too_few:
-            row.verdict = FASTER if faster < slower else SLOWER
-        elif not too_few and None not in (near.low, near.high) and -pair.margin < near.low and near.high < pair.margin:
-            row.verdict = SAME
-        else:
-            row.verdict, row.why = CANNOT_TELL, few or open_why(pair, interval, level, len(family))
-
-
-def open_why(pair: Pair, interval: Interval, level: str, pairs: int) -> str:
-    """What kept a verdict open although the test could have told, and what would tell."""
-    if level == TRIAL:
-        return f"single runs differ by themselves: {LIVE}"
-    n, m = pair.base.size, pair.candidate.size
-    need = unpaired.units_needed(unpaired.shift(pair.base, pair.candidate), n, m, pair.margin, pairs)
-    if need is None or need > unpaired.UNITS_MOST:
-        return f"over {unpaired.UNITS_MOST} {level}s a side would be needed"
-    return f"about {units_text(need, level)} a side would tell"
 
 
 @dataclass
@@ -321,67 +193,6 @@ def times_beside(judge: Judge, keys: Sequence[Key]) -> list[Beside]:
     return out
 
 
-def counts_of(arms: Sequence[ArmResult], name: str) -> list[float]:
-    """A count per operation in every trial of these that knows it."""
-    return [t.counts_per_op[name] for arm in arms for t in arm.trials if t.status == "ok" and name in t.counts_per_op]
-
-
-def equal(a: float, b: float) -> bool:
-    """Whether two counts per operation are the same."""
-    return math.isclose(a, b, rel_tol=EQUAL, abs_tol=0.0)
-
-
-def counted_row(judge: Judge, key: Key, arm: ArmResult, name: str, invalid: str | None) -> Row | None:
-    """An exact count on both sides; None where neither knows it. invalid: why the cell is, if it is."""
-    arms = [side.arms(key, arm.name) for side in (judge.base, judge.candidate)]
-    values = [counts_of(one, name) for one in arms]
-    if not values[0] and not values[1]:
-        return None
-    shown = [Interval(float(np.median(v)), min(v), max(v)) if v else None for v in values]
-    row = Row(*key, arm.name, name, *shown, None, CANNOT_TELL, unit=TRIAL, units=(len(values[0]), len(values[1])))
-    if shown[0] is None or shown[1] is None:
-        row.why = f"the {(judge.base, judge.candidate)[shown.index(None)].name} did not count it"
-        return row
-    if shown[0].estimate > 0:
-        row.change = Interval(shown[1].estimate / shown[0].estimate)
-    elif shown[1].estimate == 0:
-        row.change = Interval(1.0)
-    row.why = invalid or counted_why(row, arms, name)
-    if invalid:
-        row.verdict = INVALID
-    elif row.why is None:
-        before, after = shown[0].estimate, shown[1].estimate
-        row.verdict = SAME if equal(before, after) else FASTER if after < before else SLOWER
-        row.why = None if row.verdict == SAME else f"exactly {count(before)} and now {count(after)}, in every trial"
-    return row
-
-
-def counted_why(row: Row, arms: Sequence[Sequence[ArmResult]], name: str) -> str | None:
-    """Why a count that should be exact is not evidence here, None when it is."""
-    events = [one for side in arms for arm in side for one in arm.counted if one.name == name]
-    if any(one.is_partial for one in events):
-        return "it was on the CPU's counters for part of the time only"
-    if len({(one.event, one.user_only) for one in events}) > 1:
-        return "the sides did not count the same event"
-    for side, shown in (("base", row.base), ("candidate", row.candidate)):
-        assert shown is not None and shown.low is not None and shown.high is not None
-        if not equal(shown.low, shown.high):
-            return f"it differs between trials of the {side} already: {count(shown.low)} to {count(shown.high)}"
-    return None
-
-
-def counted_rows(judge: Judge, keys: Sequence[Key], names: Sequence[str], bad: Mapping[Key, str]) -> list[Row]:
-    """The exact counts of a scenario."""
-    rows = [
-        counted_row(judge, key, arm, name, bad.get(key))
-        for key in keys
-        for arm in judge.cell(key).arms
-        if not arm.plan.is_null
-        for name in names
-    ]
-    return [row for row in rows if row is not None]
-
-
 def measured(side: Side, key: Key) -> bool:
     """Whether a side has a time in this cell."""
     return any(arm.ns_per_op is not None for _, cell in side.of(key) for arm in cell.arms)
@@ -406,14 +217,6 @@ def refusals(base: Side, candidate: Side, found: Sequence[Difference]) -> list[s
         out.append(f"undeclared difference in {keys}: --vary {','.join(map(safe, fingerprint.groups_for(between)))} "
                    "declares it")
     return out
-
-
-def exact_names() -> list[str]:
-    """The counters that repeat exactly, in order of their names; RecordsError when the schema cannot be used."""
-    try:
-        return sorted(schema.exact_counters())
-    except schema.SchemaError as error:
-        raise RecordsError(str(error)) from None
 
 
 def remarks(base: Side, candidate: Side, judge: Judge) -> list[str]:
@@ -490,7 +293,8 @@ def rows_put(out: Comparison, judge: Judge, keys: Sequence[Key]) -> None:
         family_decide(family, judge.level)
         out.rows += rows
     ratios_explain(judge, out.rows[first:])
-    out.rows += counted_rows(judge, keys, exact_names(), judge.invalid(keys, timed=False))
+    cells = {key: judge.cell(key) for key in keys}
+    out.rows += counted_rows((judge.base, judge.candidate), cells, exact_names(), judge.invalid(keys, timed=False))
     if judge.apart:
         out.beside += times_beside(judge, keys)
 

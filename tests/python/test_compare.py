@@ -15,8 +15,9 @@ import fake_run
 from conftest import ROOT
 from fake_compare import run, scenario
 from fake_run import FakeArm
-from faultline import comparison, fingerprint, pairing, schema, sources, unpaired
-from faultline.comparison import Comparison, Pair, Row, compare
+from faultline import change_rows, comparison, fingerprint, pairing, schema, sources, unpaired
+from faultline.change_rows import Pair, Row
+from faultline.comparison import Comparison, compare
 from faultline.records import RecordsError
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
 
@@ -82,7 +83,7 @@ def test_the_unseen_spread_is_in_the_interval(base: Path, tmp_path: Path) -> Non
 def single_runs(rng: np.random.Generator, tau: float, sd: float, trials: int, move: float, allowed: bool) -> Pair:
     """A row of two single runs that differ by themselves by tau, their trials by sd, and by a true `move`."""
     logs = [rng.normal(0, tau) + rng.normal(shift, sd, trials) for shift in (0, move)]
-    spread = comparison.unseen_spread(*logs, comparison.RUN_SPREAD) if allowed else 0.0
+    spread = change_rows.unseen_spread(*logs, change_rows.RUN_SPREAD) if allowed else 0.0
     return Pair(Row("s", "c", "a", "ratio", None, None, None, CANNOT_TELL), *logs, math.log1p(0.01), None, spread)
 
 
@@ -91,7 +92,7 @@ def family_false(tau: float, sd: float, pairs: int, allowed: bool = True, times:
     rng, alarms = np.random.default_rng(11), 0
     for _ in range(times):
         family = [single_runs(rng, tau, sd, 10, 0.0, allowed) for _ in range(pairs)]
-        comparison.family_decide(family, pairing.TRIAL)
+        change_rows.family_decide(family, pairing.TRIAL)
         alarms += any(pair.row.verdict in (FASTER, SLOWER) for pair in family)
     return alarms / times
 
@@ -114,7 +115,7 @@ def test_same_is_not_said_of_single_runs_at_the_margin() -> None:
     rng, same = np.random.default_rng(2), 0
     for _ in range(600):
         pair = single_runs(rng, 0.0035, 0.0035, 15, math.log1p(0.01), True)
-        comparison.family_decide([pair], pairing.TRIAL)
+        change_rows.family_decide([pair], pairing.TRIAL)
         same += pair.row.verdict == SAME
     assert same / 600 <= 0.06
 
@@ -124,7 +125,7 @@ def test_single_runs_see_large_changes() -> None:
     rng = np.random.default_rng(4)
     found = [single_runs(rng, 0.002, 0.0035, 10, 0.05, True) for _ in range(100)]
     for pair in found:
-        comparison.family_decide([pair], pairing.TRIAL)
+        change_rows.family_decide([pair], pairing.TRIAL)
     assert sum(pair.row.verdict == SLOWER for pair in found) >= 97
 
 
@@ -453,7 +454,7 @@ def test_only_what_was_asked_for(tmp_path: Path) -> None:
 
 def test_rows_by_verdict_and_effect(base: Path, tmp_path: Path) -> None:
     found = compared(base, counted(tmp_path / "c", 4))
-    places = [(comparison.ORDER[r.verdict], -r.effect) for r in found.rows]
+    places = [(change_rows.ORDER[r.verdict], -r.effect) for r in found.rows]
     assert places == sorted(places) and found.rows[0].verdict == SLOWER
     verdicts = (FASTER, SLOWER, SAME, INVALID, CANNOT_TELL)
     assert found.counts == {v: sum(r.verdict == v for r in found.rows) for v in verdicts}
@@ -466,6 +467,6 @@ def test_false_alarms_over_runs(tmp_path: Path) -> None:
     for _ in range(400):
         family = [Pair(Row("s", "c", "a", "ratio", None, None, None, CANNOT_TELL), rng.normal(0, 0.02, 8),
                        rng.normal(0, 0.02, 8), math.log1p(0.0001), None) for _ in range(6)]
-        comparison.family_decide(family, pairing.RUN)
+        change_rows.family_decide(family, pairing.RUN)
         alarms += any(pair.row.verdict in (FASTER, SLOWER) for pair in family)
     assert alarms / 400 <= 0.07

@@ -23,9 +23,10 @@ from fake_run import FakeArm
 from faultline import compare as compare_command
 from faultline import compare_files, compare_pages, compare_table, comparison, sources
 from faultline.comparison import Comparison, compare
+from faultline.pairing import LeftOut
 from faultline.table import Look
 from faultline.text import columns
-from faultline.verdict import CANNOT_TELL
+from faultline.verdict import CANNOT_TELL, INVALID, SLOWER
 
 NASTY = "a\x1b[31m<script>alert(1)</script>|`*_[x](y)\u202e&\"'\n## h"
 SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "results" / "compare.schema.json").read_text()))
@@ -105,6 +106,7 @@ STATUSES: list[tuple[Sequence[str], int]] = [
     (("base", "again", "--scenario", "no/such"), 2),
     (("base", "again", "--quantity", "joules"), 2),
     (("base", "again", "--frobnicate"), 2),
+    (("base", "again", "--bis"), 2),
     (("base", "--candidate", "again"), 2),
     (("base", "again", "--bisect", "--quantity", "minor_faults"), 0),
     (("base", "slower", "--bisect"), 1),
@@ -131,15 +133,15 @@ def test_exit_status(runs: Path, capsys: pytest.CaptureFixture[str], words: Sequ
 def test_precedence(runs: Path) -> None:
     """2, 7, 6, 5, 4, 1, 3: each beside the next ones."""
     found = loaded(runs / "base", runs / "again")
-    found.rows[0].verdict = comparison.CANNOT_TELL
+    found.rows[0].verdict = CANNOT_TELL
     assert comparison.exit_status(found, insist=True) == 3
-    found.rows[1].verdict = comparison.SLOWER
+    found.rows[1].verdict = SLOWER
     assert comparison.exit_status(found, insist=True) == 1
-    found.rows[2].verdict = comparison.INVALID
+    found.rows[2].verdict = INVALID
     assert comparison.exit_status(found, insist=True) == 4
     found.runs[0].results.cells[0].checksum_wrong = True
     assert comparison.exit_status(found, insist=True) == 5
-    found.left_out.append(comparison.LeftOut("s", "why", True))
+    found.left_out.append(LeftOut("s", "why", True))
     assert comparison.exit_status(found, insist=True) == 6
     found.compared = 0
     assert comparison.exit_status(found, insist=True) == 7
