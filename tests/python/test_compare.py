@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any, Sequence
@@ -24,8 +25,15 @@ from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
 KEY = ("access/read-or-map", "all")
 
 
-def load(*paths: Path) -> list[sources.Stored]:
+@functools.cache
+def loaded(paths: tuple[Path, ...], written: tuple[int, ...]) -> list[sources.Stored]:
+    """Runs that many tests read; `written`: when their files were."""
     return sources.side_load(paths)[0]
+
+
+def load(*paths: Path) -> list[sources.Stored]:
+    files = (file for path in paths for file in sorted(path.rglob("*.json*")))
+    return loaded(paths, tuple(file.stat().st_mtime_ns for file in files))
 
 
 def compared(base: Path | Sequence[Path], candidate: Path | Sequence[Path], **options: Any) -> Comparison:
