@@ -108,8 +108,8 @@ def units_of(runs: Sequence[Stored], level: str) -> list[list[Stored]]:
 
 
 def alternate(base: Side, candidate: Side) -> bool:
-    """Whether the sides took turns: in order of time, at most half of a side's units follow each other. When unknown,
-    they did not."""
+    """Whether the sides took turns: in order of time, at most a third of a side's units (two of few) follow each other.
+    When unknown, they did not."""
     starts = [(unit[0].started, side.name) for side in (base, candidate) for unit in side.units]
     if any(not at for at, _ in starts):
         return False
@@ -119,7 +119,7 @@ def alternate(base: Side, candidate: Side) -> bool:
         for name in order:
             run = run + 1 if name == side.name else 0
             longest = max(longest, run)
-        if longest > math.ceil(len(side.units) / 2):
+        if longest > max(2, math.ceil(len(side.units) / 3)):
             return False
     return True
 

@@ -180,6 +180,26 @@ def test_blocks_of_runs_do_not_judge_times(tmp_path: Path) -> None:
     assert row(found, "fast", "ratio").verdict == SAME
 
 
+@pytest.mark.parametrize(("order", "turns"), [("ABBAABBA", True), ("ABABABAB", True), ("AABBBBAA", False),
+                                              ("AAAABBBB", False), ("ABBBABAA", False), ("AAABBBAAABBBAABB", True)])
+def test_taking_turns(base: Path, order: str, turns: bool) -> None:
+    """A random walk is judged wrongly in at most 5 % or so where the sides are said to take turns."""
+    (one,) = load(base)
+    starts = [type("Run", (), {"started": f"{i:02d}", "label": str(i), "results": one.results}) for i in range(len(order))]
+    sides = [pairing.Side(name, [s for s, side in zip(starts, order) if side == name]) for name in "AB"]
+    for side in sides:
+        side.units = [[run] for run in side.runs]
+    assert pairing.alternate(*sides) == turns
+    rng, alarms = np.random.default_rng(1), 0
+    for _ in range(500):
+        walk = np.cumsum(rng.normal(0, 0.01, len(order))) + rng.normal(0, 0.01, len(order))
+        values = [walk[[c == name for c in order]] for name in "AB"]
+        alarms += 2 * min(unpaired.p_less(*values, 0.0), unpaired.p_greater(*values, 0.0)) <= 0.05
+    assert (alarms / 500 <= 0.06) if turns else not turns
+    starts[0].started = ""
+    assert not pairing.alternate(*sides)
+
+
 def test_boots_are_the_units_of_kernels(tmp_path: Path) -> None:
     """Two runs of each boot are one unit; one boot a side tells nothing."""
     sides: list[list[Path]] = [[], []]
