@@ -90,11 +90,15 @@ static json_t *latency_schema(void)
                             histogram_schema(), "worst", list_of(worst), "left_out", type_of("integer", 0))));
 }
 
-static json_t *counter_schema(const char *doc, const char *unit)
+/* What is not of JSON Schema (unit, direction, exactness) is for those who compare counts. */
+static json_t *counter_schema(const char *doc, const char *unit, enum counter_direction direction,
+                              enum counter_exactness exactness)
 {
     json_t *counter = type_of("integer", 1);
     json_object_set_new(counter, "description", json_string(doc));
     json_object_set_new(counter, "unit", json_string(unit));
+    json_object_set_new(counter, "direction", json_string(direction == COUNTER_LESS ? "less" : "neither"));
+    json_object_set_new(counter, "exactness", json_string(exactness == COUNTER_EXACT ? "exact" : "timed"));
     return counter;
 }
 
@@ -102,12 +106,15 @@ static json_t *counter_schema(const char *doc, const char *unit)
 static json_t *counts_schema(void)
 {
     json_t *members = json_pack("{s:o}", "ops", type_of("integer", 0));
-    for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        json_object_set_new(members, counter_table[i].name,
-                            counter_schema(counter_table[i].doc, counter_table[i].unit));
+    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+        const struct counter *row = &counter_table[i];
+        json_object_set_new(members, row->name, counter_schema(row->doc, row->unit, row->direction, row->exactness));
+    }
     json_t *counts = object_of(members);
-    for (unsigned i = 0; i < EVENT_COUNT; i++)
-        json_object_set_new(members, event_table[i].name, counter_schema(event_table[i].doc, event_table[i].unit));
+    for (unsigned i = 0; i < EVENT_COUNT; i++) {
+        const struct event *row = &event_table[i];
+        json_object_set_new(members, row->name, counter_schema(row->doc, row->unit, row->direction, row->exactness));
+    }
     json_object_set_new(counts, "additionalProperties", type_of("integer", 1));
     return or_null(counts);
 }

@@ -8,5 +8,6 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/scenarios DESTINATION share/faultline
     FILES_MATCHING PATTERN *.yaml)
 install(FILES ${CMAKE_SOURCE_DIR}/results/schema.json DESTINATION share/faultline/schema
     RENAME results.json OPTIONAL)
+install(FILES ${CMAKE_SOURCE_DIR}/results/compare.schema.json DESTINATION share/faultline/schema RENAME compare.json)
 install(FILES ${CMAKE_SOURCE_DIR}/scenarios/schema.json DESTINATION share/faultline/schema
     RENAME scenario.json OPTIONAL)

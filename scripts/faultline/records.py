@@ -169,6 +169,7 @@ class ArmPlan:
     method: str
     is_null: bool
     params: Mapping[str, Any]
+    method_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -563,7 +564,13 @@ def json_load(path: Path, name: str) -> Any:
 def cell_plan_read(value: Mapping[str, Any]) -> CellPlan:
     """A cell of the plan."""
     arms = tuple(
-        ArmPlan(get(a, "name", str), get(a, "method", str), bool(a.get("null", False)), params_read(a))
+        ArmPlan(
+            get(a, "name", str),
+            get(a, "method", str),
+            bool(a.get("null", False)),
+            params_read(a),
+            get(a, "method_version", int, none=True),
+        )
         for a in objects(value, "arms")
     )
     if not arms:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable
 
@@ -55,6 +56,29 @@ def definition(document: Any, name: str) -> Any:
     return document if str(document.get("title", "")).startswith(name) else None
 
 
+def exact_counters() -> frozenset[str]:
+    """Names of the counters that repeat exactly for the same work and state, and of which fewer is better: what the
+    schema of a record says of its counts. Empty without a schema file; SchemaError when it is none."""
+    path = schema_path()
+    record = definition(document_load(path), "faultline.trial/1") if path is not None else None
+    try:
+        arm = (record or {})["properties"]["arms"]["items"]
+        counts = arm["properties"]["counts"]["anyOf"][0]["properties"]
+        rows = [(name, row.get("exactness"), row.get("direction")) for name, row in counts.items()]
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return frozenset()
+    return frozenset(name for name, exactness, direction in rows if (exactness, direction) == ("exact", "less"))
+
+
+def parameter_names() -> set[str]:
+    """Names of all parameters, as the schema of a record has them; empty without a schema file. SchemaError when it is
+    none."""
+    path = schema_path()
+    record = definition(document_load(path), "faultline.trial/1") if path is not None else None
+    params = ((record or {}).get("properties") or {}).get("params") or {}
+    return set(params.get("properties") or {})
+
+
 def lenient(definition_of: Any) -> Any:
     """The same schema without "required": a record of an earlier version lacks the counters and fields that came
     later, and
@@ -90,17 +114,22 @@ def unseen_one(params: Any, known: set[str], fresh: set[str]) -> Any:
     return params
 
 
-def validator(name: str) -> Validator:
-    """A function that returns what is wrong with a value, or None. Without a schema file it never complains.
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes when the file does; (0, 0) when it cannot be looked at, which reading it will tell."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
-    SchemaError, also from the function, when the file or what it holds is no schema.
-    """
-    path = schema_path()
-    if path is None:
-        return lambda value: None
+
+@lru_cache(maxsize=8)
+def checker_of(path: Path, as_of: tuple[int, int], name: str) -> Any:
+    """The checker for a format, None when the file does not have it; made once for all runs that a command reads.
+    as_of: the file's stamp. SchemaError when the file is no schema."""
     wanted = definition(document_load(path), name)
     if wanted is None:
-        return lambda value: None
+        return None
     import jsonschema  # slow to load, and not needed where no schema is there
 
     checker = jsonschema.Draft202012Validator(lenient(wanted))
@@ -108,6 +137,19 @@ def validator(name: str) -> Validator:
         jsonschema.Draft202012Validator.check_schema(checker.schema)
     except jsonschema.exceptions.SchemaError as error:
         raise SchemaError(f"{path}: no schema: {safe(error.message)[:200]}") from None
+    return checker
+
+
+def validator(name: str) -> Validator:
+    """A function that returns what is wrong with a value, or None. Without a schema file it never complains.
+
+    SchemaError, also from the function, when the file or what it holds is no schema.
+    """
+    path = schema_path()
+    checker = None if path is None else checker_of(path, stamp(path), name)
+    if checker is None:
+        return lambda value: None
+    import jsonschema
 
     known: set[str] = set()
 

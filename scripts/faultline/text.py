@@ -110,6 +110,13 @@ def percent(value: float) -> str:
     return f"{found.rstrip('0').rstrip('.') if '.' in found else found} %"
 
 
+def signed(log: float) -> str:
+    """A change on the log scale as a percentage with its sign: "+3.1 %", "−0.4 %", "0 %"."""
+    share = math.expm1(log)
+    found = percent(abs(share))
+    return found if found == "0 %" else f"{'+' if share > 0 else MINUS}{found}"
+
+
 def field(name: str, value: object) -> str:
     """A parameter's value as its table spells it: sizes binary, times with their unit."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""Put stored runs beside each other: what became faster or slower from BASE to CAND, and what cannot be told.
+
+BASE and CAND are each a run's directory, an archive of one (.tar, .tar.gz, .tar.xz, .zip), or a directory that holds
+several of either. The difference of the machines' fingerprints comes first; a blocking one must be declared (--vary).
+
+Exit status: 0 fine; 1 a row is SLOWER (see --fail-on); 2 usage; 3 something could not be told (only with
+--require-conclusive); 4 a row or a run is INVALID; 5 a trial failed or a checksum was wrong; 6 not comparable; 7
+unreadable or damaged, or nothing was compared. When several apply: 2, 7, 6, 5, 4, 1, 3.
+With --bisect, for git bisect run: 0 good, 1 bad, 125 for everything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn, Sequence
+
+from faultline import files, fingerprint
+from faultline.text import safe
+
+UNDECIDED = 125  # for git bisect run
+OUTPUTS = {"json": "compare.json", "markdown": "compare.md", "junit": "junit.xml", "html": "compare.html",
+           "badge": "badge.json"}
+NAME = "faultline compare"
+
+
+class UsageError(Exception):
+    """The command line is wrong; the text is one line for the user."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong by an exception, so that --bisect can translate it."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, and what the usage is."""
+        raise UsageError(f"{message} ({NAME} --help says more)")
+
+
+def share(value: str) -> float:
+    """ "2%" or "0.02" as a fraction between 0 and 1."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", value)
+    found = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(f"'{safe(value)}' is no share between 0 and 1, such as 2%")
+    return found
+
+
+def names(value: str) -> list[str]:
+    """ "a,b" as a list."""
+    found = [one.strip() for one in value.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"'{safe(value)}' is no list of names")
+    return found
+
+
+def parser_make() -> Parser:
+    """The command line."""
+    parser = Parser(prog=NAME, description=__doc__, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("given", metavar="RUN", nargs="*", help="BASE and CAND")
+    parser.add_argument("--base", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the base")
+    parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[],
+                        help="runs of the candidate")
+    parser.add_argument("--vary", metavar="KEY,...", type=names, action="extend", default=[],
+                        help=f"differences that are meant: {', '.join(fingerprint.GROUPS)}, a key of the fingerprint "
+                        "or a parameter")
+    parser.add_argument("--delta", metavar="D", type=share, help="what counts as the same, such as 2%% (default: the "
+                        "scenario's)")
+    parser.add_argument("--scenario", metavar="NAME,...", type=names, action="extend", default=[], help="only these")
+    parser.add_argument("--quantity", metavar="NAME,...", type=names, action="extend", default=[],
+                        help="only these: ratio, ns_per_op, or names of counts")
+    parser.add_argument("--fail-on", choices=("slower", "any", "never"), default="slower",
+                        help="which rows make the status 1: SLOWER ones (default), FASTER ones too, none")
+    parser.add_argument("--require-conclusive", action="store_true", help="status 3 when anything is CANNOT TELL")
+    parser.add_argument("--bisect", action="store_true", help="status for git bisect run: 0 good, 1 bad, 125 undecided")
+    parser.add_argument("--out", metavar="DIR", type=Path, help=f"write {', '.join(OUTPUTS.values())} there")
+    for option, name in OUTPUTS.items():
+        parser.add_argument(f"--{option}", metavar="FILE", type=Path, help=f"write {name} as FILE")
+    parser.add_argument("--width", type=int, metavar="COLUMNS",
+                        help="width of the table (default: the terminal's, else 100)")
+    parser.add_argument("--all", action="store_true", help="print every row")
+    return parser
+
+
+def sides_of(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """The runs of both sides; UsageError when there are not two sides."""
+    given = list(options.given)
+    base, candidate = options.base, options.candidate
+    if given and (base or candidate):
+        raise UsageError("either BASE and CAND, or --base and --candidate")
+    if not (base or candidate) and len(given) == 2:
+        base, candidate = given[:1], given[1:]
+    if not base or not candidate:
+        raise UsageError("two sides are needed: BASE CAND, or --base RUN... --candidate RUN...")
+    return [Path(one) for one in base], [Path(one) for one in candidate]
+
+
+def vary_check(vary: Sequence[str], known: set[str]) -> None:
+    """Every name of --vary must be one; UsageError otherwise."""
+    for name in vary:
+        if name not in fingerprint.GROUPS and name not in known:
+            raise UsageError(f"--vary: there is no '{safe(name)}'; groups are {', '.join(fingerprint.GROUPS)}")
+
+
+def compared(options: argparse.Namespace) -> Any:
+    """The comparison; UsageError, RecordsError or OSError when there can be none."""
+    from faultline import comparison, exact_counts, pairing, schema, sources
+    from faultline.records import RecordsError
+
+    paths = sides_of(options)
+    try:
+        (base, said), (candidate, more) = (sources.side_load(side) for side in paths)
+    except (RecordsError, OSError):
+        vary_check(options.vary, fingerprint.known_keys() | schema.parameter_names())
+        raise
+    runs = [one.run for one in (*base, *candidate)]
+    vary_check(options.vary, fingerprint.keys_of(runs) | fingerprint.known_keys() | pairing.parameters(runs))
+    scenarios = {name for run in runs for name in run.manifest.scenarios}
+    for name in options.scenario:
+        if name not in scenarios:
+            raise UsageError(f"--scenario: neither side has '{safe(name)}'")
+    known = {pairing.RATIO, pairing.NS, *exact_counts.exact_names()}
+    for name in options.quantity:
+        if name not in known:
+            raise UsageError(f"--quantity: there is no '{safe(name)}'; there are {', '.join(sorted(known))}")
+    found = comparison.compare(base, candidate, options.vary, options.delta, options.scenario, options.quantity)
+    found.notes += [*said, *more]
+    return found
+
+
+def outputs_of(options: argparse.Namespace) -> dict[str, list[Path]]:
+    """The files to be written, by kind."""
+    out = {kind: [options.out / name] if options.out else [] for kind, name in OUTPUTS.items()}
+    for kind, paths in out.items():
+        paths += [getattr(options, kind)] if getattr(options, kind) else []
+    return out
+
+
+def write(found: Any, status: int, outputs: dict[str, list[Path]]) -> None:
+    """Writes what was asked for; OSError when it cannot be written."""
+    from faultline import compare_files, compare_pages
+
+    for path in outputs["json"]:
+        files.replace_json(path, compare_files.document(found, status))
+    for path in outputs["markdown"]:
+        files.replace_text(path, compare_pages.markdown(found))
+    for path in outputs["junit"]:
+        files.replace(path, compare_files.junit(found))
+    for path in outputs["html"]:
+        files.replace_text(path, compare_pages.html(found))
+    for path in outputs["badge"]:
+        files.replace_json(path, compare_files.badge(found))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Everything for one comparison; the exit status."""
+    from faultline import compare_table, comparison
+
+    found = compared(options)
+    status = comparison.exit_status(found, options.fail_on, options.require_conclusive)
+    if options.bisect:
+        status = comparison.bisect_status(found, status)
+    write(found, status, outputs_of(options))
+    compare_table.write(found, sys.stdout, options.width, options.all)
+    return status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    from faultline.records import RecordsError
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
+    status = 7
+    try:
+        return run(parser_make().parse_args(words))
+    except UsageError as error:
+        print(f"{NAME}: {safe(error)}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        sys.stderr.close()
+    except (RecordsError, OSError) as error:
+        print(f"{NAME}: {safe(error)}", file=sys.stderr)
+    return UNDECIDED if "--bisect" in words else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

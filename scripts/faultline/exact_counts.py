@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Counts that repeat exactly, on two sides of a comparison: equality, and no test."""
+
+from __future__ import annotations
+
+import math
+from typing import Mapping, Sequence
+
+import numpy as np
+
+from faultline import schema
+from faultline.change_rows import Row
+from faultline.pairing import TRIAL, Key, Side
+from faultline.records import RecordsError
+from faultline.stats import Interval
+from faultline.text import count
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, ArmResult, CellResult
+
+EQUAL = 1e-12  # relative: counts are whole numbers ÷ operations
+
+
+def exact_names() -> list[str]:
+    """The counters that repeat exactly, in order of their names; RecordsError when the schema cannot be used."""
+    try:
+        return sorted(schema.exact_counters())
+    except schema.SchemaError as error:
+        raise RecordsError(str(error)) from None
+
+
+def counts_of(arms: Sequence[ArmResult], name: str) -> list[float]:
+    """A count per operation in every trial of these that knows it."""
+    return [t.counts_per_op[name] for arm in arms for t in arm.trials if t.status == "ok" and name in t.counts_per_op]
+
+
+def equal(a: float, b: float) -> bool:
+    """Whether two counts per operation are the same."""
+    return math.isclose(a, b, rel_tol=EQUAL, abs_tol=0.0)
+
+
+def counted_row(
+    sides: tuple[Side, Side], key: Key, arm: ArmResult, name: str, invalid: str | None
+) -> Row | None:
+    """An exact count on both sides; None where neither knows it. invalid: why the cell is, if it is."""
+    arms = [side.arms(key, arm.name) for side in sides]
+    values = [counts_of(one, name) for one in arms]
+    if not values[0] and not values[1]:
+        return None
+    shown = [Interval(float(np.median(v)), min(v), max(v)) if v else None for v in values]
+    row = Row(*key, arm.name, name, *shown, None, CANNOT_TELL, unit=TRIAL, units=(len(values[0]), len(values[1])))
+    if shown[0] is None or shown[1] is None:
+        row.why = f"the {sides[shown.index(None)].name} did not count it"
+        return row
+    if shown[0].estimate > 0:
+        row.change = Interval(shown[1].estimate / shown[0].estimate)
+    elif shown[1].estimate == 0:
+        row.change = Interval(1.0)
+    row.why = invalid or counted_why(row, arms, name)
+    if invalid:
+        row.verdict = INVALID
+    elif row.why is None:
+        before, after = shown[0].estimate, shown[1].estimate
+        row.verdict = SAME if equal(before, after) else FASTER if after < before else SLOWER
+        row.why = None if row.verdict == SAME else f"exactly {count(before)} and now {count(after)}, in every trial"
+    return row
+
+
+def counted_why(row: Row, arms: Sequence[Sequence[ArmResult]], name: str) -> str | None:
+    """Why a count that should be exact is not evidence here, None when it is."""
+    events = [one for side in arms for arm in side for one in arm.counted if one.name == name]
+    if any(one.is_partial for one in events):
+        return "it was on the CPU's counters for part of the time only"
+    if len({(one.event, one.user_only) for one in events}) > 1:
+        return "the sides did not count the same event"
+    for side, shown in (("base", row.base), ("candidate", row.candidate)):
+        assert shown is not None and shown.low is not None and shown.high is not None
+        if not equal(shown.low, shown.high):
+            return f"it differs between trials of the {side} already: {count(shown.low)} to {count(shown.high)}"
+    return None
+
+
+def counted_rows(
+    sides: tuple[Side, Side], cells: Mapping[Key, CellResult], names: Sequence[str], bad: Mapping[Key, str]
+) -> list[Row]:
+    """The exact counts of these cells. bad: the invalid ones, with why."""
+    rows = [
+        counted_row(sides, key, arm, name, bad.get(key))
+        for key, cell in cells.items()
+        for arm in cell.arms
+        if not arm.plan.is_null
+        for name in names
+    ]
+    return [row for row in rows if row is not None]

@@ -1,0 +1,500 @@
+# SPDX-License-Identifier: MIT
+"""What a comparison of stored runs says: of times, ratios and counts, and what it refuses."""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+import pytest
+
+import fake_compare
+import fake_run
+from conftest import ROOT
+from fake_compare import run, scenario
+from fake_run import FakeArm
+from faultline import change_rows, comparison, fingerprint, pairing, schema, sources, unpaired
+from faultline.change_rows import Pair, Row
+from faultline.comparison import Comparison, compare
+from faultline.records import RecordsError
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
+
+KEY = ("access/read-or-map", "all")
+
+
+@functools.cache
+def loaded(paths: tuple[Path, ...], written: tuple[int, ...]) -> list[sources.Stored]:
+    """Runs that many tests read; `written`: when their files were."""
+    return sources.side_load(paths)[0]
+
+
+def load(*paths: Path) -> list[sources.Stored]:
+    files = (file for path in paths for file in sorted(path.rglob("*.json*")))
+    return loaded(paths, tuple(file.stat().st_mtime_ns for file in files))
+
+
+def compared(base: Path | Sequence[Path], candidate: Path | Sequence[Path], **options: Any) -> Comparison:
+    sides = ([one] if isinstance(one, Path) else one for one in (base, candidate))
+    return compare(*(load(*side) for side in sides), **options)
+
+
+def row(found: Comparison, arm: str, quantity: str, cell: str = "all") -> Row:
+    (one,) = [r for r in found.rows if (r.arm, r.quantity, r.cell) == (arm, quantity, cell)]
+    return one
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("base") / "base", 1)
+
+
+# ---- single runs ----
+
+
+def test_a_ratio_of_single_runs(base: Path, tmp_path: Path) -> None:
+    found = compared(base, run(tmp_path / "c", 2, [scenario(fast=0.95)]))
+    one = row(found, "fast", "ratio")
+    assert one.verdict == SLOWER and one.change.estimate == pytest.approx(0.95 / 0.9, rel=0.006)
+    assert (one.unit, one.units) == ("trial", (12, 12)) and one.p <= one.p_holm <= 0.05 and "baseline" in one.why
+    assert row(found, "faulting", "ratio").verdict in (SAME, CANNOT_TELL)
+    back = row(compared(tmp_path / "c", base), "fast", "ratio")
+    assert back.verdict == FASTER and back.change.estimate == pytest.approx(1 / one.change.estimate)
+    assert (found.compared, found.refused, comparison.exit_status(found)) == (1, [], 1)
+
+
+def test_times_of_single_runs_are_never_judged(base: Path, tmp_path: Path) -> None:
+    """Not even when they differ by half: the text says what would decide."""
+    found = compared(base, run(tmp_path / "c", 2, [scenario(base_ns=900.0)]))
+    for arm in ("pread", "fast", "faulting"):
+        one = row(found, arm, "ns_per_op")
+        assert one.verdict == CANNOT_TELL and one.p is None and one.p_holm is None and one.change.low is None
+        assert one.change.estimate == pytest.approx(1.5, rel=0.1)
+        assert "single runs" in one.why and "live comparison" in one.why and "several runs a side" in one.why
+    assert comparison.exit_status(found) == 0 and comparison.exit_status(found, insist=True) == 3
+
+
+def test_the_unseen_spread_is_in_the_interval(base: Path, tmp_path: Path) -> None:
+    """The interval of a ratio of single runs is that of the trials, widened by what separates runs."""
+    found = compared(base, run(tmp_path / "c", 2))
+    one = row(found, "fast", "ratio")
+    cells = [side.of(KEY)[0][1] for side in (found.base, found.candidate)]
+    logs = [next(a for a in cell.arms if a.name == "fast").ratio.logs for cell in cells]
+    spread = math.hypot(*(max(0.0035, np.std(one, ddof=1)) for one in logs))
+    wanted = unpaired.widened(unpaired.shift(*logs), 0.95, spread, 22).exp()
+    assert (one.change.low, one.change.high) == (wanted.low, wanted.high)
+    assert one.change.low < unpaired.shift(*logs).exp().low
+
+
+def single_runs(rng: np.random.Generator, tau: float, sd: float, trials: int, move: float, allowed: bool) -> Pair:
+    """A row of two single runs that differ by themselves by tau, their trials by sd, and by a true `move`."""
+    logs = [rng.normal(0, tau) + rng.normal(shift, sd, trials) for shift in (0, move)]
+    spread = change_rows.unseen_spread(*logs, change_rows.RUN_SPREAD) if allowed else 0.0
+    return Pair(Row("s", "c", "a", "ratio", None, None, None, CANNOT_TELL), *logs, math.log1p(0.01), None, spread)
+
+
+def family_false(tau: float, sd: float, pairs: int, allowed: bool = True, times: int = 150) -> float:
+    """How often a family of equal pairs of single runs of 10 trials raises an alarm."""
+    rng, alarms = np.random.default_rng(11), 0
+    for _ in range(times):
+        family = [single_runs(rng, tau, sd, 10, 0.0, allowed) for _ in range(pairs)]
+        change_rows.family_decide(family, pairing.TRIAL)
+        alarms += any(pair.row.verdict in (FASTER, SLOWER) for pair in family)
+    return alarms / times
+
+
+@pytest.mark.parametrize(("tau", "sd"), [(0.0035, 0.0035), (0.005, 0.0035), (0.1, 0.1)])
+def test_single_runs_do_not_cry_wolf(tau: float, sd: float) -> None:
+    """Runs that differ by themselves as much as their trials do raise hardly an alarm in 12 comparisons, on a quiet and
+    on a loaded machine, because that is allowed for."""
+    assert family_false(tau, sd, 12) <= 0.06
+
+
+def test_trials_alone_would_cry_wolf() -> None:
+    """Taken for units, which they are not, they raise one in every third to nearly every family."""
+    assert family_false(0.005, 0.0035, 12, allowed=False) > 0.2
+    assert family_false(0.1, 0.1, 12, allowed=False) > 0.8
+
+
+def test_same_is_not_said_of_single_runs_at_the_margin() -> None:
+    """A true difference of δ is called SAME in at most 5 % of single runs that differ by themselves by 0.35 %."""
+    rng, same = np.random.default_rng(2), 0
+    for _ in range(600):
+        pair = single_runs(rng, 0.0035, 0.0035, 15, math.log1p(0.01), True)
+        change_rows.family_decide([pair], pairing.TRIAL)
+        same += pair.row.verdict == SAME
+    assert same / 600 <= 0.06
+
+
+def test_single_runs_see_large_changes() -> None:
+    """5 % more is found by single runs of a quiet machine."""
+    rng = np.random.default_rng(4)
+    found = [single_runs(rng, 0.002, 0.0035, 10, 0.05, True) for _ in range(100)]
+    for pair in found:
+        change_rows.family_decide([pair], pairing.TRIAL)
+    assert sum(pair.row.verdict == SLOWER for pair in found) >= 97
+
+
+# ---- several runs a side ----
+
+
+def test_several_runs_a_side(tmp_path: Path) -> None:
+    """A unit is a run; the change is Hodges–Lehmann over runs, and its interval the exact one."""
+    sides = fake_compare.many(tmp_path, {"a": 0.9, "b": 0.945}, 6)
+    found = compared(*sides)
+    one = row(found, "fast", "ratio")
+    assert (one.verdict, one.unit, one.units) == (SLOWER, "run", (6, 6))
+    values = [side.values(KEY, "fast", "ratio", "run") for side in (found.base, found.candidate)]
+    wanted = unpaired.shift(*values).exp()
+    assert one.change == wanted and one.change.low < 1.05 < one.change.high * 1.003
+    p = 2 * unpaired.p_greater(*values, math.log1p(0.01))
+    assert (one.p, one.p_holm) == (pytest.approx(p), pytest.approx(2 * p))
+    assert row(found, "faulting", "ratio").verdict == SAME
+    assert row(found, "pread", "ns_per_op").p is not None
+    assert not any("take turns" in r.why for r in found.rows if r.why)
+
+
+def test_a_delta_of_ones_own(tmp_path: Path) -> None:
+    sides = fake_compare.many(tmp_path, {"a": 0.9, "b": 0.945}, 6)
+    assert row(compared(*sides, delta=0.2), "fast", "ratio").verdict == SAME
+
+
+def test_too_few_runs(tmp_path: Path) -> None:
+    sides = fake_compare.many(tmp_path, {"a": 0.9, "b": 1.4}, 3)
+    one = row(compared(*sides), "fast", "ratio")
+    assert one.verdict == CANNOT_TELL and one.detectable is None
+    assert one.why == "3 against 3 runs; 5 a side are needed for 2 comparisons"
+    one = row(compared(sides[0][0], sides[1]), "fast", "ratio")
+    assert (one.verdict, one.units) == (CANNOT_TELL, (1, 3)) and one.why.startswith("1 against 3 runs; ")
+
+
+def test_blocks_of_runs_do_not_judge_times(tmp_path: Path) -> None:
+    """All runs of one side before all of the other: whatever drifts is in the difference."""
+    sides = [[run(tmp_path / f"r{j}{i}", 10 * j + i, hour=8 * j + i) for i in range(6)] for j in (0, 1)]
+    found = compared(*sides)
+    one = row(found, "fast", "ns_per_op")
+    assert one.verdict == CANNOT_TELL and "did not take turns" in one.why and one.p is None
+    assert any("did not take turns" in note for note in found.notes)
+    assert row(found, "fast", "ratio").verdict == SAME
+
+
+@pytest.mark.parametrize(("order", "turns"), [("ABBAABBA", True), ("ABABABAB", True), ("AABBBBAA", False),
+                                              ("AAAABBBB", False), ("ABBBABAA", False), ("AAABBBAAABBBAABB", True)])
+def test_taking_turns(base: Path, order: str, turns: bool) -> None:
+    """A random walk is judged wrongly in at most 5 % or so where the sides are said to take turns."""
+    (one,) = load(base)
+    starts = [type("Run", (), {"started": f"{i:02d}", "label": str(i), "results": one.results}) for i in range(len(order))]
+    sides = [pairing.Side(name, [s for s, side in zip(starts, order) if side == name]) for name in "AB"]
+    for side in sides:
+        side.units = [[run] for run in side.runs]
+    assert pairing.alternate(*sides) == turns
+    rng, alarms = np.random.default_rng(1), 0
+    for _ in range(500):
+        walk = np.cumsum(rng.normal(0, 0.01, len(order))) + rng.normal(0, 0.01, len(order))
+        values = [walk[[c == name for c in order]] for name in "AB"]
+        alarms += 2 * min(unpaired.p_less(*values, 0.0), unpaired.p_greater(*values, 0.0)) <= 0.05
+    assert (alarms / 500 <= 0.06) if turns else not turns
+    starts[0].started = ""
+    assert not pairing.alternate(*sides)
+
+
+def test_boots_are_the_units_of_kernels(tmp_path: Path) -> None:
+    """Two runs of each boot are one unit; one boot a side tells nothing."""
+    sides: list[list[Path]] = [[], []]
+    for boot in range(5):
+        for side, release in enumerate(("6.1.0", "6.18.0")):
+            for again in range(2):
+                number = 20 * boot + 10 * side + again
+                hour = 4 * boot + 2 * (side if boot % 2 else 1 - side) + again
+                made = run(tmp_path / f"r{number}", number, [scenario(fast=0.9 + 0.1 * side, trials=4, rounds=8)],
+                           {"kernel_release": release}, boot=f"{side}-{boot}", hour=hour)
+                sides[side].append(made)
+    found = compared(*sides, vary=["kernel"])
+    one = row(found, "fast", "ratio")
+    assert (one.verdict, one.unit, one.units) == (SLOWER, "boot", (5, 5))
+    single = row(compared(sides[0][:2], sides[1][:2], vary=["kernel"]), "fast", "ratio")
+    assert single.verdict == CANNOT_TELL and "boots" in single.why and single.units == (1, 1)
+
+
+def test_instances(tmp_path: Path) -> None:
+    """Four instances a side would do for the test alone, but not for what instances differ by."""
+    sides: list[list[Path]] = [[], []]
+    for number in range(5):
+        for side in (0, 1):
+            sides[side].append(run(tmp_path / f"r{number}{side}", 10 * number + side, [scenario(fast=0.9 + side / 10,
+                               arms=[FakeArm("pread"), FakeArm("fast", 0.9 + side / 10)])],
+                               informational={"instance_type": {"product": f"kind{side}"}}, boot=f"{number}-{side}",
+                               name=f"host{number}-{side}", hour=2 * number + (side if number % 2 else 1 - side)))
+    few = row(compared(sides[0][:4], sides[1][:4]), "fast", "ratio")
+    assert few.verdict == CANNOT_TELL and few.why == "4 against 4 instances; 5 a side are needed for 1 comparison"
+    assert row(compared(*sides), "fast", "ratio").verdict == SLOWER
+
+
+# ---- what is invalid ----
+
+
+def test_a_null_that_moved(base: Path, tmp_path: Path) -> None:
+    """Two identical arms that differ by 0.9 % on one side and −0.9 % on the other: either run alone is valid."""
+    paths = [run(tmp_path / f"n{i}", i + 5, [scenario(fast=0.7 + i / 5, null_bias=bias, trial_noise=0.001,
+                                                           round_noise=0.002)])
+             for i, bias in enumerate((0.008, -0.008))]
+    found = compared(*paths)
+    assert not any(cell.invalid for side in (found.base, found.candidate) for _, cell in side.of(KEY))
+    for one in found.rows:
+        if one.quantity in ("ratio", "ns_per_op"):
+            assert one.verdict == INVALID and "identical arms moved" in one.why
+        else:
+            assert one.verdict == SAME  # a count is a count
+    assert comparison.exit_status(found) == 4
+
+
+def test_a_side_that_is_invalid(base: Path, tmp_path: Path) -> None:
+    def boot_again(value: dict[str, Any]) -> None:
+        value["boot_id"] = f"b{value['trial'] > 5}"
+
+    found = compared(base, run(tmp_path / "c", 3, damage=boot_again))
+    assert {one.verdict for one in found.rows} == {INVALID} and "booted again" in found.rows[0].why
+    assert comparison.exit_status(found) == 4
+
+
+# ---- counts ----
+
+
+def counted(path: Path, faults: float, seed: int = 4, **changes: Any) -> Path:
+    arms = [FakeArm("pread"), FakeArm("fast", 0.9), FakeArm("faulting", 1.3, faults=faults)]
+    return run(path, seed, [scenario(arms=arms)], **changes)
+
+
+def test_exact_counts(base: Path, tmp_path: Path) -> None:
+    found = compared(base, counted(tmp_path / "more", 2.5))
+    one = row(found, "faulting", "minor_faults")
+    assert (one.verdict, one.change.estimate, one.p, one.p_holm) == (SLOWER, 1.25, None, None)
+    assert "exactly 2 " in one.why
+    assert row(found, "fast", "minor_faults").verdict == SAME
+    one = row(compared(base, counted(tmp_path / "none", 0)), "faulting", "minor_faults")
+    assert (one.verdict, one.change.estimate, one.effect) == (FASTER, 0.0, math.inf)
+    one = row(compared(tmp_path / "none", base), "faulting", "minor_faults")
+    assert (one.verdict, one.change, one.effect) == (SLOWER, None, math.inf)
+    names = {r.quantity for r in found.rows}
+    assert "voluntary_switches" not in names and "major_faults" not in names and "write_bytes" not in names
+
+
+def test_counts_that_differ_between_trials_are_no_evidence(base: Path, tmp_path: Path) -> None:
+    def one_more(value: dict[str, Any]) -> None:
+        value["arms"][2]["counts"]["minor_faults"] += value["trial"] == 3
+
+    found = compared(base, run(tmp_path / "c", 4, damage=one_more))
+    one = row(found, "faulting", "minor_faults")
+    assert one.verdict == CANNOT_TELL and one.why == "it differs between trials of the candidate already: 2 to 2.00"
+    assert (one.candidate.low, one.candidate.high) == (2.0, 2 + 1 / 256)
+
+
+def test_a_count_that_one_side_lacks(base: Path, tmp_path: Path) -> None:
+    def unknown(value: dict[str, Any]) -> None:
+        value["arms"][2]["counts"]["minor_faults"] = None
+
+    one = row(compared(base, run(tmp_path / "c", 4, damage=unknown)), "faulting", "minor_faults")
+    assert one.verdict == CANNOT_TELL and one.why == "the candidate did not count it"
+
+
+def test_exactness_comes_from_the_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: Path) -> None:
+    """What the schema of records says is what counters.def and events.def say; without a schema nothing is compared."""
+    import re
+
+    text = "".join((ROOT / "bench" / name).read_text() for name in ("counters.def", "events.def"))
+    rows = re.findall(r"^(?:COUNTER|EVENT)\((\w+), \"[^\"]*\", (LESS|NEITHER), (EXACT|TIMED)", text, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^(?:COUNTER|EVENT)\(", text, re.MULTILINE)) > 30
+    assert schema.exact_counters() == {name for name, less, exact in rows if (less, exact) == ("LESS", "EXACT")}
+    monkeypatch.setattr(schema, "schema_path", lambda: None)
+    found = compared(base, run(tmp_path / "c", 4))
+    assert {r.quantity for r in found.rows} == {"ratio", "ns_per_op"} and any("No schema" in n for n in found.notes)
+
+
+# ---- fingerprints ----
+
+
+def test_an_undeclared_difference(base: Path, tmp_path: Path) -> None:
+    other = run(tmp_path / "c", 2, blocking={"thp": {"enabled": "always"}, "flags": "-O3"})
+    found = compared(base, other)
+    assert found.refused == [
+        "undeclared difference in flags, thp.enabled: --vary compiler,kernel declares it"] and not found.rows
+    assert comparison.exit_status(found) == 6
+    diff = {one.key: one for one in found.found}
+    assert diff["thp.enabled"].blocking and diff["thp.enabled"].base == ("madvise",)
+    for vary in (["thp", "compiler"], ["thp.enabled", "flags"], ["compiler", "kernel"]):
+        declared = compared(base, other, vary=vary)
+        assert not declared.refused and declared.rows and all(one.declared for one in declared.found)
+    assert compared(base, other, vary=["thp"]).refused == [
+        "undeclared difference in flags: --vary compiler declares it"]
+
+
+def test_informational_differences_do_not_block(base: Path, tmp_path: Path) -> None:
+    found = compared(base, run(tmp_path / "c", 2, informational={"swappiness": 10, "load": 3.5}))
+    assert [(one.key, one.blocking) for one in found.found] == [("swappiness", False)] and not found.refused
+
+
+def test_every_blocking_key_has_a_group() -> None:
+    """Of the keys that docs/machine.md lists as blocking."""
+    text = (ROOT / "docs" / "machine.md").read_text()
+    table = text[text.index("## Blocking") : text.index("## Informational")]
+    keys: list[str] = []
+    for line in table.splitlines():
+        if line.startswith("| `"):
+            named = [one.strip().strip("`") for one in line.split("|")[1].split(",")]
+            keys += [named[0].rpartition(".")[0] + one if one.startswith(".") else one for one in named]
+    assert len(keys) > 20 and "filesystem.block_bytes" in keys and "mitigations" in keys
+    for key in keys:
+        assert any(fingerprint.covers(group, key) or f"{key}." in group for group in fingerprint.GROUPS.values()), key
+
+
+def test_emulated_and_real_never(base: Path, tmp_path: Path) -> None:
+    """Whatever is declared."""
+    emulated = run(tmp_path / "c", 2, blocking={"virtualisation": "TCGTCGTCGTCG (emulated)"})
+    found = compared(base, emulated, vary=["cpu"])
+    assert found.refused == ["an emulated machine and a real one: the times of one are the emulator's"]
+    assert comparison.exit_status(found) == 6
+    both = compared(emulated, run(tmp_path / "d", 3, blocking={"virtualisation": "TCGTCGTCGTCG (emulated)"}))
+    assert not both.refused and any("Emulated" in note for note in both.notes)
+
+
+def test_a_side_of_two_machines(base: Path, tmp_path: Path) -> None:
+    other = run(tmp_path / "c", 2, blocking={"cpu_model": "Other CPU"})
+    found = compared([base, other], run(tmp_path / "d", 3), vary=["cpu"])
+    assert found.refused == ["the runs of one side differ among themselves in cpu_model"]
+    assert comparison.exit_status(found) == 6
+
+
+def test_different_machines(base: Path, tmp_path: Path) -> None:
+    """Ratios and counts get verdicts; times stand side by side and nothing is divided by anything."""
+    made = scenario(fast=0.8, base_ns=300.0)
+    other = run(tmp_path / "c", 2, [made], {"cpu_model": "Other CPU"}, boot="b2", name="other")
+    found = compared(base, other, vary=["cpu"])
+    assert row(found, "fast", "ratio").verdict == FASTER and row(found, "faulting", "minor_faults").verdict == SAME
+    assert not [r for r in found.rows if r.quantity == "ns_per_op"] and len(found.beside) == 3
+    assert found.beside[0].base.estimate == pytest.approx(640, rel=0.1)
+    assert found.beside[0].candidate.estimate == pytest.approx(300, rel=0.15)
+
+
+def test_another_host_of_the_same_kind(base: Path, tmp_path: Path) -> None:
+    """Two hosts are two machines, even when they are alike; a container's new name on the same boot is none."""
+    assert compared(base, run(tmp_path / "c", 2, boot="b2", name="other")).beside
+    assert not compared(base, run(tmp_path / "d", 2, name="other")).beside
+    found = compared(base, run(tmp_path / "e", 2, boot="b2"))
+    assert not found.beside and "The machine was booted between the two runs." in found.notes
+
+
+def test_without_machine_json(base: Path, tmp_path: Path) -> None:
+    """The hash tells equal from different."""
+    paths = [run(tmp_path / f"r{i}", i) for i in range(2)]
+    for path in paths:
+        (path / "machine.json").unlink()
+    assert not compared(*paths).refused
+    assert "undeclared difference" in compared(base, paths[0]).refused[0]
+
+
+# ---- what is compared with what ----
+
+
+def test_the_same_run_on_both_sides(base: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(base, tmp_path / "copy")
+    for other in (base, copy):
+        found = compared(base, other)
+        assert "is the same run as" in found.refused[0] and not found.rows and comparison.exit_status(found) == 6
+    cut = (copy / "trials.jsonl").read_text().splitlines(keepends=True)[:-2]
+    (copy / "trials.jsonl").write_text("".join(cut))
+    assert "is the same run as" in compared(base, copy).refused[0]
+
+
+def test_a_run_given_twice_counts_once(base: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(base, tmp_path / "copy")
+    runs, notes = sources.side_load([base, copy, base])
+    assert len(runs) == 1 and notes == [f"{copy} is the same run as {base}: it counts once"]
+
+
+def test_a_pipe_is_no_run(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RecordsError, match="no such run"):
+        load(tmp_path / "pipe")
+
+
+def test_directories_of_runs(tmp_path: Path) -> None:
+    paths = [run(tmp_path / "all" / f"r{i}", i, hour=5 - i) for i in range(3)]
+    (tmp_path / "all" / ".hidden").mkdir()
+    (tmp_path / "all" / "notes.txt").write_text("no run")
+    assert [one.label for one in load(tmp_path / "all")] == [str(p) for p in reversed(paths)]
+    (tmp_path / "none").mkdir()
+    for wrong in (tmp_path / "none", tmp_path / "absent"):
+        with pytest.raises(RecordsError, match=str(wrong)):
+            load(wrong)
+
+
+def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
+    """It is named with what differs, and nothing green comes of it."""
+    floor = fake_run.floor(trials=8)
+    one = run(tmp_path / "a", 1, [scenario(), floor])
+    other = run(tmp_path / "b", 2, [scenario(common={"recipe": "write-4KiB"}), floor])
+    found = compared(one, other)
+    (left,) = found.left_out
+    assert left.unlike and left.reason.endswith("its parameters differ: recipe (write-1MiB and write-4KiB)")
+    assert {r.scenario for r in found.rows} == {"floor/null"} and comparison.exit_status(found) == 6
+    declared = compared(one, other, vary=["recipe"])
+    assert not declared.left_out and row(declared, "fast", "ratio").verdict in (SAME, CANNOT_TELL)
+    for change, why in ((dict(op="page touched"), "operation"), (dict(cells=[{"workers": 2}]), "cells"),
+                        (dict(arms=[FakeArm("pread"), FakeArm("other")]), "arms"), (dict(delta=0.02), "δ")):
+        third = run(tmp_path / why, 3, [scenario(**change)])
+        found = compared(base, third)
+        assert why in found.left_out[0].reason and found.compared == 0 and comparison.exit_status(found) == 7
+
+
+def test_a_scenario_of_one_side(base: Path, tmp_path: Path) -> None:
+    found = compared(base, run(tmp_path / "b", 2, [scenario(), fake_run.floor(trials=8)]))
+    assert [(o.scenario, o.unlike) for o in found.left_out] == [("floor/null", False)]
+    assert comparison.exit_status(found, "never") == 0 and comparison.exit_status(found, "never", True) == 3
+
+
+def test_an_arm_that_one_side_has_not_measured(base: Path, tmp_path: Path) -> None:
+    def refuse(value: dict[str, Any]) -> None:
+        value["arms"][1].update(status="unsupported", reason="no such call", batch_ns=[], order=[], voided=[])
+
+    found = compared(base, run(tmp_path / "b", 2, damage=refuse))
+    for quantity in ("ratio", "ns_per_op"):
+        one = row(found, "fast", quantity)
+        assert one.verdict == CANNOT_TELL and "the candidate has no figure" in one.why and "no such call" in one.why
+    neither = compared(tmp_path / "b", run(tmp_path / "c", 3, damage=refuse))
+    assert not [r for r in neither.rows if r.arm == "fast" and r.quantity in ("ratio", "ns_per_op")]
+
+
+def test_only_what_was_asked_for(tmp_path: Path) -> None:
+    paths = [run(tmp_path / f"r{i}", i, [scenario(), fake_run.floor(trials=8)]) for i in (1, 2)]
+    found = compared(*paths, scenarios=["floor/null"], quantities=["ns_per_op"])
+    assert [(r.scenario, r.quantity) for r in found.rows] == [("floor/null", "ns_per_op")]
+    whole, part = compared(*paths), compared(*paths, quantities=["ratio"])
+    assert row(part, "fast", "ratio") == row(whole, "fast", "ratio")
+
+
+def test_rows_by_verdict_and_effect(base: Path, tmp_path: Path) -> None:
+    found = compared(base, counted(tmp_path / "c", 4))
+    places = [(change_rows.ORDER[r.verdict], -r.effect) for r in found.rows]
+    assert places == sorted(places) and found.rows[0].verdict == SLOWER
+    verdicts = (FASTER, SLOWER, SAME, INVALID, CANNOT_TELL)
+    assert found.counts == {v: sum(r.verdict == v for r in found.rows) for v in verdicts}
+
+
+def test_false_alarms_over_runs(tmp_path: Path) -> None:
+    """Units are runs, so what separates runs is in the test: a family of 6 equal pairs whose runs differ by 2 % raises
+    an alarm in at most 5 % or so."""
+    rng, alarms = np.random.default_rng(8), 0
+    for _ in range(400):
+        family = [Pair(Row("s", "c", "a", "ratio", None, None, None, CANNOT_TELL), rng.normal(0, 0.02, 8),
+                       rng.normal(0, 0.02, 8), math.log1p(0.0001), None) for _ in range(6)]
+        change_rows.family_decide(family, pairing.RUN)
+        alarms += any(pair.row.verdict in (FASTER, SLOWER) for pair in family)
+    assert alarms / 400 <= 0.07
