@@ -55,8 +55,9 @@ LAYOUT = r"""(() => {
       }
   const pictures = [...document.querySelectorAll("figure svg, figure img")];
   for (const e of pictures) if (!there(box(e)) || (e.tagName === "IMG" && !e.naturalWidth)) wrong.push("a picture has no size");
+  const least = matchMedia("print").matches ? 10 : 12;
   for (const e of document.querySelectorAll("body :is(p, td, th, li, dd, dt, h1, h2, h3, label, code)"))
-    if (there(box(e)) && parseFloat(getComputedStyle(e).fontSize) < 12) wrong.push(`tiny: ${name(e)}`);
+    if (there(box(e)) && parseFloat(getComputedStyle(e).fontSize) < least) wrong.push(`tiny: ${name(e)}`);
   return wrong;
 })()"""
 
