@@ -250,7 +250,8 @@ def null_sentences(results: Results) -> list[str]:
         out.append(f"Two identical arms, over all cells: {ratio(found.estimate)}× {ends}.")
     drifts = sum(arm.drifts for arm in results.arms)
     if drifts:
-        out.append(f"{drifts} ratio{'s' * (drifts > 1)} drift: by more than δ from the first round of a trial to the last.")
+        many = f"{drifts} ratios drift" if drifts > 1 else "1 ratio drifts"
+        out.append(f"{many} by more than δ from the first round of a trial to the last.")
     voided = sum(trial.voided for arm in results.arms for trial in arm.trials)
     if voided:
         total = voided + sum(trial.rounds for arm in results.arms for trial in arm.trials)

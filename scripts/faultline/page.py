@@ -235,7 +235,7 @@ def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], cell
         machine=origin.fingerprint(machine, manifest.machine),
         tree=origin.tree_sentence(machine),
         cpus=grid_view(origin.cpu_table(machine)),
-        trust=[conclusion.noise_sentence(results), *conclusion.null_sentences(results), *([harness] if harness else [])],
+        trust=[conclusion.noise_sentence(results), *conclusion.null_sentences(results), *filter(None, [harness])],
         run_figures=by_scenario.get("", []),
         gaps=grid_view(found[:GAPS_MOST], "words"),
         gaps_more=max(0, len(found) - GAPS_MOST),

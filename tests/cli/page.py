@@ -11,7 +11,7 @@ import browser  # noqa: E402
 
 
 def test_page_of_a_run(scratch: helper.Scratch) -> None:
-    """It loads nothing, complains of nothing, shows all its pictures, and nothing sticks out or lies on anything else."""
+    """It loads nothing, complains of nothing, shows all its pictures, and nothing sticks out or lies on another."""
     if not helper.has_report():
         raise helper.Skip("the analysis is not beside the program")
     if browser.program() is None:

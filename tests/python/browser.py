@@ -26,7 +26,7 @@ WAIT_S = 30  # for an answer
 OPTIONS = (
     "--headless=new",
     "--remote-debugging-pipe",
-    "--no-sandbox",  # which root must not use, and containers often cannot
+    "--no-sandbox",  # root has to do without, and so do most containers
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-extensions",
@@ -37,11 +37,12 @@ OPTIONS = (
     "--no-default-browser-check",
 )
 
-# Texts about what is wrong with the page as it is laid out now: what sticks out, lies on something else, or is not there.
+# What is wrong with the page as it is laid out now: what sticks out, lies on something else, or is not there.
 LAYOUT = r"""(() => {
   const wrong = [], name = (e) => `<${e.tagName.toLowerCase()}> ${(e.textContent || "").trim().slice(0, 40)}`;
   const width = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth > width) wrong.push(`the page is ${document.documentElement.scrollWidth} wide, not ${width}`);
+  const needed = document.documentElement.scrollWidth;
+  if (needed > width) wrong.push(`the page is ${needed} wide, not ${width}`);
   const box = (e) => e.getBoundingClientRect(), there = (b) => b.width > 0 && b.height > 0;
   for (const e of document.querySelectorAll("body *:not(svg *)"))
     if (!e.closest(".scroll > *, .picture > *") && there(box(e)) && (box(e).right > width + 1 || box(e).left < -1))
@@ -51,10 +52,12 @@ LAYOUT = r"""(() => {
       for (const other of [...parent.children].slice(i + 1, i + 4)) {
         if (getComputedStyle(one).position == "sticky" || getComputedStyle(one).display.startsWith("inline")) continue;
         const a = box(one), b = box(other), by = (low, high) => Math.min(a[high], b[high]) - Math.max(a[low], b[low]);
-        if (there(a) && there(b) && by("left", "right") > 1 && by("top", "bottom") > 1) wrong.push(`${name(one)} lies on ${name(other)}`);
+        if (there(a) && there(b) && by("left", "right") > 1 && by("top", "bottom") > 1)
+          wrong.push(`${name(one)} lies on ${name(other)}`);
       }
   const pictures = [...document.querySelectorAll("figure svg, figure img")];
-  for (const e of pictures) if (!there(box(e)) || (e.tagName === "IMG" && !e.naturalWidth)) wrong.push("a picture has no size");
+  for (const e of pictures)
+    if (!there(box(e)) || (e.tagName === "IMG" && !e.naturalWidth)) wrong.push("a picture has no size");
   const least = matchMedia("print").matches ? 10 : 12;
   for (const e of document.querySelectorAll("body :is(p, td, th, li, dd, dt, h1, h2, h3, label, code)"))
     if (there(box(e)) && parseFloat(getComputedStyle(e).fontSize) < least) wrong.push(`tiny: ${name(e)}`);
@@ -91,7 +94,9 @@ class Browser:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.end()
 
     def start(self) -> None:
@@ -186,7 +191,8 @@ class Browser:
 
     def look(self, width: int, scheme: str = "light", script: bool = True) -> None:
         """Shows pages this many pixels wide, in the light or in the dark; scripts are kept from pages opened later."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        window = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **window)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
 
@@ -208,14 +214,11 @@ class Browser:
         """Types a text where the focus is."""
         self.call("Input.insertText", text=text)
 
-    def picture(self, path: Path, whole: bool = True) -> None:
-        """Writes what is shown as a PNG, the whole page or the window."""
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"] if not whole else self.call(
-            "Page.captureScreenshot",
-            captureBeyondViewport=True,
-            clip={**self.call("Page.getLayoutMetrics")["cssContentSize"], "scale": 1},
-        )["data"]
-        path.write_bytes(base64.b64decode(data))
+    def picture(self, path: Path) -> None:
+        """Writes the whole page as a PNG."""
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        found = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip={**size, "scale": 1})
+        path.write_bytes(base64.b64decode(found["data"]))
 
     def pdf(self) -> bytes:
         """The page as it is printed, A4."""

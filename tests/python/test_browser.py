@@ -108,7 +108,10 @@ def time_ns(text: str) -> float:
 def test_remarks_stay_under_their_rows(browser: Browser, shown: Path) -> None:
     browser.look(1600)
     browser.open(shown)
-    pairs = "[...document.querySelectorAll('tr.why')].map(r => r.previousElementSibling.innerText + '|' + r.innerText).sort()"
+    pairs = (
+        "[...document.querySelectorAll('tr.why')]"
+        ".map(row => row.previousElementSibling.innerText + '|' + row.innerText).sort()"
+    )
     row = f"{FIRST_CELL}[0]"
     browser.value(f"{row}.insertAdjacentHTML('afterend', '<tr class=why><td>because</td></tr>')")
     before = browser.value(pairs)
@@ -168,7 +171,8 @@ def test_faults_of_a_page_are_found(browser: Browser, tmp_path: Path) -> None:
     """What the tests above rest on: a bad page is told from a good one."""
     path = tmp_path / "bad.html"
     path.write_text(
-        "<!DOCTYPE html><meta name=viewport content='width=device-width'><style>p { margin: 0 }</style><main><p style='width: 900px; font-size: 9px'>wide</p>"
+        "<!DOCTYPE html><meta name=viewport content='width=device-width'><style>p { margin: 0 }</style>"
+        "<main><p style='width: 900px; font-size: 9px'>wide</p>"
         "<p style='margin-top: -20px'>upon it</p><figure><svg width=0 height=0></svg></figure></main>"
         "<script>console.error('oh'); fetch('http://127.0.0.1:9/'); null.x</script>"
     )

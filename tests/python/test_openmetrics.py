@@ -122,7 +122,8 @@ def test_every_figure_is_there(whole: Results) -> None:
 def test_texts_are_escaped(tmp_path: Path) -> None:
     name = 'a "quoted" \\ back\\nslash\nand a line, {braces} = # é'
     scenario = fake_run.read_or_map(arms=[FakeArm("pread"), FakeArm(name, 0.5)], cells=[{}], trials=6)
-    found = parse(openmetrics.exposition(verdict.conclude(records.run_load(fake_run.write(tmp_path / "r", [scenario])))))
+    results = verdict.conclude(records.run_load(fake_run.write(tmp_path / "r", [scenario])))
+    found = parse(openmetrics.exposition(results))
     assert len(of(found["faultline_ratio"], arm=name.replace("\n", "\\x0a"))) == 3
 
 

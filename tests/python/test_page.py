@@ -108,7 +108,8 @@ def test_tables_can_be_read_aloud(whole: Results, whole_drawn: list[tuple[pictur
     found = Document(page.html(whole, whole_drawn))
     assert {a.get("scope") for a in found.attributes("th")} == {"col", "row", "rowgroup"}
     regions = [a for a in found.attributes("div") if a.get("class") == "scroll"]
-    assert len(regions) == found.texts("table").__len__() and all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
+    assert len(regions) == len(found.texts("table"))
+    assert all(a["tabindex"] == "0" and a["aria-label"] for a in regions)
     assert all(a.get("aria-label") or a.get("aria-hidden") for a in found.attributes("svg"))
     assert found.attributes("html") == [{"lang": "en"}]
     ids = [a["id"] for _, a, _ in found.elements if "id" in a]
@@ -172,15 +173,17 @@ def test_the_machine_is_told(tmp_path: Path) -> None:
          "numa_node": 0, "package": 0, "kind": 0, "frequency_mhz": None}
         for i in range(8)
     ]
-    topology = {"source": "hwloc", "this_machine": True, "packages": 1, "numa_nodes": 1, "cores": 4, "cpus": 8, "pus": cpus,
-                "caches": [{"level": 1, "type": "data", "bytes": 32768, "cpus": 2, "count": 4}, {"level": 2}]}
+    caches = [{"level": 1, "type": "data", "bytes": 32768, "cpus": 2, "count": 4}, {"level": 2}]
+    counts = {"packages": 1, "numa_nodes": 1, "cores": 4, "cpus": 8}
+    topology = {"source": "hwloc", "this_machine": True, **counts, "pus": cpus, "caches": caches}
     against = {"meltdown": "Not affected", "spectre_v2": "Mitigation: Retpolines"}
     blocking = {"thp": {"shmem": "never"}, "governor": None, "boost": None, "mitigations": against}
     unknown = {"governor": "there is none"}
     results = conclude(tmp_path / "r", fake_run.floor(trials=1), topology=topology, blocking=blocking, unknown=unknown)
     rows = dict(origin.fingerprint(results.run.machine, "00aa"))
     assert rows["thp.shmem"] == "never" and rows["mitigations"] == "spectre_v2: Mitigation: Retpolines"
-    assert rows["governor"] == "unknown (there is none)" and rows["boost"] == "unknown" and rows["fingerprint"] == "00aa"
+    assert rows["governor"] == "unknown (there is none)" and rows["boost"] == "unknown"
+    assert rows["fingerprint"] == "00aa"
     assert origin.tree_sentence(results.run.machine) == (
         "1 package, 1 NUMA node, 4 cores, 8 CPUs. Caches: L1d 4 × 32KiB for 2 CPUs each. Source: hwloc."
     )
@@ -192,8 +195,8 @@ def test_the_machine_is_told(tmp_path: Path) -> None:
 
 def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     run = fake_run.write(tmp_path / "r", [fake_run.floor(trials=1)])
-    for text in ('{"schema": "faultline.machine/1"}', '{"schema": "faultline.machine/1", "blocking": 1, "topology": [2]}'):
-        (run / "machine.json").write_text(text)
+    for told in ({}, {"blocking": 1, "topology": [2], "available": [], "unknown": 3}):
+        (run / "machine.json").write_text(json.dumps({"schema": "faultline.machine/1", **told}))
         results = verdict.conclude(records.run_load(run))
         assert "The tree of its CPUs is not known." in page.html(results, [])
 

@@ -29,13 +29,15 @@
 
   const sort = (table, column, sign) => {
     const place = (element) => Number(element.dataset.place);
-    const order = (one, other) => (sign && compare(key(one, column), key(other, column), sign)) || place(one) - place(other);
+    const order = (one, other) =>
+      (sign && compare(key(one, column), key(other, column), sign)) || place(one) - place(other);
     for (const body of table.tBodies) {
       const sorted = items(body).sort((one, other) => order(one[0], other[0]));
       body.append(...sorted.flat());
     }
     const first = (body) => items(body)[0][0];
-    table.append(...[...table.tBodies].sort((one, other) => (sign ? order(first(one), first(other)) : place(one) - place(other))));
+    const bodies = [...table.tBodies];
+    table.append(...bodies.sort((one, other) => (sign ? order(first(one), first(other)) : place(one) - place(other))));
   };
 
   const filter = (table, words) => {
