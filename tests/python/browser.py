@@ -106,7 +106,7 @@ class Browser:
             raise FileNotFoundError(f"none of {', '.join(NAMES)} is here")
         theirs_in, self.write_end = os.pipe()
         self.read_end, theirs_out = os.pipe()
-        words = ["timeout", str(LIFE_S), name, *OPTIONS, f"--user-data-dir={self.home}"]
+        words = ["timeout", "--kill-after=5", str(LIFE_S), name, *OPTIONS, f"--user-data-dir={self.home}"]
         # The browser wants its pipes as descriptors 3 and 4; high ones cannot be in the way of that.
         places = 'exec 3<&"$1" 4>&"$2"; shift 2; exec "$@"'
         self.process = subprocess.Popen(
@@ -132,7 +132,11 @@ class Browser:
             os.close(self.read_end)
             self.process.terminate()  # `timeout` hands it on to all that it started
             self.process.wait(WAIT_S)
-        shutil.rmtree(self.home, ignore_errors=True)
+        for _ in range(50):  # its helpers end a moment later, and write until then
+            shutil.rmtree(self.home, ignore_errors=True)
+            if not os.path.exists(self.home):
+                break
+            time.sleep(0.1)
 
     def message(self) -> dict[str, Any]:
         """The next message from the browser; TimeoutError when none comes, EOFError when it has ended."""

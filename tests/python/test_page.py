@@ -204,8 +204,8 @@ def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
 def test_a_large_run_stays_below_the_limit(
     tmp_path: Path, whole_drawn: list[tuple[pictures.Picture, bytes]]
 ) -> None:
-    """1200 cells of seven arms, and more pictures than there is room for."""
-    cells = fake_run.product(block_bytes=[64 << i for i in range(12)], touches=list(range(1, 101)))
+    """320 cells of seven arms, and more pictures than there is room for."""
+    cells = fake_run.product(block_bytes=[64 << i for i in range(10)], touches=list(range(1, 33)))
     arms = [FakeArm("pread")] + [FakeArm(f"a mapping with a long name, number {i}", 1 + i / 8) for i in range(6)]
     many = fake_run.read_or_map(cells=cells, arms=arms, trials=1, rounds=2)
     results = conclude(tmp_path / "r", many)
@@ -213,10 +213,23 @@ def test_a_large_run_stays_below_the_limit(
     run_s = next((picture, svg) for picture, svg in whole_drawn if picture.scenario == "")
     text = page.html(results, [board] * 60 + [run_s])
     assert 1_000_000 < len(text.encode()) <= page.BYTES_MOST
-    assert re.search(r"The table shows \d+ of 1200 cells; all are in cells\.csv\.", text)
+    assert re.search(r"The table shows \d+ of 320 cells; all are in cells\.csv\.", text)
     left = re.search(r"Left out for want of room: (\d+) pictures: plots/board-access-read-or-map\.svg", text)
     assert left and 0 < int(left[1]) < 60 and text.count("too large for this page") == int(left[1])
     assert "Two identical arms (null arm" in text.partition("Can this run be trusted?")[2]
+
+
+@pytest.mark.parametrize(("most", "cells"), [(None, 28), (45_000, 10), (30_000, 0)])
+def test_tables_give_way_to_the_limit(
+    most: int | None, cells: int, whole: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 28 cells as many are shown as there is room for, and the page says how many."""
+    monkeypatch.setattr(page, "CELLS_MOST", (28, 10, 0))
+    monkeypatch.setattr(page, "BYTES_MOST", most or page.BYTES_MOST)
+    text = page.html(whole, [])
+    titles = re.findall(r'scope="rowgroup"><span class="stay">[^<]* · \d+ trials', text)
+    assert len(titles) == cells and len(text.encode()) <= page.BYTES_MOST
+    assert ("cells; all are in cells.csv." in text) == (cells < 28)
 
 
 def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
