@@ -133,14 +133,24 @@ def counted_view(cells: Sequence[CellResult]) -> list[list[tuple[str, str]]]:
     return out
 
 
+def most_each(counts: Sequence[int], room: int) -> int:
+    """The largest number of cells that each scenario may show so that all of them together show at most `room`."""
+    each = max(counts, default=0)
+    while sum(min(count, each) for count in counts) > room:
+        each -= 1
+    return each
+
+
 def scenario_views(
     results: Results, drawn: Mapping[str, list[dict[str, Any]]], room: int
 ) -> Iterable[dict[str, Any]]:
     """The scenarios with their conclusion, pictures and table; at most `room` cells in all tables."""
-    for scenario, cells in scenarios_of(results):
+    scenarios = scenarios_of(results)
+    most = most_each([len(cells) for _, cells in scenarios], room)
+    for scenario, cells in scenarios:
         sentences = conclusion.scenario_sentences(cells)
-        if len(cells) > room:
-            sentences.append(f"The table shows {room} of {len(cells)} cells; all are in cells.csv.")
+        if len(cells) > most:
+            sentences.append(f"The table shows {most} of {len(cells)} cells; all are in cells.csv.")
         shown = table.columns_of([table.row(cell, arm) for cell in cells for arm in cell.arms])
         yield {
             "name": safe(scenario.name),
@@ -149,12 +159,11 @@ def scenario_views(
             "sentences": sentences,
             "figures": drawn.get(scenario.name, []),
             "head": [(table.HEADER[i], "number" if i in table.RIGHT else "") for i in shown],
-            "cells": [cell_view(cell, shown) for cell in cells[:room]],
-            "counted": counted_view(cells[:room]),
+            "cells": [cell_view(cell, shown) for cell in cells[:most]],
+            "counted": counted_view(cells[:most]),
             "counted_notes": table.counted_notes(cells),
-            "pairs": pairs_view(cells[:room]),
+            "pairs": pairs_view(cells[:most]),
         }
-        room = max(0, room - len(cells))
 
 
 def strips_view(results: Results) -> list[tuple[str, int, list[strips.Strip]]]:

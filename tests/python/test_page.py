@@ -232,6 +232,11 @@ def test_tables_give_way_to_the_limit(
     assert ("cells; all are in cells.csv." in text) == (cells < 28)
 
 
+def test_every_scenario_shows_some_of_its_cells() -> None:
+    assert [page.most_each([12, 8, 7, 1], room) for room in (28, 27, 10, 4, 3, 0)] == [12, 11, 3, 1, 0, 0]
+    assert page.most_each([], 5) == 0
+
+
 def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     """In every text of the machine and the manifest that the page shows."""
     scenario = fake_run.read_or_map(
