@@ -12,6 +12,7 @@ import pytest
 from browser import LAYOUT, Browser, program
 from faultline import page, pictures
 from faultline.verdict import Results
+from test_page import hostile_page
 
 pytestmark = pytest.mark.skipif(program() is None, reason="no Chromium is here")
 
@@ -165,6 +166,17 @@ def test_printing(browser: Browser, shown: Path) -> None:
     pdf = browser.pdf()
     browser.call("Emulation.setEmulatedMedia", media="")
     assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 4
+
+
+def test_hostile_texts_do_nothing(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(hostile_page(tmp_path / "r"), encoding="utf-8")
+    for width in (400, 1600):
+        browser.look(width)
+        browser.open(path)
+        assert browser.value(LAYOUT) == [] and browser.said == [] and browser.asked == [path.as_uri()]
+    assert browser.value("document.querySelectorAll('img').length") == 0
+    assert "onerror=alert(2)" in browser.value("document.title")
 
 
 def test_faults_of_a_page_are_found(browser: Browser, tmp_path: Path) -> None:

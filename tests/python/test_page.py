@@ -204,9 +204,9 @@ def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
 def test_a_large_run_stays_below_the_limit(
     tmp_path: Path, whole_drawn: list[tuple[pictures.Picture, bytes]]
 ) -> None:
-    """320 cells of seven arms, and more pictures than there is room for."""
+    """320 cells of four arms, and more pictures than there is room for."""
     cells = fake_run.product(block_bytes=[64 << i for i in range(10)], touches=list(range(1, 33)))
-    arms = [FakeArm("pread")] + [FakeArm(f"a mapping with a long name, number {i}", 1 + i / 8) for i in range(6)]
+    arms = [FakeArm("pread")] + [FakeArm(f"a mapping with a long name, number {i}", 1 + i / 8) for i in range(3)]
     many = fake_run.read_or_map(cells=cells, arms=arms, trials=1, rounds=2)
     results = conclude(tmp_path / "r", many)
     board = next((picture, svg) for picture, svg in whole_drawn if picture.stem == "board-access-read-or-map")
@@ -237,8 +237,8 @@ def test_every_scenario_shows_some_of_its_cells() -> None:
     assert page.most_each([], 5) == 0
 
 
-def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
-    """In every text of the machine and the manifest that the page shows."""
+def hostile_page(directory: Path) -> str:
+    """The page of a run with HOSTILE in every text of the machine, the plan and the manifest that it shows."""
     scenario = fake_run.read_or_map(
         name="s/" + HOSTILE,
         question=HOSTILE,
@@ -247,7 +247,7 @@ def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
         cells=[{}],
         trials=8,
     )
-    run = fake_run.write(tmp_path / "r", [scenario])
+    run = fake_run.write(directory, [scenario])
     manifest = json.loads((run / "manifest.json").read_text())
     manifest.update(run=HOSTILE, argv=["run", HOSTILE], machine=HOSTILE, started=HOSTILE)
     manifest["tool"].update(version=HOSTILE, compiler=HOSTILE)
@@ -259,7 +259,11 @@ def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     machine["blocking"].update({HOSTILE: HOSTILE, "mitigations": {HOSTILE: HOSTILE}, "cpu_model": None})
     machine["topology"] = {"source": HOSTILE, "packages": 1}
     (run / "machine.json").write_text(json.dumps(machine))
-    text = page.html(verdict.conclude(records.run_load(run)), [])
+    return page.html(verdict.conclude(records.run_load(run)), [])
+
+
+def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
+    text = hostile_page(tmp_path / "r")
     found = Document(text)
     tags = [tag for tag, _, _ in found.elements]
     assert tags.count("script") == 1 and "img" not in tags
