@@ -392,7 +392,7 @@ def figure(table: Table, plot: Any) -> Figure:
     title = textwrap.wrap(plot.heading(table), most, break_on_hyphens=False)
     head = 0.12 + LINE_INCH * 1.2 * len(title) + LINE_INCH * 1.15 * line_count + (0.12 if handles else 0.0)
     height = head + layout.top + panels + layout.bottom
-    made = Figure(figsize=(width, height))  # not pyplot's: that takes longer to load than a picture to draw
+    made = Figure(figsize=(width, height))  # not pyplot's, which would keep it until it is closed
     axes = made.subplots(
         len(layout.heights),
         len(layout.widths),
