@@ -16,19 +16,16 @@ from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
 import matplotlib
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402  (the backend comes first)
-from matplotlib import colormaps  # noqa: E402
-from matplotlib.font_manager import FontProperties  # noqa: E402
-from matplotlib.lines import Line2D  # noqa: E402
-from matplotlib.patches import Patch, Rectangle  # noqa: E402
-from matplotlib.textpath import text_to_path  # noqa: E402
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator  # noqa: E402
-
-from faultline.tables import Row, Table  # noqa: E402
-from faultline.text import digits, shorten, size, time_tick, time_unit  # noqa: E402
+from faultline.tables import Row, Table
+from faultline.text import digits, shorten, size, time_tick, time_unit
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -383,8 +380,8 @@ def legend_shape(labels: Sequence[str], width: float) -> tuple[int, int]:
     return fit, -(-len(labels) // fit)
 
 
-def figure(table: Table, plot: Any) -> Any:
-    """The figure of a plot module: its layout, title, panels and legend. The caller closes it."""
+def figure(table: Table, plot: Any) -> Figure:
+    """The figure of a plot module: its layout, title, panels and legend."""
     layout: Layout = plot.layout(table)
     natural = layout.left + sum(layout.widths) + layout.column_gap * (len(layout.widths) - 1) + layout.right
     width = max(natural, WIDTH_LEAST)
@@ -395,7 +392,7 @@ def figure(table: Table, plot: Any) -> Any:
     title = textwrap.wrap(plot.heading(table), most, break_on_hyphens=False)
     head = 0.12 + LINE_INCH * 1.2 * len(title) + LINE_INCH * 1.15 * line_count + (0.12 if handles else 0.0)
     height = head + layout.top + panels + layout.bottom
-    made = plt.figure(figsize=(width, height))
+    made = Figure(figsize=(width, height))  # not pyplot's, which would keep it until it is closed
     axes = made.subplots(
         len(layout.heights),
         len(layout.widths),
@@ -432,11 +429,8 @@ def figure(table: Table, plot: Any) -> Any:
 
 def render(table: Table, plot: Any, form: str = "svg") -> bytes:
     """The plot as a file's content: svg, png or pdf; the same bytes for the same table."""
+    stream = io.BytesIO()
+    stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
     made = figure(table, plot)
-    try:
-        stream = io.BytesIO()
-        stamp = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
-        made.savefig(stream, format=form, dpi=150, metadata={"Title": plot.heading(table), **stamp})
-        return stream.getvalue()
-    finally:
-        plt.close(made)
+    made.savefig(stream, format=form, dpi=150, metadata={"Title": plot.heading(table), **stamp})
+    return stream.getvalue()

@@ -185,6 +185,47 @@ def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
     return out + ([missing] if missing else [])
 
 
+def extreme(results: Results, verdict: str) -> tuple[CellResult, ArmResult] | None:
+    """The comparison of this verdict whose ratio is farthest from 1; None where none has it."""
+    told = [(cell, arm) for cell in results.cells for arm in cell.arms if arm.verdict == verdict]
+    return max(told, key=lambda pair: abs(estimate(pair[1])), default=None)
+
+
+def extreme_sentences(results: Results) -> list[str]:
+    """The largest gain and the largest loss that the run decided."""
+    out = []
+    for verdict, word in ((FASTER, "gain"), (SLOWER, "loss")):
+        found = extreme(results, verdict)
+        if found is not None:
+            cell, arm = found
+            where = f"{safe(cell.scenario.name)}, {safe(cell.plan.cell)}"
+            takes = f"{safe(arm.name)} takes {factor(arm)} the time of {safe(cell.arms[0].name)}"
+            out.append(f"The largest {word}: {takes} ({where}).")
+    return out
+
+
+def tally_sentence(results: Results) -> str:
+    """How many comparisons were decided, and which way; then those that were not."""
+    counts = results.verdict_counts()
+    total = sum(counts.values())
+    if not total:
+        return "No comparison of this run has a verdict." if results.measured else "Nothing was measured."
+    rest = [
+        f"{counts[verdict]} {words}"
+        for verdict, words in ((CANNOT_TELL, "cannot be told"), (INVALID, "invalid, so that nothing follows"))
+        if counts[verdict]
+    ]
+    return (
+        f"The arm is faster than its baseline in {counts[FASTER]} of {total} comparisons, slower in {counts[SLOWER]}, "
+        f"the same within δ in {counts[SAME]}" + "".join(f"; {one}" for one in rest) + "."
+    )
+
+
+def run_sentences(results: Results) -> list[str]:
+    """What to conclude from the whole run: a paragraph."""
+    return [tally_sentence(results), *extreme_sentences(results), noise_sentence(results)]
+
+
 def noise_sentence(results: Results) -> str:
     """The noise grade and what it means; or why there is none."""
     if results.grade is None:
@@ -198,6 +239,24 @@ def noise_sentence(results: Results) -> str:
     if results.null_rejected:
         text += f" INVALID: identical arms differ beyond δ in {'; '.join(safe(c) for c in results.null_rejected)}."
     return text
+
+
+def null_sentences(results: Results) -> list[str]:
+    """What the null arms of the run say, how many ratios drift, and how many rounds were voided."""
+    out = []
+    if results.null is not None and results.null.low is not None and results.null.high is not None:
+        found = results.null.exp()
+        ends = f"[{ratio(found.low)}, {ratio(found.high)}]"
+        out.append(f"Two identical arms, over all cells: {ratio(found.estimate)}× {ends}.")
+    drifts = sum(arm.drifts for arm in results.arms)
+    if drifts:
+        many = f"{drifts} ratios drift" if drifts > 1 else "1 ratio drifts"
+        out.append(f"{many} by more than δ from the first round of a trial to the last.")
+    voided = sum(trial.voided for arm in results.arms for trial in arm.trials)
+    if voided:
+        total = voided + sum(trial.rounds for arm in results.arms for trial in arm.trials)
+        out.append(f"{voided} of {total} rounds were voided and do not count.")
+    return out
 
 
 def emulation_sentence(results: Results) -> str | None:

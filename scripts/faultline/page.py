@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
 
-from faultline import conclusion, pair_words, table
+from faultline import conclusion, gaps, origin, pair_words, strips, table
 from faultline.pictures import Picture
 from faultline.text import safe
 from faultline.verdict import ArmResult, CellResult, Results, scenarios_of
 
 BYTES_MOST = 2_000_000
 CAPTION_BYTES = 1_000  # kept for naming a picture that does not fit
+NAMES_MOST = 8  # pictures named at the top as left out; more are counted, and all are named where they belong
+NOTE_BYTES = 4_000  # kept for that
 FONT = re.compile(r"font: ([\d.]+px) 'DejaVu Sans', 'Verdana', 'Arial', sans-serif")  # its family is the style sheet's
-CELLS_MOST = 300  # tables beyond this many cells are left to cells.csv
+CELLS_MOST = (300, 100, 30, 0)  # cells in the tables, the first that leaves room; the others are left to cells.csv
+GAPS_MOST = 120  # rows on what has no figure
 TEMPLATES = Path(__file__).parent / "templates"
-MACHINE_MOST = 40
 
 
 def compact(svg: str) -> str:
@@ -75,6 +80,14 @@ def figures(drawn: Sequence[tuple[Picture, bytes]], room: int) -> dict[str, list
     return out
 
 
+def left_out(found: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Which pictures do not fit, "" when all do."""
+    names = [entry["file"] for entries in found.values() for entry in entries if entry["svg"] is None]
+    more = f" and {len(names) - NAMES_MOST} more, named where they belong" if len(names) > NAMES_MOST else ""
+    pictures = f"{len(names)} picture{'s' * (len(names) > 1)}"
+    return f"Left out for want of room: {pictures}: {', '.join(names[:NAMES_MOST])}{more}." if names else ""
+
+
 def css_class(column: int, verdict: str | None) -> str:
     """How a column of the table looks."""
     if column == table.VERDICT:
@@ -109,13 +122,35 @@ def pairs_view(cells: Sequence[CellResult]) -> dict[str, Any] | None:
     } if found else None
 
 
-def scenario_views(results: Results, drawn: Mapping[str, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
-    """The scenarios with their conclusion, pictures and table."""
-    room = CELLS_MOST
-    for scenario, cells in scenarios_of(results):
+def counted_view(cells: Sequence[CellResult]) -> list[list[tuple[str, str]]]:
+    """The table of the counters that were asked for, its head first: the arm, its cell, the counts."""
+    rows = table.counted_rows(cells)
+    place = ""
+    out = []
+    for cell, arm, *values in rows:
+        place = cell or place
+        out.append([(arm, ""), (place, "words"), *((value, "number") for value in values)])
+    return out
+
+
+def most_each(counts: Sequence[int], room: int) -> int:
+    """The largest number of cells that each scenario may show so that all of them together show at most `room`."""
+    each = max(counts, default=0)
+    while sum(min(count, each) for count in counts) > room:
+        each -= 1
+    return each
+
+
+def scenario_views(
+    results: Results, drawn: Mapping[str, list[dict[str, Any]]], room: int
+) -> Iterable[dict[str, Any]]:
+    """The scenarios with their conclusion, pictures and table; at most `room` cells in all tables."""
+    scenarios = scenarios_of(results)
+    most = most_each([len(cells) for _, cells in scenarios], room)
+    for scenario, cells in scenarios:
         sentences = conclusion.scenario_sentences(cells)
-        if len(cells) > room:
-            sentences.append(f"The table shows {room} of {len(cells)} cells; all are in cells.csv.")
+        if len(cells) > most:
+            sentences.append(f"The table shows {most} of {len(cells)} cells; all are in cells.csv.")
         shown = table.columns_of([table.row(cell, arm) for cell in cells for arm in cell.arms])
         yield {
             "name": safe(scenario.name),
@@ -124,31 +159,23 @@ def scenario_views(results: Results, drawn: Mapping[str, list[dict[str, Any]]]) 
             "sentences": sentences,
             "figures": drawn.get(scenario.name, []),
             "head": [(table.HEADER[i], "number" if i in table.RIGHT else "") for i in shown],
-            "cells": [cell_view(cell, shown) for cell in cells[:room]],
-            "counted": table.counted_rows(cells[:room]),
+            "cells": [cell_view(cell, shown) for cell in cells[:most]],
+            "counted": counted_view(cells[:most]),
             "counted_notes": table.counted_notes(cells),
-            "pairs": pairs_view(cells[:room]),
+            "pairs": pairs_view(cells[:most]),
         }
-        room = max(0, room - len(cells))
 
 
-def origin(results: Results) -> str:
-    """Where the run comes from, in a line."""
-    manifest = results.run.manifest
-    parts = [
-        f"profile {manifest.profile}",
-        f"{len(results.run.trials)} of {manifest.expected} records",
-        f"started {manifest.started}",
-        f"faultline {manifest.tool.get('version')} ({manifest.tool.get('build')}, {manifest.tool.get('compiler')})",
-    ]
-    return safe(" · ".join(parts))
+def strips_view(results: Results) -> list[tuple[str, int, list[strips.Strip]]]:
+    """The rows of the board by scenario: its name, the number of its section from 1, the rows."""
+    numbers = {safe(scenario.name): number for number, (scenario, _) in enumerate(scenarios_of(results), 1)}
+    grouped = groupby(strips.strips(results), key=lambda strip: strip.scenario)
+    return [(name, numbers[name], list(found)) for name, found in grouped]
 
 
-def machine_rows(results: Results) -> list[tuple[str, str]]:
-    """The blocking keys of the fingerprint, the first ones."""
-    blocking = results.run.machine.get("blocking")
-    rows = [(safe(k), safe(v)[:300]) for k, v in blocking.items()] if isinstance(blocking, dict) else []
-    return rows[:MACHINE_MOST] or [("machine", safe(results.run.manifest.machine))]
+def grid_view(rows: Sequence[Sequence[str]], kind: str = "") -> list[list[tuple[str, str]]]:
+    """The fields of plain rows, each with how its column looks."""
+    return [[(field, kind) for field in row] for row in rows]
 
 
 def warnings(results: Results) -> list[str]:
@@ -164,14 +191,9 @@ def warnings(results: Results) -> list[str]:
     return out[:20] + ([f"… and {len(out) - 20} more, in summary.json"] if len(out) > 20 else [])
 
 
-PICTURE = """{% macro picture(figure) %}
-<figure>{% if figure.svg %}<div class="picture">{{ figure.svg }}</div>{% else %}
-<figcaption>{{ figure.caption }} (too large for this page: {{ figure.file }})</figcaption>{% endif %}</figure>
-{% endmacro %}"""
-
-
 def html(results: Results, drawn: Sequence[tuple[Picture, bytes]]) -> str:
-    """The whole page."""
+    """The whole page, at most BYTES_MOST bytes: of a run too large for that, the cells that tables show are fewer, and
+    the pictures that are used least are left out."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -181,22 +203,51 @@ def html(results: Results, drawn: Sequence[tuple[Picture, bytes]]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    macro = environment.from_string(PICTURE).module.picture  # type: ignore[attr-defined]
     template = environment.get_template("report.html.j2")
-    bare = len(template.render(picture=macro, **view(results, {})).encode())
-    return template.render(picture=macro, **view(results, figures(drawn, BYTES_MOST - bare)))
+    for cells in CELLS_MOST:
+        room = BYTES_MOST - NOTE_BYTES - len(template.render(view(results, {}, cells)).encode())
+        if room >= CAPTION_BYTES * len(drawn):
+            break
+    return template.render(view(results, figures(drawn, room), cells))
 
 
-def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def inlined(name: str) -> Any:
+    """A style sheet or script of the page, not to be escaped."""
+    from markupsafe import Markup
+
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def hash_of(script: str) -> str:
+    """How a Content-Security-Policy names the one script that may run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], cells: int) -> dict[str, Any]:
     """What the template shows."""
+    manifest, machine = results.run.manifest, results.run.machine
+    found = gaps.gaps(results)
+    harness = conclusion.harness_sentence(results)
+    script = inlined("report.js")
     return dict(
-        run=safe(results.run.manifest.run),
-        origin=origin(results),
-        noise=conclusion.noise_sentence(results),
-        harness=conclusion.harness_sentence(results),
+        style=inlined("report.css"),
+        script=script,
+        script_hash=hash_of(script),
+        run=safe(manifest.run),
+        origin=origin.line(results),
+        sentences=conclusion.run_sentences(results),
         verdicts=results.verdict_counts(),
         warnings=warnings(results),
-        scenarios=list(scenario_views(results, by_scenario)),
+        left_out=left_out(by_scenario),
+        strips=strips_view(results),
+        scenarios=list(scenario_views(results, by_scenario, cells)),
+        machine=origin.fingerprint(machine, manifest.machine),
+        tree=origin.tree_sentence(machine),
+        cpus=grid_view(origin.cpu_table(machine)),
+        trust=[conclusion.noise_sentence(results), *conclusion.null_sentences(results), *filter(None, [harness])],
         run_figures=by_scenario.get("", []),
-        machine=machine_rows(results),
+        gaps=grid_view(found[:GAPS_MOST], "words"),
+        gaps_more=max(0, len(found) - GAPS_MOST),
+        command=origin.command(manifest),
+        program=origin.program(manifest),
     )

@@ -21,6 +21,14 @@ from faultline.text import safe
 from faultline.verdict import Results
 
 
+def new_file(word: str) -> Path:
+    """A path that can be written as a file of its own: renaming onto a device or a link would take that away."""
+    path = Path(word)
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise argparse.ArgumentTypeError(f"{safe(word)} is no file")
+    return path
+
+
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -29,6 +37,9 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("directory", metavar="DIR", type=Path, help="the directory of a run")
     parser.add_argument("--no-plots", action="store_true", help="draw no pictures (the page is written without them)")
     parser.add_argument("--table-only", action="store_true", help="print the table and write nothing")
+    parser.add_argument(
+        "--openmetrics", metavar="FILE", type=new_file, help="write the figures in the OpenMetrics text format too"
+    )
     parser.add_argument("--strict", action="store_true", help="exit with 3 when a comparison is CANNOT TELL or INVALID")
     parser.add_argument(
         "--width", type=int, metavar="COLUMNS", help="width of the table (default: the terminal's, else 100)"
@@ -63,25 +74,30 @@ def pages_write(results: Results, directory: Path, contents: dict[str, str], dra
     files.replace_text(directory / "report.html", page.html(results, drawn))
 
 
-def report(directory: Path, plots: bool, write: bool, strict: bool, width: int | None) -> int:
+def report(options: argparse.Namespace) -> int:
     """Everything for one run; RecordsError or OSError when it cannot be read or written."""
+    directory: Path = options.directory
     results = verdict.conclude(run_load(directory))
-    table.write(results, sys.stdout, width)
+    table.write(results, sys.stdout, options.width)
     for problem in results.run.problems:
         print(f"faultline report: {safe(directory)}/{safe(problem)}", file=sys.stderr)
-    if write:
+    if options.openmetrics is not None:
+        from faultline import openmetrics
+
+        files.replace_text(options.openmetrics, openmetrics.exposition(results))
+    if not options.table_only:
         contents = data_write(results, directory)
-        pages_write(results, directory, contents, plots)
+        pages_write(results, directory, contents, not options.no_plots)
     if not results.measured:
         print(f"faultline report: {safe(directory)}: nothing was measured", file=sys.stderr)
-    return verdict.exit_status(results, strict)
+    return verdict.exit_status(results, options.strict)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
     options = arguments(argv)
     try:
-        return report(options.directory, not options.no_plots, not options.table_only, options.strict, options.width)
+        return report(options)
     except RecordsError as error:
         print(f"faultline report: {safe(error)}", file=sys.stderr)
     except BrokenPipeError:

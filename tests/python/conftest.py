@@ -9,10 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "python")]
 
-import matplotlib  # noqa: E402
-
-matplotlib.use("Agg")
-
 import pytest  # noqa: E402
 
 import fake_run  # noqa: E402

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 
 import fake_run
@@ -59,7 +58,6 @@ def test_the_crossing_is_marked_with_its_interval(table: Table) -> None:
     panel = figure.axes[0]
     marked = [line.get_xdata()[0] for line in panel.lines if len(line.get_xdata()) == 2]
     texts = [text.get_text() for text in panel.texts]
-    plt.close(figure)
     assert found["at"] in marked
     assert any(text.replace("\u00a0", " ").startswith("20 %") for text in texts)
 
@@ -69,7 +67,6 @@ def test_every_method_is_a_line_with_a_band(table: Table) -> None:
     panel = figure.axes[0]
     curves = [line for line in panel.lines if len(line.get_xdata()) == len(SHARES)]
     bands = len(panel.collections)
-    plt.close(figure)
     assert len(curves) == 3 and bands == 3
 
 
@@ -81,5 +78,4 @@ def test_texts_keep_apart(groups: int, tmp_path: Path) -> None:
     assert len(break_even.groups(found)) == groups
     figure = canvas.figure(found, break_even)
     bad = overlaps(figure)
-    plt.close(figure)
     assert bad == []

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 
 import fake_run
@@ -77,10 +76,7 @@ def test_pictures_that_apply_and_their_texts(name: str, wanted: set[str], runs: 
     found |= asked
     for picture in found.values():
         figure = canvas.figure(picture.table, picture.plot)
-        try:
-            assert overlaps(figure) == [], picture.stem
-        finally:
-            plt.close(figure)
+        assert overlaps(figure) == [], picture.stem
         assert ("synthetic" in picture.caption) == (name == "large"), picture.caption
         svg = picture.render("svg")
         assert b"<image" not in svg and len(svg) < 700_000
@@ -102,7 +98,7 @@ def test_without_a_topology_the_matrix_is_by_number(tmp_path: Path) -> None:
     assert [unit.index for unit in units] == list(range(16)) and cpu_grid.partitions(units) == []
     assert "tree is not known" in plots.load("matrix").heading(table)
     assert not plots.load("machine").applies(table)
-    plt.close(canvas.figure(table, plots.load("matrix")))
+    canvas.figure(table, plots.load("matrix"))
 
 
 def test_one_cpu_has_no_pairs(tmp_path: Path) -> None:
@@ -125,7 +121,6 @@ def test_scales_are_the_same_for_every_machine(runs: dict[str, Path]) -> None:
     for name in ("two", "guest", "large"):
         figure = canvas.figure(load(runs[name]), plots.load("matrix"))
         limits = [axis.get_ylim() for axis in figure.axes if axis.axison][-1]
-        plt.close(figure)
         assert limits == (3.0, 3000.0)
     assert cpu_grid.TIME.step(1.0) == 0 and cpu_grid.TIME.step(1e5) == cpu_grid.TIME.steps - 1
 
@@ -135,7 +130,6 @@ def test_figures_and_marks_in_the_matrix(runs: dict[str, Path]) -> None:
     figure = canvas.figure(table, plots.load("matrix"))
     texts = [text.get_text() for text in figure.axes[0].texts]
     wide = [x for line in figure.axes[0].lines if line.get_marker() == "o" for x in line.get_xdata()]
-    plt.close(figure)
     mine = [r for r in table.pairs if r["scope"] == "pair" and r["arm"] == "cas"]
     assert sum(text == "8.02" or text.startswith("8.") or text.startswith("7.9") for text in texts) >= 14
     assert len(wide) == 2 * sum(cpu_grid.is_wide(r, "ns_per_op") for r in mine) > 0
@@ -146,7 +140,6 @@ def test_odd_pairs_are_framed(runs: dict[str, Path]) -> None:
     odd = [r for r in table.pairs if r["scope"] == "pair" and r["arm"] == "cas" and r["off"] == 1]
     figure = canvas.figure(table, plots.load("residuals"))
     (frames,) = [p.get_path() for p in figure.axes[0].patches if not p.get_fill()]
-    plt.close(figure)
     assert len(odd) >= 7 and len(frames.vertices) == 5 * 2 * len(odd)
 
 
@@ -155,7 +148,6 @@ def test_the_ladder_holds_every_round_and_shows_modes(runs: dict[str, Path]) -> 
     ladder = plots.load("ladder")
     figure = canvas.figure(table, ladder)
     notes = [text.get_text() for text in figure.axes[0].texts]
-    plt.close(figure)
     assert any("modes" in note for note in notes) and any("not uniform" in note for note in notes)
     rows = [r for r in table.ladder if r["arm"] == "cas" and r["class"] == "machine"]
     assert sum(r["samples"] for r in rows) == 64 * 8 * 6
@@ -171,7 +163,6 @@ def test_the_map_has_every_cpu_once(runs: dict[str, Path]) -> None:
     assert sorted(cpus(machine.whole(table))) == list(range(512))
     figure = canvas.figure(table, machine)
     frames = [p for p in figure.axes[2].patches if p.get_linewidth() > 1 and p.get_zorder() == 3]
-    plt.close(figure)
     assert len(frames) == 1  # the planted CPU
 
 
@@ -184,7 +175,6 @@ def test_channels_of_a_hand_over(tmp_path: Path) -> None:
     for name in ("hand_off", "counters"):
         figure = canvas.figure(table, plots.load(name))
         assert overlaps(figure) == []
-        plt.close(figure)
     labels = [entry.get_label() for entry in plots.load("hand_off").legend(table)]
     assert labels == ["payload 64\u00a0B", "payload 4KiB", "payload 64KiB"]
 
@@ -235,7 +225,6 @@ def test_edges_of_the_tree_in_scaling_curves(place: str, edges: dict[int, str], 
     figure = canvas.figure(table, scaling)
     assert overlaps(figure) == []
     words = {text.get_text() for text in figure.axes[0].texts}
-    plt.close(figure)
     assert set(edges.values()) <= words
     bare = Table(table.cells, (), ())
     assert scaling.edges_of(bare, scaling.measured(bare)) == {}

@@ -8,7 +8,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 
 import fake_run
@@ -109,16 +108,13 @@ def test_picture(tmp_path: Path) -> None:
     plot = plots.load("phases")
     assert plot.applies(read)
     figure = canvas.figure(read, plot)
-    try:
-        assert overlaps(figure) == []
-        labels = [label.get_text() for label in figure.axes[1].get_yticklabels()]
-        assert labels == list(SHARES)
-        stacked = sum(bar.get_width() for bar in figure.axes[0].patches[: len(SHARES)])
-        whole_bar = figure.axes[0].patches[len(SHARES)].get_width()
-        assert stacked == pytest.approx(whole_bar, rel=0.02)
-        assert any("of the whole" in text.get_text() for text in figure.axes[0].texts)
-    finally:
-        plt.close(figure)
+    assert overlaps(figure) == []
+    labels = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+    assert labels == list(SHARES)
+    stacked = sum(bar.get_width() for bar in figure.axes[0].patches[: len(SHARES)])
+    whole_bar = figure.axes[0].patches[len(SHARES)].get_width()
+    assert stacked == pytest.approx(whole_bar, rel=0.02)
+    assert any("of the whole" in text.get_text() for text in figure.axes[0].texts)
 
 
 def test_picture_applies_to_phases_alone(whole: verdict.Results) -> None:

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -53,8 +53,9 @@ def test_no_picture_holds_a_raster(whole_drawn: list[tuple[pictures.Picture, byt
 
 def texts_of(figure: Any) -> list[tuple[str, Bbox]]:
     """Every text that is drawn, with its box in pixels. Ticks beyond the limits keep their text but are not drawn."""
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
+    drawing = FigureCanvasAgg(figure)
+    drawing.draw()
+    renderer = drawing.get_renderer()
     axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
     ticks = {id(label) for axis in axes for t in (*axis.majorTicks, *axis.minorTicks) for label in (t.label1, t.label2)}
     drawn = {
@@ -85,10 +86,7 @@ def overlaps(figure: Any) -> list[tuple[str, str]]:
 def check_overlaps(found: Table) -> None:
     for picture in pictures.pictures(found):
         figure = canvas.figure(picture.table, picture.plot)
-        try:
-            assert overlaps(figure) == [], picture.stem
-        finally:
-            plt.close(figure)
+        assert overlaps(figure) == [], picture.stem
 
 
 def test_texts_keep_apart(table: Table) -> None:
@@ -134,14 +132,12 @@ def test_figures_beside_each_other_have_the_same_scale(table: Table) -> None:
     picture = next(p for p in pictures.pictures(table, ["crossover"]) if p.scenario == "access/read-or-map")
     figure = canvas.figure(picture.table, picture.plot)
     shown = [axis for axis in figure.axes if axis.axison]
-    plt.close(figure)
     assert len(shown) == 8 and len({axis.get_ylim() for axis in shown}) == 2
 
 
 def test_a_picture_is_wide_enough_for_its_title(tmp_path: Path) -> None:
     found = table_of(tmp_path / "r", fake_run.read_or_map(cells=[{}], trials=6, rounds=4))
     figure = canvas.figure(found, plots.load("board"))
-    plt.close(figure)
     assert figure.get_figwidth() >= canvas.WIDTH_LEAST
 
 
@@ -155,7 +151,6 @@ def test_uncertainty_is_drawn(table: Table) -> None:
     picture = next(p for p in pictures.pictures(table, ["board"]) if p.scenario == "access/scan-by-size")
     figure = canvas.figure(picture.table, picture.plot)
     drawn = {round(float(x), 6) for line in figure.axes[0].lines for x in line.get_xdata()}
-    plt.close(figure)
     for row in picture.table.cells:
         if row["role"] == "candidate":
             assert {round(row["ratio_low"], 6), round(row["ratio_high"], 6)} <= drawn
@@ -173,7 +168,6 @@ def test_workers_that_fall_behind_are_drawn(slowest: float, shown: bool, tmp_pat
     (picture,) = pictures.pictures(table, ["fairness"])
     figure = canvas.figure(picture.table, picture.plot)
     drawn = {round(float(x), 6) for line in figure.axes[0].lines for x in line.get_xdata()}
-    plt.close(figure)
     assert {0.97, slowest, round(slowest - 0.1, 6), round(slowest + 0.05, 6)} <= drawn
     check_overlaps(table)
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 
 import fake_run
@@ -82,10 +81,7 @@ def test_texts_keep_apart(name: str, table: Table, tmp_path: Path) -> None:
     long = [FakeArm(f"a mechanism with a long name, number {i}", 1.0 + i, faults=4.0 + i) for i in range(3)]
     for which in (table, table_of(tmp_path / "long", scenario(arms=long))):
         figure = figure_of(which, name)
-        try:
-            assert plots.load(name).applies(which) and overlaps(figure) == []
-        finally:
-            plt.close(figure)
+        assert plots.load(name).applies(which) and overlaps(figure) == []
 
 
 def test_points_are_the_figures(table: Table) -> None:
@@ -103,7 +99,6 @@ def test_points_are_the_figures(table: Table) -> None:
         )
         low, high = axis.get_xlim()
         assert low < drawn[0] and drawn[-1] < high
-    plt.close(figure)
 
 
 def test_fields_hold_their_figures(table: Table) -> None:
@@ -117,7 +112,6 @@ def test_fields_hold_their_figures(table: Table) -> None:
             assert set(canvas.time_box(row, "ns_per_page")) <= set(texts)
     shades = [p.get_facecolor() for p in figure.axes[0].patches]
     assert len(set(shades)) > len(RECIPES)
-    plt.close(figure)
 
 
 def luminance(colour: Any) -> float:
@@ -134,7 +128,6 @@ def test_figures_stand_out_from_their_fields(table: Table) -> None:
         field, ink = boxes[text.xy], 1.0 if text.get_color() == "white" else 0.0
         contrast = (max(field, ink) + 0.05) / (min(field, ink) + 0.05)
         assert contrast >= 4.5, (text.get_text(), contrast)
-    plt.close(figure)
 
 
 def test_neither_applies_without_recipes(tmp_path: Path) -> None:

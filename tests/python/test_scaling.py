@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 
 import fake_run
@@ -87,10 +86,7 @@ def test_picture(tmp_path: Path, whole: verdict.Results) -> None:
     assert plot.applies(table) and not plot.applies(tables.table_of(tables.texts(whole)))
     assert plot.kinds(table) == ["worker_file=shared", "worker_file=own"]
     figure = canvas.figure(table, plot)
-    try:
-        assert overlaps(figure) == []
-        assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
-        ideal = figure.axes[0].lines[0]
-        assert list(ideal.get_xdata()) == list(ideal.get_ydata()) == [1, 8]
-    finally:
-        plt.close(figure)
+    assert overlaps(figure) == []
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    ideal = figure.axes[0].lines[0]
+    assert list(ideal.get_xdata()) == list(ideal.get_ydata()) == [1, 8]

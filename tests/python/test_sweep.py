@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
 
 import fake_run
 from fake_run import FakeArm
@@ -63,7 +63,6 @@ def test_each_count_is_an_axis(key: str, tmp_path: Path) -> None:
     (line,) = figure.axes[0].lines
     assert list(line.get_xdata()) == [1, 2, 64]
     assert figure.axes[0].get_xlabel() == key
-    plt.close(figure)
 
 
 def test_times_and_intervals_are_drawn(tmp_path: Path) -> None:
@@ -80,16 +79,14 @@ def test_times_and_intervals_are_drawn(tmp_path: Path) -> None:
         ends = {round(r[e], 3) for r in rows for e in ("ns_per_op_low", "ns_per_op_high")}
         assert ends <= band
         assert panel.get_xscale() == "symlog" and panel.get_yscale() == "log"
-    plt.close(figure)
 
 
 def test_a_count_without_a_time_breaks_the_line(tmp_path: Path) -> None:
     found = table_of(tmp_path / "r", scenario(arms=[FakeArm("dontneed")], cells=fake_run.product(siblings=[0, 1, 2])))
     rows = [r for r in sweep.shown(found) if r["siblings"] != 1]
-    figure, panel = plt.subplots()
+    panel = Figure().subplots()
     canvas.curve(panel, rows, "siblings", "ns_per_op", 0, [0.0, 1.0, 2.0])
     assert [math.isnan(y) for y in panel.lines[0].get_ydata()] == [False, True, False]
-    plt.close(figure)
 
 
 def test_an_arm_stands_where_its_cell_does(tmp_path: Path) -> None:
@@ -98,7 +95,6 @@ def test_an_arm_stands_where_its_cell_does(tmp_path: Path) -> None:
     found = table_of(tmp_path / "r", scenario(arms=given, cells=fake_run.product(queue_depth=[1, 16])))
     figure = drawn(found)
     assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [[1, 16], [1, 16]]
-    plt.close(figure)
 
 
 def test_few_and_near_values_are_linear(tmp_path: Path) -> None:
@@ -108,7 +104,6 @@ def test_few_and_near_values_are_linear(tmp_path: Path) -> None:
     figure = drawn(found)
     assert figure.axes[0].get_xscale() == "linear" and figure.axes[0].get_yscale() == "linear"
     assert figure.axes[0].get_ylim()[0] == 0
-    plt.close(figure)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +120,6 @@ def test_texts_keep_apart(cells: list[dict[str, Any]], tmp_path: Path) -> None:
     found = table_of(tmp_path / "r", scenario(cells=cells, arms=arms, trials=6, rounds=4))
     figure = drawn(found)
     assert overlaps(figure) == []
-    plt.close(figure)
 
 
 def test_it_is_among_the_pictures(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pytest
 from matplotlib.patches import Rectangle
 
@@ -155,25 +154,22 @@ def test_pictures_apply_where_they_should(amplified: verdict.Results, whole: ver
 def test_surface_shows_every_time_on_one_scale(tmp_path: Path) -> None:
     found = table_of(results_of(tmp_path / "r", surface()))
     made = canvas.figure(found, msync_surface)
-    try:
-        panels = [axis for axis in made.axes if axis.axison]
-        assert [axis.get_title(loc="left") for axis in panels] == [a.name for a in arms(*CALLS)]
-        boxes = {}
-        for axis in panels:
-            figures = [(t.get_text(), other.get_text()) for t, other in zip(axis.texts[::2], axis.texts[1::2])]
-            patches = [p for p in axis.patches if isinstance(p, Rectangle)]
-            assert len(figures) == len(patches) == 12
-            title = axis.get_title(loc="left")
-            boxes.update({(title, *pair): p.get_facecolor() for pair, p in zip(figures, patches)})
-        norm = msync_surface.scale_of(msync_surface.shown(found))
-        for row in msync_surface.shown(found):
-            drawn = boxes[row["arm"], *canvas.time_box(row, "ns_per_op")]
-            assert drawn == pytest.approx(canvas.SHADES(norm(row["ns_per_op"])), abs=0.02)
-        labels = [label.get_text() for label in panels[0].get_xticklabels()]
-        assert labels == ["0\u00a0%", "1 page", "10\u00a0%", "100\u00a0%"]
-        assert overlaps(made) == []
-    finally:
-        plt.close(made)
+    panels = [axis for axis in made.axes if axis.axison]
+    assert [axis.get_title(loc="left") for axis in panels] == [a.name for a in arms(*CALLS)]
+    boxes = {}
+    for axis in panels:
+        figures = [(t.get_text(), other.get_text()) for t, other in zip(axis.texts[::2], axis.texts[1::2])]
+        patches = [p for p in axis.patches if isinstance(p, Rectangle)]
+        assert len(figures) == len(patches) == 12
+        title = axis.get_title(loc="left")
+        boxes.update({(title, *pair): p.get_facecolor() for pair, p in zip(figures, patches)})
+    norm = msync_surface.scale_of(msync_surface.shown(found))
+    for row in msync_surface.shown(found):
+        drawn = boxes[row["arm"], *canvas.time_box(row, "ns_per_op")]
+        assert drawn == pytest.approx(canvas.SHADES(norm(row["ns_per_op"])), abs=0.02)
+    labels = [label.get_text() for label in panels[0].get_xticklabels()]
+    assert labels == ["0\u00a0%", "1 page", "10\u00a0%", "100\u00a0%"]
+    assert overlaps(made) == []
 
 
 @pytest.mark.parametrize(
@@ -183,11 +179,8 @@ def test_surface_keeps_its_texts_apart(calls: tuple[str, ...], recipes: list[str
     cells = fake_run.product(recipe=recipes, range_bytes=[64 * KIB, 16 * MIB], dirty_share=[0.0001, 1.0])
     found = table_of(results_of(tmp_path / "r", surface(arms=arms(*calls), cells=cells, trials=6)))
     made = canvas.figure(found, msync_surface)
-    try:
-        assert len([axis for axis in made.axes if axis.axison]) == len(calls) * len(recipes)
-        assert overlaps(made) == []
-    finally:
-        plt.close(made)
+    assert len([axis for axis in made.axes if axis.axison]) == len(calls) * len(recipes)
+    assert overlaps(made) == []
 
 
 def test_contrast_of_figures_on_boxes() -> None:
@@ -198,18 +191,15 @@ def test_contrast_of_figures_on_boxes() -> None:
 def test_amplification_draws_bars_range_and_ideal(amplified: verdict.Results) -> None:
     found = table_of(amplified)
     made = canvas.figure(found, amplification)
-    try:
-        (axis,) = made.axes
-        bars = sorted(round(p.get_y() + p.get_height(), 6) for p in axis.patches if p.get_height() > 0)
-        wanted = [r["write_amplification"] for r in amplification.shown(found) if r["arm"] == "msync"]
-        assert bars == pytest.approx(sorted(wanted))
-        assert any(list(line.get_ydata()) == [1, 1] for line in axis.lines)
-        ends = {round(float(y), 3) for line in axis.lines for y in line.get_ydata()}
-        assert round((16 * MIB + 8 * KIB) / (64 * KIB), 3) in ends
-        assert "clean file: 0 bytes" in amplification.heading(found)
-        assert overlaps(made) == []
-    finally:
-        plt.close(made)
+    (axis,) = made.axes
+    bars = sorted(round(p.get_y() + p.get_height(), 6) for p in axis.patches if p.get_height() > 0)
+    wanted = [r["write_amplification"] for r in amplification.shown(found) if r["arm"] == "msync"]
+    assert bars == pytest.approx(sorted(wanted))
+    assert any(list(line.get_ydata()) == [1, 1] for line in axis.lines)
+    ends = {round(float(y), 3) for line in axis.lines for y in line.get_ydata()}
+    assert round((16 * MIB + 8 * KIB) / (64 * KIB), 3) in ends
+    assert "clean file: 0 bytes" in amplification.heading(found)
+    assert overlaps(made) == []
 
 
 def test_pictures_are_found(amplified: verdict.Results) -> None:

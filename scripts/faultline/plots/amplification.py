@@ -48,7 +48,7 @@ def control(table: Table) -> str:
 
 def heading(table: Table) -> str:
     """The question, and what the figure shows."""
-    return canvas.headline(table, f"counted, bars: median over trials, black: least and most{control(table)}")
+    return canvas.headline(table, f"counted, bars: median over trials, lines: least and most{control(table)}")
 
 
 def arms_of(rows: Sequence[Row]) -> dict[str, int]:

@@ -34,7 +34,7 @@ def applies(table: Table) -> bool:
 
 def heading(table: Table) -> str:
     """The question, and what the figure shows."""
-    what = "all rounds, by how often a time occurred; black: median with 95\u00a0% interval"
+    what = "all rounds, by how often a time occurred; line: median with 95\u00a0% interval"
     return canvas.headline(table, what + left_out(table) + cpu_grid.origin(table))
 
 
