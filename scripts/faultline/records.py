@@ -21,7 +21,13 @@ from faultline import schema
 from faultline.text import safe
 
 STATUSES = ("ok", "failed", "unsupported", "skipped")
-MAJOR = {"faultline.trial": 1, "faultline.manifest": 1, "faultline.plan": 1, "faultline.machine": 1}
+MAJOR = {
+    "faultline.trial": 1,
+    "faultline.manifest": 1,
+    "faultline.plan": 1,
+    "faultline.machine": 1,
+    "faultline.summary": 1,
+}
 CRC_TAIL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 RECORD_START = b'{"schema":"faultline.trial/'
 PARAMETER = re.compile(r"[a-z0-9_]+")  # a parameter's name
@@ -169,6 +175,7 @@ class ArmPlan:
     method: str
     is_null: bool
     params: Mapping[str, Any]
+    method_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -563,7 +570,13 @@ def json_load(path: Path, name: str) -> Any:
 def cell_plan_read(value: Mapping[str, Any]) -> CellPlan:
     """A cell of the plan."""
     arms = tuple(
-        ArmPlan(get(a, "name", str), get(a, "method", str), bool(a.get("null", False)), params_read(a))
+        ArmPlan(
+            get(a, "name", str),
+            get(a, "method", str),
+            bool(a.get("null", False)),
+            params_read(a),
+            get(a, "method_version", int, none=True),
+        )
         for a in objects(value, "arms")
     )
     if not arms:
