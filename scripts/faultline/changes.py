@@ -42,7 +42,7 @@ def rank_tail(m: int, n: int) -> np.ndarray:
     """P(U ≥ u) for u = 0 … mn, float [mn + 1]: U counts the pairs of m and n exchangeable untied values in which the
     second one is the larger.
 
-    The number of orders with U = u is the coefficient of q^u in the Gaussian binomial (m+n over n); whole numbers, which
+    The number of orders with U = u is the coefficient of q^u in the Gaussian binomial (m+n over n); whole numbers that
     must fit into 63 bits: min(m, n) ≤ AFTER_MOST and m + n ≤ WINDOW do.
     """
     if min(m, n) < 1 or math.comb(m + n, n) >= 1 << 63:

@@ -183,7 +183,7 @@ def version_check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
-        raise HistoryError(f"{safe(path)}: an SQLite file, but no index of faultline")
+        raise HistoryError(f"{safe(path)}: no index of faultline")
     if version > VERSION:
         raise HistoryError(
             f"{safe(path)}: written by a newer faultline (index version {version}; this one knows {VERSION})"
@@ -264,29 +264,54 @@ def series_put(connection: sqlite3.Connection, figure: Figure, fingerprint: int)
     return int(number)
 
 
-def changes_update(connection: sqlite3.Connection, series: int, started: str, run: int, delta: float) -> None:
-    """Looks for changes with this run, and again with those after it: what was told before it stands."""
-    connection.execute(
-        "DELETE FROM changes WHERE series = ? AND (confirmed_started, confirmed_run) >= (?, ?)", (series, started, run)
-    )
+VALID = "SELECT started, run, estimate FROM figures WHERE series = ? AND verdict IS NOT ?"
+ALL = -1  # as a LIMIT
+
+
+def changes_found(
+    connection: sqlite3.Connection, series: int, at: tuple[str, int], delta: float, most: int
+) -> tuple[list[tuple[Any, ...]], tuple[str, int] | None]:
+    """Rows of `changes` that are told by the run `at` and those after it, at most `most`, and which run was the last of
+    them; None when none comes after that."""
     level = connection.execute(
-        "SELECT started, run FROM changes WHERE series = ? ORDER BY started DESC, run DESC LIMIT 1", (series,)
+        "SELECT started, run FROM changes WHERE series = ? AND (confirmed_started, confirmed_run) < (?, ?)"
+        " ORDER BY started DESC, run DESC LIMIT 1",
+        (series, *at),
     ).fetchone() or ("", 0)
-    valid = "SELECT started, run, estimate FROM figures WHERE series = ? AND verdict IS NOT ?"
     earlier = connection.execute(
-        f"{valid} AND (started, run) < (?, ?) AND (started, run) >= (?, ?) ORDER BY started DESC, run DESC LIMIT ?",
-        (series, INVALID, started, run, *level, changes.WINDOW - 1),
+        f"{VALID} AND (started, run) < (?, ?) AND (started, run) >= (?, ?) ORDER BY started DESC, run DESC LIMIT ?",
+        (series, INVALID, *at, *level, changes.WINDOW - 1),
     ).fetchall()
     later = connection.execute(
-        f"{valid} AND (started, run) >= (?, ?) ORDER BY started, run", (series, INVALID, started, run)
+        f"{VALID} AND (started, run) >= (?, ?) ORDER BY started, run LIMIT ?", (series, INVALID, *at, most)
     ).fetchall()
     rows = earlier[::-1] + later
-    for found in changes.find([row[2] for row in rows], delta, len(earlier)):
-        first, confirmed = rows[found.first], rows[found.confirmed]
-        connection.execute(
-            "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (series, *first[:2], rows[found.first - 1][1], *confirmed[:2], found.before, found.after, found.p),
-        )
+    found = []
+    for one in changes.find([row[2] for row in rows], delta, len(earlier)):
+        first, before, confirmed = rows[one.first][:2], rows[one.first - 1][1], rows[one.confirmed][:2]
+        found.append((series, *first, before, *confirmed, one.before, one.after, one.p))
+    return found, later[-1][:2] if len(later) == most else None
+
+
+def changes_update(connection: sqlite3.Connection, series: int, at: tuple[str, int], delta: float) -> None:
+    """Looks for changes with the run `at`, and again with those after it: what was told before it stands.
+
+    A look sees WINDOW runs. So beyond that many after it nothing else can be found than was, unless the level that
+    those looks begin with has another beginning; only then are all the later runs looked at again.
+    """
+    stored = connection.execute(
+        "SELECT started, run, confirmed_started, confirmed_run FROM changes WHERE series = ?"
+        " AND (confirmed_started, confirmed_run) >= (?, ?) ORDER BY confirmed_started, confirmed_run",
+        (series, *at),
+    ).fetchall()
+    found, horizon = changes_found(connection, series, at, delta, changes.WINDOW)
+    known = [row for row in stored if horizon is None or row[2:] <= horizon]
+    if horizon is not None and [row[:2] for row in known[-1:]] != [row[1:3] for row in found[-1:]]:
+        (found, _), known = changes_found(connection, series, at, delta, ALL), stored
+    connection.executemany(
+        "DELETE FROM changes WHERE series = ? AND started = ? AND run = ?", [(series, *row[:2]) for row in known]
+    )
+    connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", found)
 
 
 def figure_put(connection: sqlite3.Connection, figure: Figure, run: int, started: str, fingerprint: int) -> None:
@@ -297,7 +322,7 @@ def figure_put(connection: sqlite3.Connection, figure: Figure, run: int, started
         (series, started, run, figure.estimate, figure.low, figure.high, figure.verdict, figure.trials),
     )
     if is_judged(figure.quantity) and figure.verdict != INVALID:
-        changes_update(connection, series, started, run, figure.delta)
+        changes_update(connection, series, (started, run), figure.delta)
 
 
 def run_add(connection: sqlite3.Connection, run: RunFigures, commit: str) -> str:
@@ -395,6 +420,8 @@ def run_of(connection: sqlite3.Connection, number: int) -> Stored:
         " commit_text FROM runs WHERE number = ?",
         (number,),
     ).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError(f"there is no run {number}")
     return Stored(*row)
 
 
@@ -410,8 +437,8 @@ def fingerprint_of(connection: sqlite3.Connection, number: int) -> tuple[str, di
 def levels_ns(
     connection: sqlite3.Connection, series: Series, arm: str | None, told: Told, most: int
 ) -> tuple[float, float] | None:
-    """Medians of the time of an operation before and after a change, over at most `most` runs before it and the runs from
-    it to its confirmation, ns: of this arm, or of the cell's baseline for None; None where there is none."""
+    """Medians of the time of an operation before and after a change, ns, over at most `most` runs before it and the runs
+    from it to its confirmation: of this arm, or of the cell's baseline for None; None where there is none."""
     found = connection.execute(
         "SELECT number FROM series WHERE quantity = 'ns_per_op' AND scenario = ? AND cell = ? AND scenario_hash = ?"
         " AND fingerprint = ? AND (arm = ? OR (? IS NULL AND role = 'baseline'))",

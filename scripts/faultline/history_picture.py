@@ -8,6 +8,7 @@ equal distances, since days without a run say nothing.
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, Sequence
 
@@ -27,26 +28,39 @@ ARROWS = {FASTER: "▼", FALLEN: "▼", SLOWER: "▲", RISEN: "▲"}
 WIDTH = 8.2  # inches, of the panel
 HEIGHT = 2.6
 LABELS_MOST = 12  # of runs below the axis
+LEVEL_RUNS = 8  # over which the level before a change is drawn
 COMMIT_MOST = 12
 BREAK_MOST = 34  # characters of a line of what is not the same
 BREAK_LINES = 3
-BREAK_GAP = 1.0  # places between two series, in runs
-BREAKS_NAMED = 4  # more of them are drawn without words
+BREAK_SHARE = 0.015  # of the runs: places between two series
+BREAK_VALUE = 22  # characters of a value there
+EDGE = 0.8  # places beside the first and the last run
+CAPTIONS_MOST = 8  # more of them are drawn without words
 LINE_ROOM = 0.17  # inches of a line of words above the panel
 
 
 def places(drawn: Drawn) -> list[list[float]]:
     """The place of each point on the axis, by part."""
-    out, at = [], 0.0
+    out, at, gap = [], 0.0, break_gap(drawn)
     for part in drawn.parts:
         out.append([at + i for i in range(len(part.points))])
-        at += len(part.points) + BREAK_GAP
+        at += len(part.points) + gap
     return out
 
 
-def break_words(one: Shown) -> list[str]:
+def break_gap(drawn: Drawn) -> float:
+    """Places left free between two series."""
+    return max(1.0, BREAK_SHARE * sum(len(part.points) for part in drawn.parts))
+
+
+def break_value(found: Any) -> str:
+    """A value of a fingerprint, short."""
+    return shorten(value_words(found), BREAK_VALUE)
+
+
+def differs_words(one: Shown) -> list[str]:
     """What is not the same as in the series before, in a few lines."""
-    said = ", ".join(f"{safe(key)} {value_words(a)} → {value_words(b)}" for key, a, b in one.differs)
+    said = ", ".join(f"{safe(key)} {break_value(a)} → {break_value(b)}" for key, a, b in one.differs)
     found = textwrap.wrap(said, BREAK_MOST)
     if len(found) <= BREAK_LINES:
         return found
@@ -72,11 +86,77 @@ def changes_of(drawn: Drawn) -> list[tuple[Part, list[float], Change]]:
     ]
 
 
+@dataclass(frozen=True)
+class Caption:
+    """Words above the panel at a place of the axis, from `line` on upwards; to_left: they end there."""
+
+    place: float
+    words: Sequence[str]
+    bold: bool
+    to_left: bool
+    line: int
+
+    @property
+    def top(self) -> int:
+        """The first line above it."""
+        return self.line + len(self.words)
+
+
+def span(caption: Caption, scale: float) -> tuple[float, float]:
+    """From where to where a caption reaches, inches; scale: inches a place."""
+    width = canvas.widest(caption.words) * (1.1 if caption.bold else 1.0) + 0.15
+    x = caption.place * scale
+    return (x - width, x) if caption.to_left else (x, x + width)
+
+
+def captions(drawn: Drawn) -> list[Caption]:
+    """What is said above the panel, each so low that it meets no other: changes first, then breaks; nothing where there
+    are too many."""
+    at = places(drawn)
+    end = at[-1][-1] + 2 * EDGE
+    said = [(x, words, True) for x, words in change_words(drawn)]
+    said += [(x, words, False) for x, words in break_words(drawn)]
+    found: list[Caption] = []
+    for place, words, bold in said if len(said) <= CAPTIONS_MOST else []:
+        one = Caption(place, words, bold, (place + EDGE) / end > 0.6, 0)
+        while any(meets(one, other, WIDTH / end) for other in found):
+            one = replace(one, line=one.line + 1)
+        found.append(one)
+    return found
+
+
+def meets(one: Caption, other: Caption, scale: float) -> bool:
+    """Whether two captions lie over each other."""
+    (a, b), (c, d) = span(one, scale), span(other, scale)
+    return a < d and c < b and one.line < other.top and other.line < one.top
+
+
+def change_words(drawn: Drawn) -> list[tuple[float, list[str]]]:
+    """Where changes are, and how far they went."""
+    found = []
+    for part, at, change in changes_of(drawn):
+        word, told = change.direction, change.told
+        place = change_place(part, at, change)
+        found.append((place, [f"{ARROWS[word]} {word} {moved(told.before, told.after)}"]))
+    return found
+
+
+def change_place(part: Part, at: Sequence[float], change: Change) -> float:
+    """Between the runs of a change."""
+    return at[[point.run for point in part.points].index(change.run.number)] - 0.5
+
+
+def break_words(drawn: Drawn) -> list[tuple[float, list[str]]]:
+    """Where series begin that are not joined to the one before, and why."""
+    pairs = list(zip(drawn.parts, places(drawn)))[1:]
+    return [(at[0] - (1 + break_gap(drawn)) / 2, differs_words(part.shown)) for part, at in pairs]
+
+
 def layout(drawn: Drawn) -> Layout:
-    """One panel, with room above it for what breaks say and a line a change."""
-    lines = max((len(break_words(part.shown)) for part in drawn.parts[1:]), default=0)
+    """One panel, with room above it for captions."""
+    lines = max((caption.top for caption in captions(drawn)), default=0)
     return Layout(
-        heights=(HEIGHT,), widths=(WIDTH,), left=0.95, right=0.35, top=0.2 + LINE_ROOM * (lines + 1.3), bottom=1.25
+        heights=(HEIGHT,), widths=(WIDTH,), left=0.95, right=0.35, top=0.12 + LINE_ROOM * lines, bottom=1.05
     )
 
 
@@ -116,46 +196,43 @@ def part_draw(axis: Any, part: Part, at: Sequence[float]) -> None:
     axis.plot([x for x, _ in others], [p.estimate for _, p in others], "x", color=canvas.GREY, markersize=4)
 
 
-def change_draw(axis: Any, part: Part, at: Sequence[float], change: Change, label: bool) -> None:
-    """A change: a line between its runs, the two medians, and its first run marked; above the panel how far it went."""
-    index = [point.run for point in part.points].index(change.run.number)
-    told, x = change.told, at[index] - 0.5
-    told_index = next((i for i, p in enumerate(part.points) if p.run == change.confirmed.number), len(at) - 1)
+def change_draw(axis: Any, part: Part, at: Sequence[float], change: Change) -> None:
+    """A change: a line between its runs, the medians on both sides, and its first run marked."""
+    runs = [point.run for point in part.points]
+    index, told, x = runs.index(change.run.number), change.told, change_place(part, at, change)
+    confirmed = runs.index(change.confirmed.number) if change.confirmed.number in runs else len(runs) - 1
     axis.axvline(x, color=MARKED, linestyle="--", linewidth=1.0)
-    axis.hlines(told.before, at[max(0, index - 8)], x, color=LEVEL, linewidth=1.6, zorder=4)
-    axis.hlines(told.after, x, at[max(told_index, min(index + 7, len(at) - 1))], color=LEVEL, linewidth=1.6, zorder=4)
+    axis.hlines(told.before, at[max(0, index - LEVEL_RUNS)], x, color=LEVEL, linewidth=1.6, zorder=4)
+    axis.hlines(told.after, x, at[confirmed], color=LEVEL, linewidth=1.6, zorder=4)
     axis.plot([at[index]], [part.points[index].estimate], "D", color=MARKED, markersize=6, zorder=5)
-    if label:
-        words = f"{ARROWS[change.direction]} {change.direction} {moved(told.before, told.after)}"
-        above(axis, x, [words], 0, "bold")
 
 
-def above(axis: Any, x: float, words: Sequence[str], lines_below: int, weight: str) -> None:
-    """Words above the panel at this place, to the side where there is room."""
-    low, high = axis.get_xlim()
-    right = (x - low) / (high - low) > 0.6
+def caption_write(axis: Any, caption: Caption) -> None:
+    """Words above the panel, with a thin line up to them."""
+    top = 1.0 + caption.line * LINE_ROOM / HEIGHT
+    line = {"color": canvas.GREY, "linewidth": 0.6, "clip_on": False, "zorder": 1, "transform": axis.get_xaxis_transform()}
+    axis.plot([caption.place, caption.place], [1.0, top + 0.8 * len(caption.words) * LINE_ROOM / HEIGHT], **line)
     axis.annotate(
-        "\n".join(words),
-        (x, 1.0),
+        "\n".join(caption.words),
+        (caption.place, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(-3 if right else 3, 3 + lines_below * LINE_ROOM * 72),
+        xytext=(-3 if caption.to_left else 3, 3 + caption.line * LINE_ROOM * 72),
         textcoords="offset points",
-        ha="right" if right else "left",
+        ha="right" if caption.to_left else "left",
         va="bottom",
         fontsize=canvas.FONT - 1,
-        fontweight=weight,
+        fontweight="bold" if caption.bold else "normal",
         linespacing=1.1,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        zorder=6,
     )
 
 
-def breaks_draw(axis: Any, drawn: Drawn, at: Sequence[Sequence[float]]) -> None:
-    """A thick line before each series but the first, with what is not the same."""
-    named = len(drawn.parts) - 1 <= BREAKS_NAMED
-    for part, mine in zip(drawn.parts[1:], at[1:]):
-        x = mine[0] - (1 + BREAK_GAP) / 2
-        axis.axvline(x, color=canvas.GREY, linewidth=2.5)
-        if named:
-            above(axis, x, break_words(part.shown), 1, "normal")
+def ticks(spots: Sequence[float], wanted: Sequence[float]) -> list[int]:
+    """Which runs have a label: those wanted, and at equal distances others that keep apart from them."""
+    step = -(-len(spots) // LABELS_MOST)
+    found = [i for i, x in enumerate(spots) if x in wanted][:LABELS_MOST]
+    return sorted(found + [i for i in range(0, len(spots), step) if all(abs(i - j) >= 0.7 * step for j in found)])
 
 
 def labels_write(axis: Any, drawn: Drawn, at: Sequence[Sequence[float]]) -> None:
@@ -165,8 +242,8 @@ def labels_write(axis: Any, drawn: Drawn, at: Sequence[Sequence[float]]) -> None
         for part, mine in zip(drawn.parts, at)
         for x, point, commit in zip(mine, part.points, part.commits)
     ]
-    step = -(-len(spots) // LABELS_MOST)
-    shown = spots[::step]
+    marked = [change_place(part, mine, change) + 0.5 for part, mine, change in changes_of(drawn)]
+    shown = [spots[i] for i in ticks([x for x, _, _ in spots], marked)]
     has_commits = any(commit for _, _, commit in spots)
     axis.set_xticks(
         [x for x, _, _ in shown],
@@ -197,13 +274,15 @@ def values_write(axis: Any, drawn: Drawn) -> None:
 def draw(drawn: Drawn, axes: Any) -> None:
     """All of it in the one panel."""
     axis, at = axes[0, 0], places(drawn)
-    axis.set_xlim(-0.8, at[-1][-1] + 0.8)
+    axis.set_xlim(-EDGE, at[-1][-1] + EDGE)
     for part, mine in zip(drawn.parts, at):
         part_draw(axis, part, mine)
-    breaks_draw(axis, drawn, at)
-    found = changes_of(drawn)
-    for part, mine, change in found:
-        change_draw(axis, part, mine, change, len(found) <= BREAKS_NAMED)
+    for x, _ in break_words(drawn):
+        axis.axvline(x, color=canvas.GREY, linewidth=2.5)
+    for part, mine, change in changes_of(drawn):
+        change_draw(axis, part, mine, change)
+    for caption in captions(drawn):
+        caption_write(axis, caption)
     axis.margins(y=0.12)
     axis.grid(False, axis="x")
     labels_write(axis, drawn, at)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a history shows: each series with its ends and its changes, which one it follows, and what differs between them."""
+"""What a history shows: each series with its ends and its changes, which one it follows, and what differs between
+them."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ SAME_SERIES = ("scenario_hash", "method", "method_version", "delta")
 @dataclass(frozen=True)
 class Change:
     """A change with its runs. direction: FASTER or SLOWER of a ratio, RISEN or FALLEN of anything else; also: what else
-    is not the same in the two runs; ns: by "arm" and "baseline", medians of the time of an operation before and after."""
+    is not the same in the two runs; ns: by "arm" and "baseline", medians of the time of an operation before and
+    after."""
 
     told: Told
     direction: str
