@@ -388,12 +388,6 @@ def points(connection: sqlite3.Connection, series: int, most: int) -> list[Point
     return [Point(*row) for row in reversed(rows)]
 
 
-def point_at(connection: sqlite3.Connection, series: int, run: int, started: str) -> Point | None:
-    """The point of this run, None where the series has none."""
-    row = connection.execute(f"{POINT} AND started = ? AND run = ?", (series, started, run)).fetchone()
-    return None if row is None else Point(*row)
-
-
 def changes_of(connection: sqlite3.Connection, series: int) -> list[Told]:
     """The changes of a series in the order of time."""
     rows = connection.execute(
@@ -437,7 +431,7 @@ def fingerprint_of(connection: sqlite3.Connection, number: int) -> tuple[str, di
 def levels_ns(
     connection: sqlite3.Connection, series: Series, arm: str | None, told: Told, most: int
 ) -> tuple[float, float] | None:
-    """Medians of the time of an operation before and after a change, ns, over at most `most` runs before it and the runs
+    """Medians of the time of an operation before and after a change, ns, over at most `most` runs before it and those
     from it to its confirmation: of this arm, or of the cell's baseline for None; None where there is none."""
     found = connection.execute(
         "SELECT number FROM series WHERE quantity = 'ns_per_op' AND scenario = ? AND cell = ? AND scenario_hash = ?"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -232,7 +233,8 @@ def read(directory: Path) -> RunFigures:
         figures = figures_of(manifest, found)
         grade = get(found, "noise_grade", str, none=True)
     except (LineError, RecordsError) as error:
-        raise RecordsError(str(error) if str(error).startswith(str(directory)) else f"{path}: {error}") from None
+        named = str(error).startswith(f"{directory}{os.sep}")
+        raise RecordsError(str(error) if named else f"{path}: {error}") from None
     except (TypeError, ValueError, KeyError) as error:  # a member of another shape than the format's
         raise RecordsError(f"{path}: breaks the format: {safe(error)}") from None
     return RunFigures(

@@ -109,6 +109,7 @@ def lines(shown: Sequence[Shown]) -> Iterator[str]:
     widths = [max(columns(r[i]) for r in (HEAD, *rows.values())) for i in range(len(HEAD))]
 
     def line(cells: Sequence[str]) -> str:
+        """Cells as a row of the table."""
         return "  " + "  ".join(pad(*one) for one in zip(cells, widths, RIGHT)).rstrip()
 
     for number, (_, group) in enumerate(groupby(ordered, key=place_of)):
