@@ -210,7 +210,8 @@ def change_draw(axis: Any, part: Part, at: Sequence[float], change: Change) -> N
 def caption_write(axis: Any, caption: Caption) -> None:
     """Words above the panel, with a thin line up to them."""
     top = 1.0 + caption.line * LINE_ROOM / HEIGHT
-    line = {"color": canvas.GREY, "linewidth": 0.6, "clip_on": False, "zorder": 1, "transform": axis.get_xaxis_transform()}
+    line = {"color": canvas.GREY, "linewidth": 0.6, "clip_on": False, "zorder": 1}
+    line["transform"] = axis.get_xaxis_transform()
     axis.plot([caption.place, caption.place], [1.0, top + 0.8 * len(caption.words) * LINE_ROOM / HEIGHT], **line)
     axis.annotate(
         "\n".join(caption.words),
