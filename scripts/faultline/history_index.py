@@ -168,7 +168,7 @@ def create(path: Path) -> None:
         except FileExistsError:
             pass
     finally:
-        for end in ("", "-wal", "-shm"):
+        for end in ("", "-journal", "-wal", "-shm"):
             Path(temporary + end).unlink(missing_ok=True)
 
 
