@@ -125,7 +125,8 @@ static void help_program(FILE *out)
     fputs(
         "  report    table, report and pictures of a run\n"
         "  plot      one picture of a run\n"
-        "  compare   stored runs beside each other: what became faster or slower\n\n"
+        "  compare   stored runs beside each other: what became faster or slower\n"
+        "  history   results over runs, and where a level changed\n\n"
         "'faultline COMMAND --help' tells more. Any faultline-NAME beside the program or on PATH is a command too.\n\n"
         "Exit status: 0 fine, 1 regression, 2 usage or impossible plan, 3 cannot tell (if asked to insist),\n"
         "4 environment invalid or too noisy, 5 a trial failed or its checksum was wrong, 6 not comparable,\n"

@@ -21,7 +21,13 @@ from faultline import schema
 from faultline.text import safe
 
 STATUSES = ("ok", "failed", "unsupported", "skipped")
-MAJOR = {"faultline.trial": 1, "faultline.manifest": 1, "faultline.plan": 1, "faultline.machine": 1}
+MAJOR = {
+    "faultline.trial": 1,
+    "faultline.manifest": 1,
+    "faultline.plan": 1,
+    "faultline.machine": 1,
+    "faultline.summary": 1,
+}
 CRC_TAIL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 RECORD_START = b'{"schema":"faultline.trial/'
 PARAMETER = re.compile(r"[a-z0-9_]+")  # a parameter's name

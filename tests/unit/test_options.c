@@ -218,7 +218,8 @@ static void help_tells_every_option(void **state)
 static void help_of_the_program_tells_every_command(void **state)
 {
     (void)state;
-    static const char *const words[] = {"run", "plan", "list", "machine", "schema", "report", "plot", "Exit status"};
+    static const char *const words[] = {"run",    "plan", "list",    "machine",    "schema",
+                                        "report", "plot", "history", "Exit status"};
     char *text = help_of(COMMAND_COUNT);
     for (size_t i = 0; i < LENGTH_OF(words); i++)
         unit_assert_text(text, words[i]);

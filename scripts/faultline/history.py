@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""Follow results over runs: keep an index of them, say where a level changed, draw it.
+
+add    puts runs into the index; one that is in it already changes nothing
+show   the first and last value of each series, and its changes
+plot   a picture of each, as PNG and SVG
+
+The index is the file of --index, else of $FAULTLINE_HISTORY, else history.sqlite in the current directory. Names may be
+patterns (* ? [abc]).
+
+Exit status: 0 fine; 1 the latest change is SLOWER (only with --fail-on-change); 2 usage; 7 a run or the index cannot be
+read, or nothing matches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from faultline import history_index, history_run, history_text, history_view
+from faultline.history_index import Filter, HistoryError
+from faultline.history_run import RunFigures, is_count
+from faultline.history_view import Shown
+from faultline.pictures import stem
+from faultline.records import RecordsError
+from faultline.text import plain, safe
+
+LAST_RUNS = 20
+DRAWN_RUNS = 200
+INDEX = "history.sqlite"
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(f"'{safe(text)}' is no whole number from 1 on")
+    return int(text)
+
+
+def index_default() -> Path:
+    """Where the index lies unless --index says so."""
+    return Path(os.environ.get("FAULTLINE_HISTORY") or INDEX)
+
+
+def filter_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that choose series."""
+    parser.add_argument("--index", metavar="FILE", type=Path, help="the index (default: see above)")
+    for name, what in (
+        ("scenario", "scenarios of this name"),
+        ("cell", "this cell: its id, as tables show it"),
+        ("arm", "this arm"),
+        ("quantity", "ratio, ns_per_op, or COUNTER_per_op"),
+        ("machine", "machines of this name, or with a fingerprint that begins so"),
+    ):
+        parser.add_argument(f"--{name}", metavar=name[0].upper(), help=f"only {what}")
+    parser.add_argument("--changes", action="store_true", help="only series with a change")
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="faultline history", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    add = commands.add_parser("add", help="put runs into the index")
+    add.add_argument("--index", metavar="FILE", type=Path, help="the index, made when it is not there")
+    add.add_argument("--commit", metavar="TEXT", default="", help="what was measured, such as a commit")
+    add.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="the directory of a run")
+    show = commands.add_parser("show", help="first and last values, and changes")
+    filter_arguments(show)
+    show.add_argument("--json", action="store_true", help="as JSON (faultline.history/1)")
+    show.add_argument(
+        "--fail-on-change",
+        metavar="N",
+        type=positive,
+        nargs="?",
+        const=LAST_RUNS,
+        help=f"exit with 1 when a series' latest change is SLOWER and was told within its last N runs ({LAST_RUNS})",
+    )
+    plot = commands.add_parser("plot", help="a picture of each series")
+    filter_arguments(plot)
+    plot.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("history-plots"), help="where to (default: history-plots)"
+    )
+    plot.add_argument("--runs", metavar="N", type=positive, default=DRAWN_RUNS, help=f"the last N runs ({DRAWN_RUNS})")
+    return parser.parse_args(argv)
+
+
+def complain(text: object) -> None:
+    """One line for the user."""
+    print(f"faultline history: {safe(text)}", file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """A line on standard output, in what the terminal can show."""
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    print(text if encoding.startswith("utf") else plain(text))
+
+
+def runs_read(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunFigures]], bool]:
+    """The runs that can be read, in the order in which they were started, and whether one could not."""
+    found, broken = [], False
+    for path in paths:
+        try:
+            found.append((path, history_run.read(path)))
+        except (RecordsError, OSError) as error:
+            complain(error)
+            broken = True
+    return sorted(found, key=lambda one: one[1].started), broken
+
+
+def add(options: argparse.Namespace, index: Path) -> int:
+    """Adds runs, each as a whole; 7 when one could not be read."""
+    found, broken = runs_read(options.runs)
+    if found:
+        with history_index.index_open(index, write=True) as connection:
+            for path, run in found:
+                done = history_index.run_add(connection, run, options.commit)
+                say(f"{safe(path)}: {done} as {run.id}" + ("" if done == "added" else "; nothing changed"))
+    return 7 if broken else 0
+
+
+def wanted(options: argparse.Namespace) -> Filter:
+    """The filter of a command line."""
+    return Filter(options.scenario, options.cell, options.arm, options.quantity, options.machine)
+
+
+def nothing(index: Path) -> int:
+    """Says that no series is left."""
+    complain(f"{index}: no series matches")
+    return 7
+
+
+def by_default(one: Shown) -> bool:
+    """What is shown when no quantity is asked for: of counts only those that changed."""
+    return bool(one.changes) or not is_count(one.series.quantity)
+
+
+def show(options: argparse.Namespace, index: Path) -> int:
+    """Prints what matches."""
+    with history_index.index_open(index) as connection:
+        found = history_view.view(connection, wanted(options))
+        regressed = options.fail_on_change is not None and any(
+            history_view.is_regression(connection, one, options.fail_on_change) for one in found
+        )
+    if not found:
+        return nothing(index)
+    kept = [one for one in found if one.changes or not options.changes]
+    if options.json:
+        print(json.dumps(history_text.document(kept), indent=1, allow_nan=False))
+        return int(regressed)
+    seen = [one for one in kept if options.quantity or by_default(one)]
+    for line in history_text.lines(seen):
+        say(line)
+    if not kept:
+        say("no change")
+    elif len(seen) < len(kept):
+        say(f"\n{len(kept) - len(seen)} series of counts that did not change are left out (--quantity names one)")
+    return int(regressed)
+
+
+def plot(options: argparse.Namespace, index: Path) -> int:
+    """Draws what matches; ratios unless a quantity is named."""
+    from faultline import files, history_picture
+
+    options.quantity = options.quantity or "ratio"
+    with history_index.index_open(index) as connection:
+        found = [one for one in history_view.view(connection, wanted(options)) if one.changes or not options.changes]
+        if not found:
+            return nothing(index)
+        used: set[str] = set()
+        for chain in history_view.chains(found):
+            drawn = history_view.drawn_of(connection, chain, options.runs)
+            series = drawn.last.series
+            name = stem("history", "-".join((series.quantity, series.scenario, series.cell, series.arm)))
+            while name in used:
+                name += "_"
+            used.add(name)
+            for form in ("png", "svg"):
+                target = options.out / f"{name}.{form}"
+                files.replace(target, history_picture.render(drawn, form))
+                say(safe(target))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    options = arguments(argv)
+    index = options.index or index_default()
+    try:
+        return {"add": add, "show": show, "plot": plot}[options.command](options, index)
+    except (HistoryError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()
+        else:
+            complain(error)
+    return 7
+
+
+if __name__ == "__main__":
+    sys.exit(main())

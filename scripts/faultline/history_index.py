@@ -1,0 +1,455 @@
+# SPDX-License-Identifier: MIT
+"""The index of runs: an SQLite file, its tables, and the only statements that are ever run on it.
+
+A series is what may be compared over time: one quantity of one arm in one cell of one scenario, with the scenario's
+hash, the method's version and the machine's fingerprint all the same. Changes of level are looked for when a run is
+added and kept, so that reading computes nothing. The file is in WAL mode: readers and one writer do not wait for each
+other, and each run is one transaction. docs/history.md describes the tables.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import statistics
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Iterator
+
+from faultline import changes
+from faultline.history_run import COUNT_SUFFIX, Figure, RunFigures
+from faultline.text import safe
+from faultline.verdict import INVALID
+
+APPLICATION = 0x464C4849  # "FLHI", what marks the file as ours
+VERSION = 1
+WAIT_S = 120.0  # for another writer; one transaction takes some milliseconds to a few seconds
+TIMES = frozenset(("ns_per_op", "run_delay_ns" + COUNT_SUFFIX))  # they wander with the machine, and are not judged
+
+TABLES = """
+CREATE TABLE fingerprints (number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, blocking TEXT);
+CREATE TABLE machines (fingerprint INTEGER NOT NULL REFERENCES fingerprints, name TEXT NOT NULL,
+    PRIMARY KEY (fingerprint, name)) WITHOUT ROWID;
+CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, name TEXT NOT NULL,
+    started TEXT NOT NULL, machine TEXT NOT NULL, fingerprint INTEGER NOT NULL REFERENCES fingerprints,
+    tool_version TEXT NOT NULL, program TEXT NOT NULL, profile TEXT NOT NULL, noise_grade TEXT NOT NULL,
+    boot TEXT NOT NULL, instance TEXT NOT NULL, commit_text TEXT NOT NULL);
+CREATE TABLE series (number INTEGER PRIMARY KEY, scenario TEXT NOT NULL, cell TEXT NOT NULL, arm TEXT NOT NULL,
+    quantity TEXT NOT NULL, scenario_hash TEXT NOT NULL, method TEXT NOT NULL, method_version INTEGER NOT NULL,
+    delta REAL NOT NULL, fingerprint INTEGER NOT NULL REFERENCES fingerprints, role TEXT NOT NULL,
+    runs INTEGER NOT NULL DEFAULT 0, invalid INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (scenario, cell, arm, quantity, scenario_hash, method, method_version, delta, fingerprint));
+CREATE TABLE figures (series INTEGER NOT NULL REFERENCES series, started TEXT NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs, estimate REAL NOT NULL, low REAL, high REAL, verdict TEXT,
+    trials INTEGER NOT NULL, PRIMARY KEY (series, started, run)) WITHOUT ROWID;
+CREATE TABLE changes (series INTEGER NOT NULL REFERENCES series, started TEXT NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs, run_before INTEGER NOT NULL REFERENCES runs,
+    confirmed_started TEXT NOT NULL, confirmed_run INTEGER NOT NULL REFERENCES runs, before REAL NOT NULL,
+    after REAL NOT NULL, p REAL NOT NULL, PRIMARY KEY (series, started, run)) WITHOUT ROWID;
+"""
+NO_VERSION = -1  # of a method whose plan names none
+
+
+class HistoryError(Exception):
+    """The index cannot be used; the text is one line for the user."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What to look at: patterns as in a shell (* ? [abc]), None for all. machine: a name, or how a fingerprint
+    begins."""
+
+    scenario: str | None = None
+    cell: str | None = None
+    arm: str | None = None
+    quantity: str | None = None
+    machine: str | None = None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run in the index."""
+
+    number: int
+    id: str
+    name: str
+    started: str
+    machine: str
+    tool_version: str
+    program: str
+    profile: str
+    noise_grade: str
+    boot: str
+    instance: str
+    commit: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series: what it is of, and how many runs it has, of which so many are INVALID."""
+
+    number: int
+    scenario: str
+    cell: str
+    arm: str
+    quantity: str
+    scenario_hash: str
+    method: str
+    method_version: int
+    delta: float
+    fingerprint: int
+    role: str
+    runs: int
+    invalid: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run's value of a series."""
+
+    started: str
+    run: int
+    estimate: float
+    low: float | None
+    high: float | None
+    verdict: str | None
+    trials: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """A change of level between two runs. before, after: medians; confirmed: the run with which it was told."""
+
+    run_before: int
+    run: int
+    confirmed: int
+    confirmed_started: str
+    before: float
+    after: float
+    p: float
+
+
+def is_judged(quantity: str) -> bool:
+    """Whether changes are looked for in this quantity."""
+    return quantity not in TIMES
+
+
+def complaint(path: Path, error: sqlite3.Error) -> HistoryError:
+    """What SQLite says, as one line."""
+    text = safe(error)
+    if "locked" in text or "busy" in text:
+        return HistoryError(f"{safe(path)}: another program has been writing to it for {WAIT_S:.0f} s")
+    if isinstance(error, sqlite3.OperationalError) and "malformed" not in text:
+        return HistoryError(f"{safe(path)}: {text}")
+    return HistoryError(f"{safe(path)}: damaged, or no index of faultline ({text})")
+
+
+def create(path: Path) -> None:
+    """Makes an empty index beside its place and puts it there whole, so that two who begin at once do not meet half of
+    one; nothing where one is already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(descriptor)
+    try:
+        connection = sqlite3.connect(temporary, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(
+                f"BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {TABLES} COMMIT;"
+            )
+        finally:
+            connection.close()
+        os.chmod(temporary, 0o644)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+    finally:
+        for end in ("", "-journal", "-wal", "-shm"):
+            Path(temporary + end).unlink(missing_ok=True)
+
+
+def address(path: Path, write: bool) -> str:
+    """The file as SQLite takes it. A reader who may not write beside it reads it as a file that nobody changes."""
+    still = not write and not os.access(path.parent, os.W_OK) and not path.with_name(path.name + "-wal").exists()
+    return path.resolve().as_uri() + ("?mode=rw" if write else "?immutable=1" if still else "?mode=ro")
+
+
+def version_check(connection: sqlite3.Connection, path: Path) -> None:
+    """HistoryError when the file is none of ours, or of a version that this program does not know."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION:
+        raise HistoryError(f"{safe(path)}: no index of faultline")
+    if version > VERSION:
+        raise HistoryError(
+            f"{safe(path)}: written by a newer faultline (index version {version}; this one knows {VERSION})"
+        )
+
+
+@contextmanager
+def index_open(path: Path, write: bool = False) -> Iterator[sqlite3.Connection]:
+    """The index, made first when it is to be written and is not there; HistoryError for whatever is wrong with it."""
+    if not path.exists() and not write:
+        raise HistoryError(f"{safe(path)}: no such index; 'faultline history add' makes it")
+    try:
+        if not path.exists():
+            create(path)
+        connection = sqlite3.connect(address(path, write), uri=True, timeout=WAIT_S, isolation_level=None)
+        try:
+            version_check(connection, path)
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise complaint(path, error) from None
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; a writer waits here for another one."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def fingerprint_put(connection: sqlite3.Connection, run: RunFigures) -> int:
+    """The number of a run's fingerprint, with the machine's name noted; entered when it is new."""
+    blocking = None if run.blocking is None else json.dumps(run.blocking, sort_keys=True)
+    connection.execute(
+        "INSERT INTO fingerprints (hash, blocking) VALUES (?, ?) ON CONFLICT (hash) DO UPDATE"
+        " SET blocking = coalesce(blocking, excluded.blocking)",
+        (run.fingerprint, blocking),
+    )
+    (number,) = connection.execute("SELECT number FROM fingerprints WHERE hash = ?", (run.fingerprint,)).fetchone()
+    connection.execute("INSERT OR IGNORE INTO machines VALUES (?, ?)", (number, run.machine))
+    return int(number)
+
+
+def run_put(connection: sqlite3.Connection, run: RunFigures, fingerprint: int, commit: str) -> int:
+    """Enters a run; its number."""
+    done = connection.execute(
+        "INSERT INTO runs (id, digest, name, started, machine, fingerprint, tool_version, program, profile,"
+        " noise_grade, boot, instance, commit_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(run.id, run.digest, run.name, run.started, run.machine, fingerprint, run.tool_version, run.program),
+            *(run.profile, run.noise_grade, run.boot, run.instance, commit),
+        ),
+    )
+    return int(done.lastrowid or 0)
+
+
+def series_put(connection: sqlite3.Connection, figure: Figure, fingerprint: int) -> int:
+    """The number of a figure's series, which has one run more now; entered when it is new."""
+    version = NO_VERSION if figure.method_version is None else figure.method_version
+    invalid = int(figure.verdict == INVALID)
+    (number,) = connection.execute(
+        "INSERT INTO series (scenario, cell, arm, quantity, scenario_hash, method, method_version, delta, fingerprint,"
+        " role, runs, invalid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE"
+        " SET runs = runs + 1, invalid = invalid + excluded.invalid RETURNING number",
+        (
+            *(figure.scenario, figure.cell, figure.arm, figure.quantity, figure.scenario_hash, figure.method, version),
+            *(figure.delta, fingerprint, figure.role, invalid),
+        ),
+    ).fetchone()
+    return int(number)
+
+
+VALID = "SELECT started, run, estimate FROM figures WHERE series = ? AND verdict IS NOT ?"
+ALL = -1  # as a LIMIT
+
+
+def changes_found(
+    connection: sqlite3.Connection, series: int, at: tuple[str, int], delta: float, most: int
+) -> tuple[list[tuple[Any, ...]], tuple[str, int] | None]:
+    """Rows of `changes` that are told by the run `at` and those after it, at most `most`, and which run was the last of
+    them; None when none comes after that."""
+    level = connection.execute(
+        "SELECT started, run FROM changes WHERE series = ? AND (confirmed_started, confirmed_run) < (?, ?)"
+        " ORDER BY started DESC, run DESC LIMIT 1",
+        (series, *at),
+    ).fetchone() or ("", 0)
+    earlier = connection.execute(
+        f"{VALID} AND (started, run) < (?, ?) AND (started, run) >= (?, ?) ORDER BY started DESC, run DESC LIMIT ?",
+        (series, INVALID, *at, *level, changes.WINDOW - 1),
+    ).fetchall()
+    later = connection.execute(
+        f"{VALID} AND (started, run) >= (?, ?) ORDER BY started, run LIMIT ?", (series, INVALID, *at, most)
+    ).fetchall()
+    rows = earlier[::-1] + later
+    found = []
+    for one in changes.find([row[2] for row in rows], delta, len(earlier)):
+        first, before, confirmed = rows[one.first][:2], rows[one.first - 1][1], rows[one.confirmed][:2]
+        found.append((series, *first, before, *confirmed, one.before, one.after, one.p))
+    return found, later[-1][:2] if len(later) == most else None
+
+
+def changes_update(connection: sqlite3.Connection, series: int, at: tuple[str, int], delta: float) -> None:
+    """Looks for changes with the run `at`, and again with those after it: what was told before it stands.
+
+    A look sees WINDOW runs. So beyond that many after it nothing else can be found than was, unless the level that
+    those looks begin with has another beginning; only then are all the later runs looked at again.
+    """
+    stored = connection.execute(
+        "SELECT started, run, confirmed_started, confirmed_run FROM changes WHERE series = ?"
+        " AND (confirmed_started, confirmed_run) >= (?, ?) ORDER BY confirmed_started, confirmed_run",
+        (series, *at),
+    ).fetchall()
+    found, horizon = changes_found(connection, series, at, delta, changes.WINDOW)
+    known = [row for row in stored if horizon is None or row[2:] <= horizon]
+    if horizon is not None and [row[:2] for row in known[-1:]] != [row[1:3] for row in found[-1:]]:
+        (found, _), known = changes_found(connection, series, at, delta, ALL), stored
+    connection.executemany(
+        "DELETE FROM changes WHERE series = ? AND started = ? AND run = ?", [(series, *row[:2]) for row in known]
+    )
+    connection.executemany("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", found)
+
+
+def figure_put(connection: sqlite3.Connection, figure: Figure, run: int, started: str, fingerprint: int) -> None:
+    """Enters a figure and looks whether its series has changed."""
+    series = series_put(connection, figure, fingerprint)
+    connection.execute(
+        "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (series, started, run, figure.estimate, figure.low, figure.high, figure.verdict, figure.trials),
+    )
+    if is_judged(figure.quantity) and figure.verdict != INVALID:
+        changes_update(connection, series, (started, run), figure.delta)
+
+
+def run_add(connection: sqlite3.Connection, run: RunFigures, commit: str) -> str:
+    """Adds a run, all of it or nothing: "added"; or, with nothing changed, "there already" or "there already, with
+    other figures"."""
+    with transaction(connection):
+        known = connection.execute("SELECT digest FROM runs WHERE id = ?", (run.id,)).fetchone()
+        if known is not None:
+            return "there already" + ("" if known[0] == run.digest else ", with other figures")
+        fingerprint = fingerprint_put(connection, run)
+        number = run_put(connection, run, fingerprint, commit)
+        for figure in run.figures:
+            figure_put(connection, figure, number, run.started, fingerprint)
+    return "added"
+
+
+def conditions(wanted: Filter) -> tuple[str, list[str]]:
+    """The filter as a WHERE of `series`, with what is put in; every value is a parameter."""
+    parts, values = ["1"], []
+    for column in ("scenario", "cell", "arm", "quantity"):
+        pattern = getattr(wanted, column)
+        if pattern is not None:
+            parts.append(f"{column} GLOB ?")
+            values.append(pattern)
+    if wanted.machine is not None:
+        parts.append(
+            "fingerprint IN (SELECT fingerprint FROM machines WHERE name GLOB ?"
+            " UNION SELECT number FROM fingerprints WHERE hash GLOB ?)"
+        )
+        values += [wanted.machine, wanted.machine + "*"]
+    return " AND ".join(parts), values
+
+
+def series_find(connection: sqlite3.Connection, wanted: Filter) -> list[Series]:
+    """The series that match, by scenario, cell, arm and quantity, then in the order in which they began."""
+    where, values = conditions(wanted)
+    rows = connection.execute(
+        "SELECT number, scenario, cell, arm, quantity, scenario_hash, method, method_version, delta, fingerprint, role,"
+        f" runs, invalid FROM series WHERE {where} ORDER BY scenario, cell, arm, quantity,"
+        " (SELECT min(started) FROM figures WHERE series = series.number)",
+        values,
+    )
+    return [Series(*row) for row in rows]
+
+
+POINT = "SELECT started, run, estimate, low, high, verdict, trials FROM figures WHERE series = ?"
+
+
+def ends(connection: sqlite3.Connection, series: int) -> tuple[Point, Point]:
+    """The first and the last valid point, or of all where none is valid."""
+    found = []
+    for order in ("started, run", "started DESC, run DESC"):
+        row = connection.execute(
+            f"{POINT} AND verdict IS NOT ? ORDER BY {order} LIMIT 1", (series, INVALID)
+        ).fetchone() or connection.execute(f"{POINT} ORDER BY {order} LIMIT 1", (series,)).fetchone()
+        found.append(Point(*row))
+    return found[0], found[1]
+
+
+def points(connection: sqlite3.Connection, series: int, most: int) -> list[Point]:
+    """The last points of a series in the order of time, at most so many."""
+    rows = connection.execute(f"{POINT} ORDER BY started DESC, run DESC LIMIT ?", (series, most)).fetchall()
+    return [Point(*row) for row in reversed(rows)]
+
+
+def changes_of(connection: sqlite3.Connection, series: int) -> list[Told]:
+    """The changes of a series in the order of time."""
+    rows = connection.execute(
+        "SELECT run_before, run, confirmed_run, confirmed_started, before, after, p FROM changes WHERE series = ?"
+        " ORDER BY started, run",
+        (series,),
+    )
+    return [Told(*row) for row in rows]
+
+
+def runs_since(connection: sqlite3.Connection, series: int, started: str, most: int) -> int:
+    """How many runs a series has from this time on, counted to `most` + 1 only."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM figures WHERE series = ? AND started >= ? LIMIT ?)",
+        (series, started, most + 1),
+    ).fetchone()
+    return int(count)
+
+
+def run_of(connection: sqlite3.Connection, number: int) -> Stored:
+    """A run by its number."""
+    row = connection.execute(
+        "SELECT number, id, name, started, machine, tool_version, program, profile, noise_grade, boot, instance,"
+        " commit_text FROM runs WHERE number = ?",
+        (number,),
+    ).fetchone()
+    if row is None:
+        raise sqlite3.DatabaseError(f"there is no run {number}")
+    return Stored(*row)
+
+
+def fingerprint_of(connection: sqlite3.Connection, number: int) -> tuple[str, dict[str, Any] | None, list[str]]:
+    """(hash, what blocks, names of its machines) of a fingerprint."""
+    hash_, blocking = connection.execute(
+        "SELECT hash, blocking FROM fingerprints WHERE number = ?", (number,)
+    ).fetchone()
+    names = connection.execute("SELECT name FROM machines WHERE fingerprint = ? ORDER BY name", (number,))
+    return hash_, None if blocking is None else json.loads(blocking), [row[0] for row in names]
+
+
+def levels_ns(
+    connection: sqlite3.Connection, series: Series, arm: str | None, told: Told, most: int
+) -> tuple[float, float] | None:
+    """Medians of the time of an operation before and after a change, ns, over at most `most` runs before it and those
+    from it to its confirmation: of this arm, or of the cell's baseline for None; None where there is none."""
+    found = connection.execute(
+        "SELECT number FROM series WHERE quantity = 'ns_per_op' AND scenario = ? AND cell = ? AND scenario_hash = ?"
+        " AND fingerprint = ? AND (arm = ? OR (? IS NULL AND role = 'baseline'))",
+        (series.scenario, series.cell, series.scenario_hash, series.fingerprint, arm, arm),
+    ).fetchone()
+    if found is None:
+        return None
+    first = run_of(connection, told.run)
+    value = "SELECT estimate FROM figures WHERE series = ? AND verdict IS NOT ?"
+    here = (found[0], INVALID, first.started, told.run)
+    before = connection.execute(
+        f"{value} AND (started, run) < (?, ?) ORDER BY started DESC, run DESC LIMIT ?", (*here, most)
+    ).fetchall()
+    after = connection.execute(
+        f"{value} AND (started, run) >= (?, ?) AND (started, run) <= (?, ?)",
+        (*here, told.confirmed_started, told.confirmed),
+    ).fetchall()
+    if not before or not after:
+        return None
+    return statistics.median(row[0] for row in before), statistics.median(row[0] for row in after)

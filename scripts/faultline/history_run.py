@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""What a run contributes to a history: who and where it was, and the figures of its arms.
+
+Read from summary.json, manifest.json and machine.json. Where summary.json is missing, or older than what it rests on,
+the figures are concluded anew from the records, as the report does; nothing is written into the run's directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Iterator, Mapping
+
+from faultline import records, summary, verdict
+from faultline.records import ArmPlan, LineError, Manifest, RecordsError, get, json_load, objects
+from faultline.text import safe
+
+SOURCES = ("trials.jsonl", "manifest.json", "machine.json")
+DAMAGE = re.compile(r"^\S+: error: ")  # how a problem that lost data reads in summary.json
+COUNT_SUFFIX = "_per_op"
+MEASURED = ("ns_per_op", "ratio")  # the other quantities are counts
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One quantity of an arm in a run. quantity: ns_per_op, ratio or COUNTER_per_op; low, high: None without an
+    interval; role: baseline, candidate, phase or null."""
+
+    scenario: str
+    scenario_hash: str
+    cell: str
+    arm: str
+    method: str
+    method_version: int | None
+    role: str
+    delta: float
+    quantity: str
+    estimate: float
+    low: float | None
+    high: float | None
+    verdict: str | None
+    trials: int
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """A run as the history keeps it. started: UTC, ISO 8601 to the millisecond, so that texts sort as times do;
+    fingerprint: hash of `blocking`, which is None where machine.json is missing."""
+
+    name: str
+    started: str
+    seed: int | None
+    machine: str
+    fingerprint: str
+    blocking: Mapping[str, Any] | None
+    tool_version: str
+    program: str
+    profile: str
+    noise_grade: str
+    boot: str
+    instance: str
+    figures: tuple[Figure, ...]
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits of what tells this run from every other one (names of directories do not)."""
+        return digest([self.name, self.started, self.seed, self.fingerprint])[:12]
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits of all that is kept."""
+        return digest(asdict(self))
+
+
+def is_count(quantity: str) -> bool:
+    """Whether a quantity is a count per operation."""
+    return quantity not in MEASURED
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def time_read(text: str | None) -> str:
+    """The start of a run in UTC to the millisecond; LineError when it is none."""
+    try:
+        found = datetime.fromisoformat((text or "").replace("Z", "+00:00")).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise LineError(f'"started" is no time: {safe(text)}') from None
+    return found.strftime("%Y-%m-%dT%H:%M:%S.") + f"{found.microsecond // 1000:03d}Z"
+
+
+def is_current(directory: Path) -> bool:
+    """Whether summary.json is there and not older than what it rests on."""
+    stored = directory / "summary.json"
+    sources = [p for p in (directory / name for name in SOURCES) if p.exists()]
+    return stored.exists() and all(p.stat().st_mtime_ns <= stored.stat().st_mtime_ns for p in sources)
+
+
+def summary_of(directory: Path) -> Mapping[str, Any]:
+    """summary.json as stored, or made anew; RecordsError when it cannot be."""
+    if is_current(directory):
+        return json_load(directory / "summary.json", "faultline.summary")
+    return json.loads(json.dumps(summary.summary(verdict.conclude(records.run_load(directory)))))
+
+
+def instance_of(directory: Path) -> str:
+    """The instance that the first sound record names, "" when none does. A run whose records differ in it has no valid
+    figures."""
+    path = directory / "trials.jsonl"
+    for _, line, whole in records.lines_split(path) if path.exists() else ():
+        try:
+            value = records.json_parse(records.line_verify(line)[0]) if whole else None
+            return str(value.get("instance") or "") if isinstance(value, dict) else ""
+        except (EOFError, LineError):
+            continue
+    return ""
+
+
+def interval_read(value: Mapping[str, Any]) -> tuple[float, float | None, float | None]:
+    """An interval of summary.json."""
+    number = (int, float)
+    low, high = get(value, "low", number, none=True), get(value, "high", number, none=True)
+    return float(get(value, "estimate", number)), low, high
+
+
+def quantities(arm: Mapping[str, Any]) -> Iterator[tuple[str, float, float | None, float | None]]:
+    """(quantity, estimate, low, high) of what an arm of summary.json has."""
+    for name in MEASURED:
+        found = get(arm, name, dict, none=True)
+        if found is not None:
+            yield (name, *interval_read(found))
+    counts, ranges = get(arm, "counts_per_op", dict), get(arm, "counts_range", dict, none=True) or {}
+    for name in counts:
+        value = get(counts, name, (int, float), none=True)
+        if value is not None:
+            low, high = ranges.get(name, (value, value))
+            yield name + COUNT_SUFFIX, float(value), float(low), float(high)
+
+
+def role_of(arm: Mapping[str, Any]) -> str:
+    """baseline, null, phase (it has a ratio that is a share of the whole, and no verdict) or candidate."""
+    if arm.get("baseline"):
+        return "baseline"
+    if arm.get("null"):
+        return "null"
+    return "phase" if arm.get("ratio") is not None and arm.get("verdict") is None else "candidate"
+
+
+def arm_figures(
+    manifest: Manifest, cell: Mapping[str, Any], arm: Mapping[str, Any], plans: Mapping[Any, ArmPlan]
+) -> Iterator[Figure]:
+    """The figures of one arm; LineError when it breaks the contract or the plan does not know it."""
+    scenario = manifest.scenarios.get(get(cell, "scenario", str))
+    plan = plans.get((cell["scenario"], get(cell, "cell", str), get(arm, "name", str)))
+    if scenario is None or plan is None:
+        raise LineError(f"the plan has no arm {safe(arm.get('name'))} of {safe(cell['scenario'])} {safe(cell['cell'])}")
+    invalid = get(cell, "status", str) == "invalid"
+    for quantity, estimate, low, high in quantities(arm):
+        if estimate < 0:
+            raise LineError(f"{quantity} of arm {safe(plan.name)} is negative")
+        told = get(arm, "verdict", str, none=True) if quantity == "ratio" else None
+        yield Figure(
+            scenario=scenario.name,
+            scenario_hash=scenario.hash or "",
+            cell=cell["cell"],
+            arm=plan.name,
+            method=plan.method,
+            method_version=plan.method_version,
+            role=role_of(arm),
+            delta=scenario.delta,
+            quantity=quantity,
+            estimate=estimate,
+            low=low,
+            high=high,
+            verdict=verdict.INVALID if invalid else told,
+            trials=get(arm, "trials", int),
+        )
+
+
+def figures_of(manifest: Manifest, found: Mapping[str, Any]) -> tuple[Figure, ...]:
+    """All figures of a summary; LineError when it is not of this manifest, lost data, or has no figure."""
+    if get(found, "run", str) != manifest.run:
+        raise LineError(f"is of another run ({safe(found['run'])})")
+    lost = [p for p in get(found, "problems", list) if isinstance(p, str) and DAMAGE.match(p)]
+    if lost:
+        raise LineError(f"the run has damaged records: {safe(lost[0])}" + (" …" if len(lost) > 1 else ""))
+    plans = {(c.scenario, c.cell, a.name): a for c in manifest.cells for a in c.arms}
+    figures = [
+        figure
+        for cell in objects(found, "cells")
+        for arm in objects(cell, "arms")
+        for figure in arm_figures(manifest, cell, arm, plans)
+    ]
+    if not figures:
+        raise LineError("nothing was measured")
+    if len({(f.scenario, f.cell, f.arm, f.quantity) for f in figures}) != len(figures):
+        raise LineError("an arm comes twice")
+    return tuple(figures)
+
+
+def machine_of(directory: Path, manifest: Manifest) -> tuple[str, str, Mapping[str, Any] | None, str]:
+    """(name, fingerprint, what blocks, boot) of where the run was; LineError when nothing says that, or two hashes
+    disagree."""
+    path = directory / "machine.json"
+    machine = json_load(path, "faultline.machine") if path.exists() else {}
+    fingerprint = get(machine, "hash", str, none=True) or manifest.machine
+    if not fingerprint:
+        raise LineError("says nothing of the machine, and there is no machine.json")
+    if manifest.machine not in (None, fingerprint):
+        raise LineError("names another machine than machine.json does")
+    name, boot = get(machine, "name", str, none=True), get(machine, "boot_id", str, none=True)
+    return name or "", fingerprint, get(machine, "blocking", dict, none=True), boot or ""
+
+
+def read(directory: Path) -> RunFigures:
+    """A run's contribution; RecordsError or OSError, one line with the file, when there is none."""
+    if not directory.is_dir():
+        raise RecordsError(f"{directory}: no such run directory")
+    path = directory / "manifest.json"
+    try:
+        manifest = records.manifest_read(json_load(path, "faultline.manifest"))
+        started = time_read(manifest.started)
+        name, fingerprint, blocking, boot = machine_of(directory, manifest)
+        path = directory / "summary.json"
+        found = summary_of(directory)
+        figures = figures_of(manifest, found)
+        grade = get(found, "noise_grade", str, none=True)
+    except (LineError, RecordsError) as error:
+        named = str(error).startswith(f"{directory}{os.sep}")
+        raise RecordsError(str(error) if named else f"{path}: {error}") from None
+    except (TypeError, ValueError, KeyError) as error:  # a member of another shape than the format's
+        raise RecordsError(f"{path}: breaks the format: {safe(error)}") from None
+    return RunFigures(
+        name=manifest.run,
+        started=started,
+        seed=manifest.seed,
+        machine=name,
+        fingerprint=fingerprint,
+        blocking=blocking,
+        tool_version=str(manifest.tool.get("version") or ""),
+        program=str(manifest.tool.get("program") or ""),
+        profile=manifest.profile or "",
+        noise_grade=grade or "",
+        boot=boot,
+        instance=instance_of(directory),
+        figures=figures,
+    )
