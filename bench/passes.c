@@ -32,7 +32,8 @@ void pass_checksum(struct bench *bench)
 static int count_once(struct bench *bench, unsigned a, uint64_t blocks)
 {
     bool meet = method_meets(bench->cell->arms[a].method);
-    struct work_order order = {.verb = meet ? WORK_RUN : WORK_COUNT, .arm = a, .blocks = blocks, .counts = true, .maps_program = true};
+    struct work_order order = {
+        .verb = meet ? WORK_RUN : WORK_COUNT, .arm = a, .blocks = blocks, .counts = true, .maps_program = true};
     int rc = meet ? arm_do_blocks(bench, a, WORK_RESET, blocks) : 0;
     return rc ? rc : arm_do(bench, a, &order);
 }
