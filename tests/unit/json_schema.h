@@ -113,9 +113,23 @@ static inline bool schema_check_items(const json_t *items, const json_t *list, c
 
 static inline void schema_know_keywords(const json_t *schema)
 {
-    static const char *const known[] = {
-        "type",     "properties",           "required",    "items", "enum",  "anyOf",  "pattern", "minimum", "minItems",
-        "maxItems", "additionalProperties", "description", "unit",  "title", "$schema"};
+    static const char *const known[] = {"type",
+                                        "properties",
+                                        "required",
+                                        "items",
+                                        "enum",
+                                        "anyOf",
+                                        "pattern",
+                                        "minimum",
+                                        "minItems",
+                                        "maxItems",
+                                        "additionalProperties",
+                                        "description",
+                                        "unit",
+                                        "title",
+                                        "$schema",
+                                        "direction",
+                                        "exactness"};
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)schema, key, value)
