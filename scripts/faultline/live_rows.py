@@ -21,6 +21,7 @@ from faultline.live_sides import BASE, CANDIDATE, LeftOut
 from faultline.live_store import CONTROLS, LIVE, PairLine, pairs_load
 from faultline.records import (
     Arm,
+    CellPlan,
     LineError,
     Problem,
     RecordsError,
@@ -53,7 +54,8 @@ def arm_pair(first: Arm, second: Arm, first_starts: bool) -> ArmPair:
     if bad is not None:
         return ArmPair(None, f"{bad.status}: {bad.reason or 'no reason recorded'}")
     if first.ops_per_batch != second.ops_per_batch:
-        return ArmPair(None, f"{first.ops_per_batch} operations a batch on one side, {second.ops_per_batch} on the other")
+        ops = first.ops_per_batch, second.ops_per_batch
+        return ArmPair(None, f"{ops[0]} operations a batch on one side, {ops[1]} on the other")
     ns = derive.ns_per_op(first), derive.ns_per_op(second)
     try:
         log = pair_log_ratio(*(ns if first_starts else ns[::-1]))
@@ -196,11 +198,14 @@ class Reader:
 
     def pair(self, line: PairLine) -> tuple[Trial, Trial] | None:
         """Both records of a pair, None when one is missing."""
-        first, second = (self.trials.get((name, line.scenario, line.cell, line.trial)) for name in (line.first, line.second))
+        keys = ((name, line.scenario, line.cell, line.trial) for name in (line.first, line.second))
+        first, second = (self.trials.get(key) for key in keys)
         return None if first is None or second is None else (first, second)
 
 
-def cell_result(plan: Any, delta: float, lines: Sequence[PairLine], reader: Reader, changes: list[str]) -> LiveCellResult:
+def cell_result(
+    plan: CellPlan, delta: float, lines: Sequence[PairLine], reader: Reader, changes: list[str]
+) -> LiveCellResult:
     """A cell over its pairs, without verdicts. `plan`: the cell in the base's plan."""
     results: dict[bool, list[LiveArm]] = {}
     whole: list[tuple[Trial, Trial]] = []

@@ -229,7 +229,7 @@ def arms_unlike(mine: Mapping[str, Any], its: Mapping[str, Any]) -> str | None:
 
 
 def narrowed(plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The plan with these cells only, and without their latency passes: the other side would be at its own meanwhile."""
+    """The plan with these cells only, and no latency passes: the other side would be at its own meanwhile."""
     quiet = [
         {
             **cell,

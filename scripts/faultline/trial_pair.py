@@ -115,7 +115,7 @@ class Running:
         return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def end(self) -> None:
-        """Ends it and all of its group, as far as they still run, and reaps it; SideError when it is not ours to end."""
+        """Ends it and all of its group that still run, and reaps it; SideError when it is not ours to end."""
         if self.process.returncode is not None:
             return
         try:
@@ -169,8 +169,8 @@ def start(program: Program) -> Running:
 
 
 def wait(running: Sequence[Running], wait_s: float, interrupted: Callable[[], int]) -> None:
-    """Waits until all have ended or the time is over, and ends what each leaves of its group at once: whoever reads from
-    it is told. When one has failed, the others have GRACE_S left."""
+    """Waits until all have ended or the time is over, and ends what each leaves of its group at once: whoever reads
+    from it is told. When one has failed, the others have GRACE_S left."""
     limit = time.monotonic() + wait_s
     open_ = list(running)
     while open_:
@@ -245,10 +245,10 @@ def status_text(status: int) -> str:
     return f"status {status}" if status >= 0 else f"killed by signal {-status} ({signal.strsignal(-status)})"
 
 
-def failures(names: Sequence[str], ended: Sequence[Ended]) -> list[str]:
-    """In words how each program failed that did so by itself, not by waiting for another."""
+def failures(names: Sequence[str], ended: Sequence[Ended]) -> list[tuple[str, Ended]]:
+    """In words how each program failed that did so by itself, not by waiting for another; and what it left."""
     return [
-        f"{name}: {status_text(end.status)}" + (f": {safe(end.errors)}" if end.errors else "")
+        (f"{name}: {status_text(end.status)}", end)
         for name, end in zip(names, ended)
         if end.status and not end.was_late
     ]
@@ -258,9 +258,8 @@ def play_times(starter: Side, follower: Side, wait_s: float = WAIT_S) -> tuple[n
     """Runs two sides against each other; their times [rounds]. SideError when one fails or they do not end in time."""
     sides = starter, follower
     ended = play(starter, follower, wait_s)
-    failed = failures([side.name for side in sides], ended)
-    if failed:
-        raise SideError(failed[0])
+    for text, end in failures([side.name for side in sides], ended):
+        raise SideError(f"{text}: {safe(end.errors)}" if end.errors else text)
     starter_ns, follower_ns = (side.times(end.output) for side, end in zip(sides, ended))
     return starter_ns, follower_ns
 
