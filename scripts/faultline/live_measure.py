@@ -71,6 +71,7 @@ NAME = "faultline compare"
 RUNGS = (8, 10, 15, 20, 30)  # pairs after which a cell is looked at
 DELTA_PARTS = 4  # an interval is narrow enough when half its width is δ ÷ this
 FAILURES_MAX = 2  # a cell whose pairs fail this often is given up
+ROUNDS_MAX = 200  # bench/schedule.h
 PADDING_MAX = 4096  # bytes of environment: a page of stack, as in a run (bench/runner.c)
 QUIET_S = 2.0  # what takes no longer needs no progress
 TELL_S = 10.0  # between two words on how far it is
@@ -320,7 +321,7 @@ class Measuring:
         if not good:
             raise SideError(f"{BASE}: no arm was measured: {safe(trial.arms[0].reason)}")
         state.ops = [ops_of_worker(arm) for arm in trial.arms]
-        state.rounds = good[0].batch_ns.size
+        state.rounds = rounds_of(good, len(trial.arms), int(state.cell.params.get("arm_time", 0)))
 
     def pair(self, state: CellState, folder: Folder, index: int, is_control: bool) -> None:
         """One pair with everything that is written of it. A side that fails fails the pair."""
@@ -475,6 +476,14 @@ def ops_of_worker(arm: Arm) -> int:
     """Operations a batch of one of its timed workers, as a job has them; 0 for an arm that was not measured."""
     timed = 1 if arm.workers is None else max(1, int(np.isfinite(arm.workers).any(axis=1).sum()))
     return (arm.ops_per_batch or 0) // timed if arm.status == "ok" else 0
+
+
+def rounds_of(arms: Sequence[Arm], arm_count: int, arm_time: int) -> int:
+    """Rounds of each trial: as many as a trial alone had; or, where its warm-up was disturbed and it had fewer, those
+    that arm_time (ns) has room for by the batches it then timed, in whole blocks of orders (bench/schedule.c)."""
+    ns = float(np.mean([np.nanmedian(arm.batch_ns) for arm in arms]))
+    block = 2 * arm_count
+    return max(arms[0].batch_ns.size, int(min(ROUNDS_MAX, arm_time / ns)) // block * block)
 
 
 def label(cell: LiveCell) -> str:
