@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A side of a live comparison with made times: python -S fake_side.py FOLDER plan|machine|trial ….
+"""A side of a live comparison with made times: python -IS fake_side.py FOLDER plan|machine|trial ….
 
 FOLDER holds what a test has put there: plan.json, machine.json, record.json (arms of a record, without times) and
 side.json, how it behaves:

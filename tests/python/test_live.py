@@ -84,7 +84,7 @@ class Sides:
 
     def words(self, *words: str, base: str | None = None, candidate: str | None = None) -> list[str]:
         """The command line."""
-        start = [shlex.join([sys.executable, "-S", str(HERE / "fake_side.py"), str(self.path / n)])
+        start = [shlex.join([sys.executable, "-IS", str(HERE / "fake_side.py"), str(self.path / n)])
                  for n in ("base", "candidate")]
         return [base or start[0], candidate or start[1], "fake/one", "--out", str(self.out), "--seed", "5", *words]
 
