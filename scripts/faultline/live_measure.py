@@ -27,8 +27,11 @@ from faultline.live_rows import ArmPair, LiveResults, pair_arms
 from faultline.live_sides import (
     BASE,
     CANDIDATE,
+    FAILED,
     IO,
     NOT_COMPARABLE,
+    REFUSED,
+    UNLIKE,
     USAGE,
     Launcher,
     LeftOut,
@@ -110,7 +113,8 @@ class Signals:
         self.number = 0
 
     def __enter__(self) -> "Signals":
-        self.before = {number: signal.signal(number, self.take) for number in self.NUMBERS}
+        caught = [number for number in self.NUMBERS if signal.getsignal(number) != signal.SIG_IGN]  # as nohup leaves it
+        self.before = {number: signal.signal(number, self.take) for number in caught}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -431,12 +435,12 @@ class Measuring:
                 place_cpus(state.cell, self.sides[BASE], self.allowed, 0)
                 self.calibrate(state, folder)
             except LiveError as error:
-                self.left_out.append(LeftOut(*state.cell.key, str(error)))
+                self.left_out.append(LeftOut(*state.cell.key, str(error), REFUSED))
                 state.is_finished = True
             except SideError as error:
                 state.failures += 1
                 if state.failures >= FAILURES_MAX:
-                    self.left_out.append(LeftOut(*state.cell.key, str(error)))
+                    self.left_out.append(LeftOut(*state.cell.key, str(error), FAILED))
                     state.is_finished = True
 
     def run(self, made: Mapping[str, Folder]) -> str:
@@ -461,6 +465,8 @@ class Measuring:
                 self.consult_ladder(state)
                 self.tell()
             index += 1
+        if any(state.failures >= FAILURES_MAX for state in self.states):
+            return "failures"
         return "precision" if all(state.is_precise() for state in self.states) else "pairs"
 
 
@@ -524,12 +530,12 @@ def machine_hash(side: LiveSide, settings: Settings, interrupted: Callable[[], i
 
 
 def announce(measuring: Measuring, cells: Sequence[LiveCell], left_out: Sequence[LeftOut], progress: Progress) -> None:
-    """What is to come, and what is not."""
-    for one in left_out:
-        progress.say(f"not compared: {safe(one)}")
+    """What is to come, and what is not. What sides have said is a warning: it is told in any case."""
     for side in measuring.sides.values():
         for remark in side.remarks:
-            progress.say(f"{side.name} says: {safe(remark)}")
+            print(f"{NAME}: {side.name} says: {safe(remark)}", file=sys.stderr, flush=True)
+    for one in left_out:
+        progress.say(f"not compared: {safe(one)}")
     least = sum(measuring.rungs[cell.scenario][0] for cell in cells)
     seconds = measuring.remaining_s()
     if seconds > QUIET_S:
@@ -546,7 +552,7 @@ def measure(settings: Settings, signals: Signals) -> LiveResults:
     sides = sides_ask(settings, seed, signals)
     cells, left_out = cells_match(sides[BASE], sides[CANDIDATE], settings.delta)
     if not cells:
-        unlike = any(one.cell is None or "differ" in one.reason or " is " in one.reason for one in left_out)
+        unlike = any(one.kind == UNLIKE for one in left_out)
         why = "; ".join(str(one) for one in left_out[:3]) or "the plan has no cells"
         raise LiveError(f"nothing can be compared: {why}", NOT_COMPARABLE if unlike else IO)
     parent = str(sides[BASE].plan["directory"])
@@ -571,9 +577,10 @@ def measure(settings: Settings, signals: Signals) -> LiveResults:
     for one in measuring.left_out:
         progress.say(f"not compared: {safe(one)}")
     for name, writer in measuring.writers.items():
-        writer.close(stopped, after.get(name if name in sides else BASE), 0)
+        writer.close(stopped, after.get(name if name in sides else BASE))
     values |= {"ended": now_text(), "stopped": stopped}
     files.replace_json(directory / "live.json", live_json(values, [*left_out, *measuring.left_out]))
     results = live_rows.conclude(directory)
-    results.calibration_failed = any(state.failures and state.ops is None for state in measuring.states)
+    for writer in measuring.writers.values():
+        writer.put_exit(128 + signals() if signals() else live_rows.exit_status(results, False))
     return results

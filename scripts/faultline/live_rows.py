@@ -17,7 +17,7 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 
 from faultline import derive, stats, verdict
-from faultline.live_sides import BASE, CANDIDATE, LeftOut
+from faultline.live_sides import BASE, CANDIDATE, FAILED, LEFT_OUT, LeftOut
 from faultline.live_store import CONTROLS, LIVE, PairLine, pairs_load
 from faultline.records import (
     Arm,
@@ -117,7 +117,6 @@ class LiveResults:
     cells: list[LiveCellResult]
     left_out: list[LeftOut]
     problems: list[Problem]
-    calibration_failed: bool = False  # a cell could not even be calibrated because a side failed
 
     @property
     def arms(self) -> list[tuple[LiveCellResult, LiveArm]]:
@@ -237,12 +236,28 @@ def live_load(directory: Path) -> Mapping[str, Any]:
         delta = get(value, "delta", (int, float), none=True)
         if delta is not None and not 0 < delta < 1:
             raise LineError('"delta" is not between 0 and 1')
-        objects(value, "left_out")
+        left_out_of(value)
     except OSError as error:
         raise RecordsError(f"{path}: {error.strerror}") from None
     except LineError as error:
         raise RecordsError(f"{path}: {error}") from None
     return value
+
+
+def kind_of(value: Mapping[str, Any]) -> str:
+    """Why something is left out, in a word; LineError when it is none of those."""
+    kind = get(value, "kind", str)
+    if kind not in LEFT_OUT:
+        raise LineError(f'"kind" {safe(kind)} is unknown')
+    return str(kind)
+
+
+def left_out_of(live: Mapping[str, Any]) -> list[LeftOut]:
+    """What live.json says is not compared; LineError when it is damaged."""
+    return [
+        LeftOut(get(one, "scenario", str), get(one, "cell", str, none=True), get(one, "reason", str), kind_of(one))
+        for one in objects(live, "left_out")
+    ]
 
 
 def conclude(directory: Path) -> LiveResults:
@@ -264,11 +279,7 @@ def conclude(directory: Path) -> LiveResults:
         mine = [cell_result(plan, delta, by_cell.get(plan.cell, []), reader, changes) for plan in plans]
         family_put(mine)
         cells += mine
-    left = [
-        LeftOut(get(one, "scenario", str), get(one, "cell", str, none=True), get(one, "reason", str))
-        for one in objects(live, "left_out")
-    ]
-    return LiveResults(directory, live, runs, cells, left, problems)
+    return LiveResults(directory, live, runs, cells, left_out_of(live), problems)
 
 
 def interval_json(interval: Interval | None) -> dict[str, float | None] | None:
@@ -313,7 +324,7 @@ def exit_status(results: LiveResults, strict: bool) -> int:
     """7 damaged files or nothing compared, 5 a side failed or did other work, 4 INVALID, 1 SLOWER, 3 undecided (only if
     insisted), 0."""
     counts = results.counts
-    failed = results.calibration_failed or any(cell.failed for cell in results.cells)
+    failed = any(cell.failed for cell in results.cells) or any(one.kind == FAILED for one in results.left_out)
     wrong = any("checksum" in why for cell in results.cells for why in cell.invalid)
     missing = any(arm_failed(arm) for _, arm in results.arms)
     nothing = not any(counts.values())

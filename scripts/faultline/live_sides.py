@@ -37,6 +37,9 @@ PLACE_LEVELS = {  # of the pairs of CPUs that a place of two workers means (benc
 }
 
 
+MISSING, UNLIKE, REFUSED, FAILED = LEFT_OUT = ("missing", "unlike", "refused", "failed")  # why something is left out
+
+
 class LiveError(Exception):
     """There can be no comparison; the text is one line for the user, `status` what to end with."""
 
@@ -95,11 +98,12 @@ class LiveSide:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What is not compared: a cell, or with `cell` None a scenario, and why."""
+    """What is not compared: a cell, or with `cell` None a scenario, and why. kind: one of LEFT_OUT."""
 
     scenario: str
     cell: str | None
     reason: str
+    kind: str
 
     def __str__(self) -> str:
         return f"{self.scenario}{' ' + self.cell if self.cell else ''}: {self.reason}"
@@ -243,24 +247,28 @@ def narrowed(plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dic
     return {**plan, "scenarios": scenarios, "cells": quiet, "refused": [], "trials": len(cells)}
 
 
-def scenario_reason(base: LiveSide, candidate: LiveSide, name: str) -> str | None:
+def scenario_left(base: LiveSide, candidate: LiveSide, name: str) -> LeftOut | None:
     """Why a scenario is not compared, None when both sides have it and it is the same."""
     mine, its = base.scenario(name), candidate.scenario(name)
     if mine is None or its is None:
-        return f"the {BASE if mine is None else CANDIDATE} does not have it"
+        return LeftOut(name, None, f"the {BASE if mine is None else CANDIDATE} does not have it", MISSING)
     if mine.get("hash") != its.get("hash"):
-        return f"it is not the same on both sides (hash {safe(mine.get('hash'))} and {safe(its.get('hash'))})"
+        why = f"it is not the same on both sides (hash {safe(mine.get('hash'))} and {safe(its.get('hash'))})"
+        return LeftOut(name, None, why, UNLIKE)
     return None
 
 
-def cell_reason(base: LiveSide, candidate: LiveSide, key: tuple[str, str]) -> str | None:
+def cell_left(base: LiveSide, candidate: LiveSide, key: tuple[str, str]) -> LeftOut | None:
     """Why a cell is not compared, None when it is."""
     mine, its = base.cells().get(key), candidate.cells().get(key)
     if mine is None or its is None:
         lacking = base if mine is None else candidate
         why = next((r["reason"] for r in lacking.plan.get("refused", []) if (r["scenario"], r["cell"]) == key), None)
-        return f"the {lacking.name} does not have it" + (f": {safe(why)}" if why else "")
-    return arms_unlike(mine, its) or refusal(mine["params"])
+        return LeftOut(*key, f"the {lacking.name} does not have it" + (f": {safe(why)}" if why else ""), MISSING)
+    for kind, why in ((UNLIKE, arms_unlike(mine, its)), (REFUSED, refusal(mine["params"]))):
+        if why:
+            return LeftOut(*key, why, kind)
+    return None
 
 
 def cells_match(base: LiveSide, candidate: LiveSide, delta: float | None) -> tuple[list[LiveCell], list[LeftOut]]:
@@ -268,25 +276,31 @@ def cells_match(base: LiveSide, candidate: LiveSide, delta: float | None) -> tup
     scenario's."""
     cells, left = [], []
     for name in dict.fromkeys(s["name"] for side in (base, candidate) for s in side.plan["scenarios"]):
-        why = scenario_reason(base, candidate, name)
-        if why:
-            left.append(LeftOut(name, None, why))
+        out = scenario_left(base, candidate, name)
+        if out:
+            left.append(out)
             continue
         for key in dict.fromkeys(k for side in (base, candidate) for k in side.cells() if k[0] == name):
-            why = cell_reason(base, candidate, key)
-            if why:
-                left.append(LeftOut(*key, why))
-                continue
-            mine, scenario = base.cells()[key], base.scenario(name)
-            assert scenario is not None
-            plans = {side.name: narrowed(side.plan, [side.cells()[key]]) for side in (base, candidate)}
-            arms = tuple(arm["name"] for arm in mine["arms"])
-            cells.append(LiveCell(*key, delta or float(scenario["delta"]), mine["params"], arms, plans))
+            out = cell_left(base, candidate, key)
+            if out:
+                left.append(out)
+            else:
+                cells.append(cell_make(base, candidate, key, delta))
+    known = {(one.scenario, one.cell) for one in left}
     for one in (r for side in (base, candidate) for r in side.plan.get("refused", [])):
-        refused = LeftOut(one["scenario"], one["cell"], one["reason"])
-        if not any((known.scenario, known.cell) == (refused.scenario, refused.cell) for known in left):
-            left.append(refused)
+        if (one["scenario"], one["cell"]) not in known:
+            known.add((one["scenario"], one["cell"]))
+            left.append(LeftOut(one["scenario"], one["cell"], one["reason"], REFUSED))
     return cells, left
+
+
+def cell_make(base: LiveSide, candidate: LiveSide, key: tuple[str, str], delta: float | None) -> LiveCell:
+    """A cell that both sides have."""
+    mine, scenario = base.cells()[key], base.scenario(key[0])
+    assert scenario is not None
+    plans = {side.name: narrowed(side.plan, [side.cells()[key]]) for side in (base, candidate)}
+    arms = tuple(arm["name"] for arm in mine["arms"])
+    return LiveCell(*key, delta or float(scenario["delta"]), mine["params"], arms, plans)
 
 
 def allowed_cpus(sides: Sequence[LiveSide]) -> list[int]:

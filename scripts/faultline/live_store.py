@@ -127,12 +127,16 @@ class RunWriter:
         append(self.directory / "trials.jsonl", record + b"\n")
         self.count += 1
 
-    def close(self, stopped: str, machine_after: str | None, status: int) -> None:
-        """The last state of the manifest."""
+    def close(self, stopped: str, machine_after: str | None) -> None:
+        """The manifest of a run that has ended."""
         self.manifest |= {"ended": now_text(), "expected": self.count, "finished": self.count, "stopped": stopped}
-        self.manifest |= {"exit_status": status}
         if machine_after is not None:
             self.manifest["machine_after"] = machine_after
+        self.put()
+
+    def put_exit(self, status: int) -> None:
+        """Writes what the comparison ends with."""
+        self.manifest["exit_status"] = status
         self.put()
 
 

@@ -16,7 +16,7 @@ import time
 import uuid
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import numpy as np
 import pytest
@@ -134,7 +134,7 @@ class Sides:
 
 
 @pytest.fixture
-def sides(tmp_path: Path) -> Sides:
+def sides(tmp_path: Path) -> Iterator[Sides]:
     """Two sides that are alike."""
     made = Sides(tmp_path)
     yield made
@@ -145,9 +145,7 @@ def sides(tmp_path: Path) -> Sides:
 # ---- what is found ----
 
 
-@pytest.mark.parametrize(
-    "ratio, told, status", [(1.03, "SLOWER", 1), (0.97, "FASTER", 0), (1.0, "SAME", 0)], ids=["slower", "faster", "same"]
-)
+@pytest.mark.parametrize("ratio, told, status", [(1.03, "SLOWER", 1), (0.97, "FASTER", 0), (1.0, "SAME", 0)])
 def test_finds_the_change_that_was_made(sides, capsys, ratio, told, status):
     sides.tell("candidate", ns=600 * ratio)
     assert sides.run() == status
