@@ -13,7 +13,7 @@ helper.sys.path.insert(0, str(helper.TREE / "scripts"))
 from faultline import live_rows, records  # noqa: E402  (the tree's package, once it can be found)
 
 PRELOAD = helper.PROGRAM.parent / "tests" / "libpreload_pread.so"
-STEPS = 1000  # of the spin before each pread: some 300 ns
+LENGTH = 256  # of the chain of multiplications before each pread: some 250 ns
 KINDS = """question: Does every kind of cell pass turns?
 op: block read
 null_arm: false
@@ -36,7 +36,8 @@ arms:
 """
 
 
-def compare(scratch: helper.Scratch, base: str, candidate: str, scenario: str, *words: str) -> subprocess.CompletedProcess:
+def compare(scratch: helper.Scratch, base: str, candidate: str, scenario: str,
+            *words: str) -> subprocess.CompletedProcess:
     """A comparison of these launchers, into `out`."""
     path = scratch.path / "live.yaml"
     path.write_text(scenario)
@@ -64,29 +65,29 @@ def test_kinds_of_cells(scratch: helper.Scratch) -> None:
              for name in ("base", "candidate")]
     for mine, its in zip(*sides):
         for a, b in zip(mine["arms"], its["arms"]):
-            assert a["ops_per_batch"] == b["ops_per_batch"] and a["checksum"] == b["checksum"], (a["name"], mine["cell"])
-            assert len(a["batch_ns"]) == len(b["batch_ns"]) and a["order"] == b["order"], mine["cell"]
+            for key in ("ops_per_batch", "checksum", "order"):
+                assert a[key] == b[key], (key, a["name"], mine["cell"])
     helper.check_gone(scratch)
 
 
 def test_slower_pread_is_found(scratch: helper.Scratch) -> None:
-    """A library that spins before each pread, on one side: about as much slower as the spin takes by itself."""
+    """A library that calculates before each pread, on one side: about as much slower as that takes by itself."""
     if not PRELOAD.exists():
         raise helper.Skip(f"{PRELOAD.name} was not built beside the program")
     if b"__asan_init" in helper.PROGRAM.read_bytes():
         raise helper.Skip("a sanitizer has to be loaded before the library")
     library = ctypes.CDLL(str(PRELOAD))
-    library.pread_spin_ns.restype = ctypes.c_double
-    spin_ns = library.pread_spin_ns(ctypes.c_uint64(STEPS))
-    launcher = f"env LD_PRELOAD={PRELOAD} FAULTLINE_TEST_SPIN={{}} {helper.PROGRAM}"
+    library.pread_chain_ns.restype = ctypes.c_double
+    chain_ns = library.pread_chain_ns(ctypes.c_uint64(LENGTH))
+    launcher = f"env LD_PRELOAD={PRELOAD} FAULTLINE_TEST_CHAIN={{}} {helper.PROGRAM}"
     rows = scratch.path / "rows.json"
-    done = compare(scratch, launcher.format(0), launcher.format(STEPS), READ, "--pairs", "8", "--json", str(rows))
+    done = compare(scratch, launcher.format(0), launcher.format(LENGTH), READ, "--pairs", "8", "--json", str(rows))
     assert done.returncode == 1, done
     (row,) = json.loads(rows.read_text())["rows"]
-    found = row["candidate"]["estimate"] - row["base"]["estimate"]
-    print(f"# the spin takes {spin_ns:.0f} ns by itself, pread {row['base']['estimate']:.0f} ns without it and {found:.0f} "
-          f"more with it: x{row['change']['estimate']:.3f}")
-    assert row["verdict"] == "SLOWER" and spin_ns / 2 < found < 2 * spin_ns, (row, spin_ns)
+    base_ns, candidate_ns, ratio = (row[key]["estimate"] for key in ("base", "candidate", "change"))
+    found = candidate_ns - base_ns
+    print(f"# the chain takes {chain_ns:.0f} ns by itself; pread {base_ns:.0f} ns, {found:.0f} more with it: x{ratio:.3f}")
+    assert row["verdict"] == "SLOWER" and chain_ns / 2 < found < 2 * chain_ns, (row, chain_ns)
     helper.check_gone(scratch)
 
 
