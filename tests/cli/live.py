@@ -86,7 +86,7 @@ def test_slower_pread_is_found(scratch: helper.Scratch) -> None:
     (row,) = json.loads(rows.read_text())["rows"]
     base_ns, candidate_ns, ratio = (row[key]["estimate"] for key in ("base", "candidate", "change"))
     found = candidate_ns - base_ns
-    print(f"# the chain takes {chain_ns:.0f} ns by itself; pread {base_ns:.0f} ns, {found:.0f} more with it: x{ratio:.3f}")
+    print(f"# the chain takes {chain_ns:.0f} ns; pread {base_ns:.0f} ns, and {found:.0f} more with it: x{ratio:.3f}")
     assert row["verdict"] == "SLOWER" and chain_ns / 2 < found < 2 * chain_ns, (row, chain_ns)
     helper.check_gone(scratch)
 
