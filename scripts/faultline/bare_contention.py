@@ -2,7 +2,7 @@
 """Compare faultline's workers that meet with a bare program of the same work, round by round.
 
 A trial of faultline and a small program written without it (tests/programs/barecontention.c) pass a turn to and fro,
-as in faultline.turns; each has two workers on the same two CPUs, which sleep while it is not their turn. A pair of
+as in faultline.trial_pair; each has two workers on the same two CPUs, which sleep while it is not their turn. A pair of
 programs gives one figure: the median over neighbouring rounds of log(time of the one ÷ time of the other), taken apart
 by which came first and averaged. Over pairs, which take turns in who starts: Hodges–Lehmann with the exact signed-rank
 interval.
@@ -34,7 +34,7 @@ import numpy as np
 from faultline import derive, modes, stats, turns
 from faultline.stats import Interval
 from faultline.text import safe
-from faultline.turns import EngineSide, Side, SideError, Turn
+from faultline.trial_pair import EngineSide, Side, SideError, Turn, play_times
 
 MARGIN = 0.05
 SHARE_MARGIN = 0.2  # of the rounds in a heap
@@ -307,15 +307,15 @@ class Contest:
         ops = self.ops[kernel.name]
         if kind == "bare":
             return BareSide(self.bare, kernel, ops, self.rounds, self.cpus, self.worker_kind)
-        return EngineSide(self.program, self.plans[kernel.name], ops, self.rounds, seed, self.cpus)
+        return EngineSide([str(self.program)], self.plans[kernel.name], [ops], self.rounds, seed, self.cpus)
 
     def pair(self, kernel: Kernel, kinds: tuple[str, str], index: int) -> Pair:
         """One pair; odd ones start with the second side."""
         first, second = (self.side(kind, kernel, self.seed + 2 * index + i) for i, kind in enumerate(kinds))
         if index % 2:
-            second_ns, first_ns = turns.play(second, first)
+            second_ns, first_ns = play_times(second, first)
         else:
-            first_ns, second_ns = turns.play(first, second)
+            first_ns, second_ns = play_times(first, second)
         return Pair(first_ns, second_ns, index % 2 == 0)
 
 

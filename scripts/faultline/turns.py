@@ -17,35 +17,27 @@ failed.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Mapping, Protocol, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from faultline import derive, schema, stats
-from faultline.records import LineError, RecordsError, trial_parse
+from faultline import stats
 from faultline.stats import Interval
 from faultline.text import safe
+from faultline.trial_pair import EngineSide, Side, SideError, Turn, pair_log_ratio, play_times
 
 MIB = 1 << 20
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 BATCH_NS = 250e3
 MARGIN = 0.01
-WAIT_S = 120.0  # a pair that has not ended by then never will
-POLL_S = 0.005
-
-
-class SideError(Exception):
-    """One of the two sides did not deliver; the text says which and why."""
 
 
 @dataclass(frozen=True)
@@ -86,28 +78,6 @@ LOOPS = {
 }
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One side's ends of the two pipes, and whether it has the first round."""
-
-    read_fd: int
-    write_fd: int
-    starts: bool
-
-
-class Side(Protocol):
-    """A program that passes turns."""
-
-    name: str
-
-    def command(self, turn: Turn) -> tuple[list[str], bytes]:
-        """Its command line and what it gets on standard input."""
-
-    def times(self, output: bytes) -> np.ndarray:
-        """From its standard output: ns of an operation in each round [rounds], NaN where void; SideError without
-        them."""
-
-
 def bare_times(name: str, output: bytes) -> np.ndarray:
     """What a bare program printed: ns an operation [rounds]. SideError when it printed something else."""
     try:
@@ -141,134 +111,6 @@ class BareSide:
     def times(self, output: bytes) -> np.ndarray:
         """As Side.times."""
         return bare_times(self.name, output)
-
-
-@dataclass(frozen=True)
-class EngineSide:
-    """A trial of faultline; `plan` has one cell of one arm."""
-
-    program: Path
-    plan: Mapping[str, Any]
-    ops: int
-    rounds: int
-    seed: int
-    cpus: Sequence[int]
-    name: str = "faultline"
-
-    def job(self, turn: Turn) -> dict[str, Any]:
-        """The job of bench/trial.h."""
-        return {
-            "plan": self.plan,
-            "cells": [{"trial": 0, "seed": self.seed, "ops": [self.ops], "rounds": self.rounds}],
-            "process": 0,
-            "seed": self.seed,
-            "directory": self.plan["directory"],
-            "name": "unused",
-            "cpus": list(self.cpus),
-            "machine": "0" * 16,
-            "boot_id": "0",
-            "instance": None,
-            "status_fd": None,
-            "environment_bytes": 0,
-            "turn": {"read_fd": turn.read_fd, "write_fd": turn.write_fd, "starts": turn.starts},
-        }
-
-    def command(self, turn: Turn) -> tuple[list[str], bytes]:
-        """As Side.command."""
-        return [str(self.program), "trial"], json.dumps(self.job(turn)).encode()
-
-    def times(self, output: bytes) -> np.ndarray:
-        """As Side.times."""
-        try:
-            trial, _ = trial_parse(output.rstrip(b"\n"), 1, schema.validator("faultline.trial/1"))
-        except (EOFError, LineError, RecordsError, schema.SchemaError) as error:
-            raise SideError(f"{self.name}: no record: {safe(error)}") from None
-        arm = trial.arms[0]
-        if arm.status != "ok":
-            raise SideError(f"{self.name}: {arm.status}: {safe(arm.reason)}")
-        return derive.ns_per_op(arm)
-
-
-@dataclass
-class Running:
-    """A side's process with its files."""
-
-    side: Side
-    process: subprocess.Popen[bytes]
-    output: IO[bytes]
-    errors: IO[bytes]
-
-    def finish(self) -> np.ndarray:
-        """The times of a side that has ended."""
-        self.output.seek(0)
-        self.errors.seek(0)
-        if self.process.returncode:
-            text = self.errors.read().decode(errors="replace").strip()
-            raise SideError(f"{self.side.name}: status {self.process.returncode}: {safe(text)}")
-        return self.side.times(self.output.read())
-
-    def end(self) -> None:
-        """Ends the process if it still runs, and closes its files."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.output.close()
-        self.errors.close()
-
-
-def side_start(side: Side, turn: Turn) -> Running:
-    """Starts one side with its ends of the pipes and no others; SideError when it cannot be started."""
-    command, job = side.command(turn)
-    ends = (turn.read_fd, turn.write_fd)
-    with contextlib.ExitStack() as stack, tempfile.TemporaryFile() as given:
-        output, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
-        given.write(job)
-        given.seek(0)
-        try:
-            process = subprocess.Popen(command, stdin=given, stdout=output, stderr=errors, pass_fds=ends)
-        except OSError as error:
-            raise SideError(f"{side.name}: cannot be started: {safe(error)}") from None
-        stack.pop_all()
-    return Running(side, process, output, errors)
-
-
-def play(starter: Side, follower: Side, wait_s: float = WAIT_S) -> tuple[np.ndarray, np.ndarray]:
-    """Runs two sides against each other; their times [rounds]. SideError when one fails or they do not end in time."""
-    to_follower, to_starter = os.pipe(), os.pipe()
-    running: list[Running] = []
-    try:
-        try:
-            running.append(side_start(starter, Turn(to_starter[0], to_follower[1], True)))
-            running.append(side_start(follower, Turn(to_follower[0], to_starter[1], False)))
-        finally:
-            for fd in (*to_follower, *to_starter):  # only the sides hold them now: when one goes, the other is told
-                os.close(fd)
-        end = time.monotonic() + wait_s
-        while any(r.process.poll() is None for r in running):
-            if time.monotonic() > end:
-                raise SideError(f"{starter.name} and {follower.name} did not end within {wait_s:g} s")
-            time.sleep(POLL_S)
-        starter_ns, follower_ns = (r.finish() for r in running)
-        return starter_ns, follower_ns
-    finally:
-        for r in running:
-            r.end()
-
-
-def pair_log_ratio(starter_ns: np.ndarray, follower_ns: np.ndarray) -> float:
-    """log(time of the starter ÷ time of the follower) of one pair, from the times of its rounds [rounds].
-
-    The rounds ran as starter 0, follower 0, starter 1, follower 1 …: each round has a neighbour on both sides. The
-    median of the ratios in which the starter came first and the median of those in which it came second are averaged.
-    """
-    starter, follower = np.log(starter_ns), np.log(follower_ns)
-    if starter.size != follower.size:
-        raise SideError(f"{starter.size} rounds on one side, {follower.size} on the other")
-    values = np.concatenate((starter - follower, starter[1:] - follower[:-1]))
-    ratio = derive.stratified(values, np.arange(values.size) < starter.size)
-    if ratio is None:
-        raise SideError("no two neighbouring rounds")
-    return ratio
 
 
 @dataclass(frozen=True)
@@ -320,7 +162,9 @@ class Contest:
         """A side of that kind, with orders of its own."""
         if kind == "bare loop":
             return BareSide(self.bare, loop, self.file, self.ops[loop.name], self.rounds, seed, self.cpu)
-        return EngineSide(self.program, self.plans[loop.name], self.ops[loop.name], self.rounds, seed, [self.cpu])
+        return EngineSide(
+            [str(self.program)], self.plans[loop.name], [self.ops[loop.name]], self.rounds, seed, [self.cpu]
+        )
 
     def pair(self, loop: Loop, kinds: tuple[str, str], index: int) -> tuple[float, float, float]:
         """log ratio first ÷ second of one pair on a fresh file, and both medians of ns an operation.
@@ -331,7 +175,7 @@ class Contest:
         swapped = index % 2 == 1
         self.file.unlink(missing_ok=True)
         file_make(self.file, self.file_bytes)
-        times = play(*(sides[::-1] if swapped else sides))
+        times = play_times(*(sides[::-1] if swapped else sides))
         log = pair_log_ratio(*times)
         first, second = (float(np.nanmedian(t)) for t in (times[::-1] if swapped else times))
         return -log if swapped else log, first, second

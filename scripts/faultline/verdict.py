@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Protocol, Sequence
 
 import numpy as np
 
@@ -414,10 +414,23 @@ def directions(logs: np.ndarray, margin: float) -> tuple[float, float]:
     return stats.p_less(logs, -margin), stats.p_greater(logs, margin)
 
 
-def family_decide(family: Sequence[tuple[CellResult, Quantity]]) -> None:
+class Judged(Protocol):
+    """What a verdict asks of a cell: δ as a margin on the log ratio, and why nothing in it counts."""
+
+    @property
+    def margin(self) -> float:
+        """log(1 + δ)."""
+
+    @property
+    def invalid(self) -> list[str]:
+        """Empty for a cell that counts."""
+
+
+def family_decide(family: Sequence[tuple[Judged, Quantity]], unit: str = "trial") -> None:
     """Verdicts of one family of paired ratios: Holm over the family, then equivalence, then what was missing.
 
-    p of a pair is twice the smaller one-sided p, because the direction is not fixed beforehand.
+    p of a ratio is twice the smaller one-sided p, because the direction is not fixed beforehand. `unit`: what a value
+    of it is.
     """
     sides = [directions(q.logs, cell.margin) for cell, q in family]
     raw = [min(1.0, 2 * min(pair)) for pair in sides]
@@ -436,27 +449,27 @@ def family_decide(family: Sequence[tuple[CellResult, Quantity]]) -> None:
         else:
             q.verdict = CANNOT_TELL
             q.trials_needed = stats.trials_needed(q.interval, q.logs.size, cell.margin, len(family))
-            q.why = cannot_tell_why(q, len(family))
+            q.why = cannot_tell_why(q, len(family), unit)
 
 
-def trials_text(count: int) -> str:
+def trials_text(count: int, unit: str = "trial") -> str:
     """ "1 trial", "8 trials"."""
-    return f"{count} trial{'s' * (count != 1)}"
+    return f"{count} {unit}{'s' * (count != 1)}"
 
 
-def cannot_tell_why(q: Quantity, pairs: int) -> str:
+def cannot_tell_why(q: Quantity, pairs: int, unit: str = "trial") -> str:
     """What kept the verdict open, with the smallest effect that would have shown and the trials it would take."""
     least = stats.trials_least(pairs)
     if q.logs.size < least:
-        return f"{trials_text(q.logs.size)}; {least} are needed for {pairs} comparison{'s' * (pairs > 1)}"
+        return f"{trials_text(q.logs.size, unit)}; {least} are needed for {pairs} comparison{'s' * (pairs > 1)}"
     parts = []
     if q.detectable is not None:
         parts.append(f"this run could have seen {percent(math.expm1(q.detectable))}")
     if q.trials_needed is not None:
         parts.append(
-            f"about {q.trials_needed} trials would tell"
+            f"about {q.trials_needed} {unit}s would tell"
             if q.trials_needed <= 1000
-            else "over 1000 trials would be needed"
+            else f"over 1000 {unit}s would be needed"
         )
     return "; ".join(parts) or "the effect lies on the margin"
 

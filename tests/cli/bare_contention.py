@@ -11,7 +11,7 @@ import helper
 helper.sys.path.insert(0, str(helper.TREE / "scripts"))
 
 from faultline import bare_contention as bare  # noqa: E402  (the tree's package, once it can be found)
-from faultline import turns  # noqa: E402
+from faultline import trial_pair  # noqa: E402
 
 PROGRAM = helper.PROGRAM.parent / "tests" / "barecontention"
 OPS, ROUNDS = 32, 5
@@ -71,7 +71,7 @@ def test_command(scratch: helper.Scratch) -> None:
 class Planted(bare.BareSide):
     """A bare program that does three times the work that it says it did."""
 
-    def command(self, turn: turns.Turn | None) -> tuple[list[str], bytes]:
+    def command(self, turn: trial_pair.Turn | None) -> tuple[list[str], bytes]:
         """As Side.command."""
         return replace(self, ops=3 * self.ops).plain().command(turn)
 
@@ -92,7 +92,7 @@ def find_planted() -> bare.Found:
     pairs = []
     for index in range(6):
         sides = (honest, planted) if index % 2 == 0 else (planted, honest)
-        times = turns.play(*sides, wait_s=60)
+        times = trial_pair.play_times(*sides, wait_s=60)
         pairs.append(bare.Pair(*(times if index % 2 == 0 else times[::-1]), index % 2 == 0))
     return bare.Found("add-apart", "honest", "planted", 4096, tuple(pairs))
 

@@ -10,27 +10,27 @@ import helper
 
 helper.sys.path.insert(0, str(helper.TREE / "scripts"))
 
-from faultline import turns  # noqa: E402  (the tree's package, once it can be found)
+from faultline import trial_pair, turns  # noqa: E402  (the tree's package, once it can be found)
 
 CPU = min(os.sched_getaffinity(0))
 ROUNDS = 12
 BARE = helper.PROGRAM.parent / "tests" / "bareloop"
 
 
-def engine(scratch: helper.Scratch, name: str, seed: int, ops: int = 16) -> turns.EngineSide:
+def engine(scratch: helper.Scratch, name: str, seed: int, ops: int = 16) -> trial_pair.EngineSide:
     """A trial on a file of the case."""
     loop, file = turns.LOOPS[name], scratch.files / "file"
     if not file.exists():
         turns.file_make(file, turns.MIB)
     plan = turns.plan_make(helper.PROGRAM, loop, file, scratch.path)
-    return turns.EngineSide(helper.PROGRAM, plan, ops, ROUNDS, seed, [CPU])
+    return trial_pair.EngineSide([str(helper.PROGRAM)], plan, [ops], ROUNDS, seed, [CPU])
 
 
-def record_of(side: turns.EngineSide, rounds: int | None, starts: bool = True) -> dict:
+def record_of(side: trial_pair.EngineSide, rounds: int | None, starts: bool = True) -> dict:
     """The record of a trial whose other side is this test. It keeps to the protocol, for so many rounds, then it is gone;
     None: it stays to the end."""
     to_side, from_side = os.pipe(), os.pipe()
-    command, job = side.command(turns.Turn(to_side[0], from_side[1], starts))
+    command, job = side.command(trial_pair.Turn(to_side[0], from_side[1], starts))
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(to_side[0], from_side[1]))
     os.close(to_side[0])
     os.close(from_side[1])
@@ -53,7 +53,7 @@ def record_of(side: turns.EngineSide, rounds: int | None, starts: bool = True) -
     return helper.record_read(output)
 
 
-def check_whole(side: turns.Side, ns: object) -> None:
+def check_whole(side: trial_pair.Side, ns: object) -> None:
     """A time for every round."""
     assert len(ns) == ROUNDS and all(ns > 0), (side.name, ns)
 
@@ -62,7 +62,7 @@ def test_two_trials(scratch: helper.Scratch) -> None:
     """Both sides deliver whole records, whichever work it is."""
     for name in turns.LOOPS:
         sides = engine(scratch, name, 1), engine(scratch, name, 2)
-        for side, ns in zip(sides, turns.play(*sides, wait_s=60)):
+        for side, ns in zip(sides, trial_pair.play_times(*sides, wait_s=60)):
             check_whole(side, ns)
 
 
@@ -74,7 +74,7 @@ def test_bare_loop(scratch: helper.Scratch) -> None:
         ours = engine(scratch, name, 3)
         bare = turns.BareSide(BARE, turns.LOOPS[name], scratch.files / "file", 16, ROUNDS, 4, CPU)
         for sides in (ours, bare), (bare, ours):
-            for side, ns in zip(sides, turns.play(*sides, wait_s=60)):
+            for side, ns in zip(sides, trial_pair.play_times(*sides, wait_s=60)):
                 check_whole(side, ns)
 
 
@@ -101,8 +101,8 @@ def test_both_failures_are_told(scratch: helper.Scratch) -> None:
     cell = json.loads(json.dumps(broken.plan))
     cell["given_path"] = str(scratch.files / "absent")
     try:
-        turns.play(turns.EngineSide(helper.PROGRAM, cell, 16, ROUNDS, 8, [CPU]), broken, wait_s=20)
-    except turns.SideError as error:
+        trial_pair.play_times(trial_pair.EngineSide([str(helper.PROGRAM)], cell, [16], ROUNDS, 8, [CPU]), broken, wait_s=20)
+    except trial_pair.SideError as error:
         assert "absent" in str(error), error
     else:
         raise AssertionError("a side without a file delivered")
@@ -119,7 +119,7 @@ def test_keeps_other_descriptors_closed(scratch: helper.Scratch) -> None:
 
         name = "probe"
 
-        def command(self, turn: turns.Turn) -> tuple[list[str], bytes]:
+        def command(self, turn: trial_pair.Turn) -> tuple[list[str], bytes]:
             """As Side.command."""
             return [str(probe)], b""
 
@@ -128,8 +128,8 @@ def test_keeps_other_descriptors_closed(scratch: helper.Scratch) -> None:
             raise AssertionError(output)
 
     try:
-        turns.play(Probe(), Probe(), wait_s=20)
-    except turns.SideError as error:
+        trial_pair.play_times(Probe(), Probe(), wait_s=20)
+    except trial_pair.SideError as error:
         assert str(error).count("pipe:") == 2, error
     else:
         raise AssertionError("a probe delivered times")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from faultline import turns
+from faultline import trial_pair, turns
 
 PLAYER = """
 import json, os, sys, time
@@ -41,7 +41,7 @@ class Player:
     rounds: int = 5
     program: str = PLAYER
 
-    def command(self, turn: turns.Turn) -> tuple[list[str], bytes]:
+    def command(self, turn: trial_pair.Turn) -> tuple[list[str], bytes]:
         """As Side.command."""
         numbers = map(str, (turn.read_fd, turn.write_fd, int(turn.starts), self.rounds))
         return [sys.executable, "-c", self.program, *numbers, self.log, self.name], b""
@@ -59,61 +59,61 @@ def rounds_of(rng: np.random.Generator, count: int, ratio: float, order_effect: 
 
 def test_pair_finds_the_ratio_in_a_drifting_machine():
     starter, follower = rounds_of(np.random.default_rng(1), 200, 1.02, 0.0)
-    assert turns.pair_log_ratio(starter, follower) == pytest.approx(math.log(1.02), abs=0.001)
+    assert trial_pair.pair_log_ratio(starter, follower) == pytest.approx(math.log(1.02), abs=0.001)
 
 
 def test_swapping_the_sides_turns_the_sign():
     rng = np.random.default_rng(2)
     a, b = rng.lognormal(0, 0.1, 100), rng.lognormal(0, 0.1, 100)
-    assert turns.pair_log_ratio(a, b) == pytest.approx(-turns.pair_log_ratio(b, a), abs=0.05)
+    assert trial_pair.pair_log_ratio(a, b) == pytest.approx(-trial_pair.pair_log_ratio(b, a), abs=0.05)
 
 
 def test_void_rounds_are_left_out():
     starter, follower = rounds_of(np.random.default_rng(3), 200, 1.05, 0.0)
     starter[10:40] = math.nan
-    assert turns.pair_log_ratio(starter, follower) == pytest.approx(math.log(1.05), abs=0.002)
+    assert trial_pair.pair_log_ratio(starter, follower) == pytest.approx(math.log(1.05), abs=0.002)
 
 
 @pytest.mark.parametrize("sizes", [(3, 4), (1, 1), (0, 0)])
 def test_pair_refuses_what_has_no_neighbours(sizes):
-    with pytest.raises(turns.SideError):
-        turns.pair_log_ratio(np.ones(sizes[0]), np.ones(sizes[1]))
+    with pytest.raises(trial_pair.SideError):
+        trial_pair.pair_log_ratio(np.ones(sizes[0]), np.ones(sizes[1]))
 
 
 def test_turns_alternate_from_the_starter(tmp_path):
     log = tmp_path / "log"
-    first, second = turns.play(Player("a", str(log)), Player("b", str(log)), 30)
+    first, second = trial_pair.play_times(Player("a", str(log)), Player("b", str(log)), 30)
     assert log.read_text() == "ababababab"
     assert first.size == second.size == 5
 
 
 def test_the_side_that_failed_is_named(tmp_path):
     quitter = Player("quitter", str(tmp_path / "log"), program="import sys; sys.exit('no file')")
-    with pytest.raises(turns.SideError, match="quitter: status 1: no file"):
-        turns.play(quitter, Player("b", str(tmp_path / "log")), 30)
+    with pytest.raises(trial_pair.SideError, match="quitter: status 1: no file"):
+        trial_pair.play_times(quitter, Player("b", str(tmp_path / "log")), 30)
 
 
 def test_a_side_that_stands_still_is_ended(tmp_path):
     sleeper = Player("sleeper", str(tmp_path / "log"), program="import time; time.sleep(60)")
     begin = time.monotonic()
-    with pytest.raises(turns.SideError, match="did not end within 0.5 s"):
-        turns.play(sleeper, Player("b", str(tmp_path / "log")), 0.5)
+    with pytest.raises(trial_pair.SideError, match="did not end within 0.5 s"):
+        trial_pair.play_times(sleeper, Player("b", str(tmp_path / "log")), 0.5)
     assert time.monotonic() - begin < 30
 
 
 def test_a_side_that_cannot_be_started_ends_the_other(tmp_path, monkeypatch):
     started = []
 
-    def start(side, turn):
-        started.append(begin(side, turn))
+    def start(program):
+        started.append(begin(program))
         return started[-1]
 
-    begin = turns.side_start
-    monkeypatch.setattr(turns, "side_start", start)
+    begin = trial_pair.start
+    monkeypatch.setattr(trial_pair, "start", start)
     sleeper = Player("sleeper", str(tmp_path / "log"), program="import time; time.sleep(60)")
     monkeypatch.setattr(Absent, "log", str(tmp_path / "none"))
-    with pytest.raises(turns.SideError, match="absent: cannot be started: .*No such file"):
-        turns.play(sleeper, Absent(), 30)
+    with pytest.raises(trial_pair.SideError, match="absent: cannot be started: .*No such file"):
+        trial_pair.play_times(sleeper, Absent(), 30)
     (first,) = started
     assert first.process.returncode == -9 and first.output.closed and first.errors.closed
 
@@ -124,7 +124,7 @@ class Absent:
     name = "absent"
     log = ""
 
-    def command(self, turn: turns.Turn) -> tuple[list[str], bytes]:
+    def command(self, turn: trial_pair.Turn) -> tuple[list[str], bytes]:
         """As Side.command."""
         return [self.log], b""
 

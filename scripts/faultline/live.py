@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Compare two launchers of faultline, round by round: what became faster or slower from A to B.
+
+A and B each start a faultline program: another build, `env LD_PRELOAD=... faultline`, `prlimit ... faultline`. For each
+cell of the scenarios a trial process of each side is started on the same CPUs; the two pass a turn to and fro and
+measure a round each, so that what the machine does meanwhile happens to both. Pairs of such processes are added until
+the intervals are narrow enough, the budget is spent, or there are 30.
+
+Exit status: 0 fine; 1 an arm is SLOWER; 2 usage, or a side that cannot be started or has no such plan; 3 something
+could not be told (only with --strict); 4 an arm is INVALID, or there is no room for the files; 5 a side failed, or did
+other work; 6 not comparable; 7 I/O or schema, or nothing was compared. When several apply: 2, 7, 6, 5, 4, 1, 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from faultline import files, live_rows
+from faultline.live_measure import NAME, Settings, Signals, measure
+from faultline.live_rows import LiveArm, LiveResults
+from faultline.live_sides import IO, TRIAL, LiveError
+from faultline.records import RecordsError
+from faultline.text import percent, safe, time
+from faultline.trial_pair import WAIT_S, Interrupted, SideError
+
+
+def signed(log: float) -> str:
+    """A change as a percentage with its sign."""
+    share = math.expm1(log)
+    return f"{'+' if share >= 0 else '−'}{percent(abs(share))}"
+
+
+def figures(name: str, arm: LiveArm) -> str:
+    """An arm's figures, as far as it has any."""
+    change = arm.change
+    if change is None or change.interval is None:
+        return f"  {name:24} {safe(arm.reason)}"
+    low, high = change.interval.low, change.interval.high
+    limits = "–" if low is None or high is None else f"{signed(low)} to {signed(high)}"
+    ns = [time(one.estimate if one is not None else None) for one in (arm.base_ns, arm.candidate_ns)]
+    estimate = signed(change.interval.estimate)
+    return f"  {name:24} {ns[0]:>10} {ns[1]:>10} {estimate:>9} {limits:>20} {change.logs.size:>5}"
+
+
+def verdict_text(arm: LiveArm) -> str:
+    """What is to be said of an arm's change."""
+    if arm.change is None:
+        return ""
+    return f"  {arm.change.verdict}" + (f" ({safe(arm.change.why)})" if arm.change.why else "")
+
+
+def show(results: LiveResults) -> None:
+    """The table, on standard output."""
+    for cell in results.cells:
+        print(f"{safe(cell.scenario)} {safe(cell.cell)}, δ {percent(cell.delta)}")
+        print(f"  {'arm':24} {'base':>10} {'candidate':>10} {'change':>9} {'95 % interval':>20} {'pairs':>5}  verdict")
+        for arm in cell.arms:
+            print(figures(safe(arm.name), arm) + verdict_text(arm))
+        for arm in cell.controls:
+            print(figures(f"{safe(arm.name)}, base again", arm))
+        floor = live_rows.could_tell(cell)
+        if floor is not None:
+            print(f"  by the controls, a change of {percent(floor)} could have been told")
+        for why in cell.failed:
+            print(f"  not counted: {safe(why)}")
+    counts = ", ".join(f"{count} {name}" for name, count in results.counts.items())
+    print(f"{counts}; left out: {len(results.left_out)}")
+
+
+def seconds(value: str) -> float:
+    """ "8", "8s", "500ms", "2min" as seconds, above 0."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)?", value)
+    found = float(match[1]) * {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}[match[2] or "s"] if match else 0.0
+    if not found:
+        raise argparse.ArgumentTypeError(f"'{safe(value)}' is no time, such as 10s")
+    return found
+
+
+def share(value: str) -> float:
+    """ "2%" or "0.02" as a fraction between 0 and 1."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", value)
+    found = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < found < 1:
+        raise argparse.ArgumentTypeError(f"'{safe(value)}' is no share between 0 and 1, such as 2%")
+    return found
+
+
+def count(value: str) -> int:
+    """A whole number of pairs, from 1."""
+    if not value.isdigit() or not 0 < int(value) <= 1000:
+        raise argparse.ArgumentTypeError(f"'{safe(value)}' is no number from 1 to 1000")
+    return int(value)
+
+
+def parser_make() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog=f"{NAME} --live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("base", metavar="A", help="what starts the base's program, as one word")
+    parser.add_argument("candidate", metavar="B", help="what starts the candidate's program, as one word")
+    parser.add_argument("scenarios", metavar="SCENARIO", nargs="+", help="as for faultline run")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="where all is written (default: a new directory here)")
+    parser.add_argument("--profile", default="standard", help="quick, standard or thorough (default: standard)")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="as for faultline run")
+    parser.add_argument("--cell", metavar="KEY=VALUE,...", help="as for faultline run")
+    parser.add_argument("--arms", metavar="NAME,...", help="as for faultline run")
+    parser.add_argument("--directory", metavar="DIR", help="where files under test are made (default: /var/tmp)")
+    parser.add_argument("--seed", metavar="N", type=int, help="of orders and layouts (default: a random one, recorded)")
+    parser.add_argument("--budget", metavar="TIME", type=seconds, help="begin no pair that would end after this time")
+    parser.add_argument("--delta", metavar="D", type=share, help="what counts as the same (default: the scenario's)")
+    parser.add_argument("--pairs", metavar="N", type=count, help="this many, instead of as many as make it precise")
+    parser.add_argument("--control", metavar="N", type=count, default=0, help="as many pairs of A against itself too")
+    parser.add_argument(
+        "--deadline", metavar="TIME", type=seconds, default=WAIT_S,
+        help=f"end a pair that takes longer (default: {WAIT_S:g}s)",
+    )
+    parser.add_argument("--strict", action="store_true", help="status 3 when anything is CANNOT TELL")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    return parser
+
+
+def settings_of(options: argparse.Namespace, argv: Sequence[str]) -> Settings:
+    """What a command line asks for."""
+    words = [word for one in options.set for word in ("--set", one)]
+    words += ["--cell", options.cell] if options.cell else []
+    words += ["--arms", options.arms] if options.arms else []
+    return Settings(
+        base=options.base, candidate=options.candidate, scenarios=options.scenarios, out=options.out,
+        profile=options.profile, seed=options.seed, budget_s=options.budget, delta=options.delta, pairs=options.pairs,
+        controls=options.control, deadline_s=options.deadline, directory=options.directory, plan_words=words,
+        quiet=options.quiet, argv=argv,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    options = parser_make().parse_args(words)
+    with Signals() as signals:
+        try:
+            results = measure(settings_of(options, words), signals)
+        except LiveError as error:
+            print(f"{NAME}: {safe(error)}", file=sys.stderr)
+            return error.status
+        except Interrupted as error:
+            return 128 + error.number
+        except SideError as error:
+            print(f"{NAME}: {safe(error)}", file=sys.stderr)
+            return TRIAL
+        except (RecordsError, OSError) as error:
+            print(f"{NAME}: {safe(error)}", file=sys.stderr)
+            return IO
+    for problem in results.problems:
+        print(f"{NAME}: {results.directory}/{safe(problem)}", file=sys.stderr)
+    show(results)
+    status = live_rows.exit_status(results, options.strict)
+    if options.json:
+        rows = [live_rows.row_json(cell, arm) for cell, arm in results.arms]
+        files.replace_json(options.json, {"rows": rows, "counts": results.counts, "exit": status})
+    print(results.directory)
+    return 128 + signals() if signals() else status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

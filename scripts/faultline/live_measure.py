@@ -1,0 +1,586 @@
+# SPDX-License-Identifier: MIT
+"""The measuring half of a live comparison: calibration, pairs of trials that take turns, and when there are enough.
+
+Sides, cells and CPUs come from live_sides, what is written goes to live_store, what it says is for live_rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import math
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from faultline import files, live_rows, schema, stats, verdict
+from faultline.live_rows import ArmPair, LiveResults, pair_arms
+from faultline.live_sides import (
+    BASE,
+    CANDIDATE,
+    FAILED,
+    IO,
+    NOT_COMPARABLE,
+    REFUSED,
+    UNLIKE,
+    USAGE,
+    Launcher,
+    LeftOut,
+    LiveCell,
+    LiveError,
+    LiveSide,
+    allowed_cpus,
+    answer,
+    ask,
+    cells_match,
+    machines_check,
+    place_cpus,
+    side_ask,
+)
+from faultline.live_store import (
+    CONTROLS,
+    PairLine,
+    RunWriter,
+    append,
+    directory_make,
+    live_json,
+    now_text,
+    pair_text,
+)
+from faultline.records import Arm, LineError, RecordsError, Trial, trial_parse
+from faultline.text import percent, safe
+from faultline.trial_pair import (
+    WAIT_S,
+    Ended,
+    EngineSide,
+    Interrupted,
+    Program,
+    SideError,
+    failures,
+    play,
+    run_all,
+)
+
+NAME = "faultline compare"
+RUNGS = (8, 10, 15, 20, 30)  # pairs after which a cell is looked at
+DELTA_PARTS = 4  # an interval is narrow enough when half its width is δ ÷ this
+FAILURES_MAX = 2  # a cell whose pairs fail this often is given up
+ROUNDS_MAX = 200  # bench/schedule.h
+PADDING_MAX = 4096  # bytes of environment: a page of stack, as in a run (bench/runner.c)
+QUIET_S = 2.0  # what takes no longer needs no progress
+TELL_S = 10.0  # between two words on how far it is
+FOLDER, LOCK, MARK = "faultline-run-", "lock", b"faultline working folder\n"  # bench/workdir.c sweeps what bears them
+ENVIRONMENT = "FAULTLINE_PADDING"
+MEMORY_FOLDER = "/dev/shm"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for. budget_s and delta: None for none, and for the scenarios'."""
+
+    base: str
+    candidate: str
+    scenarios: Sequence[str]
+    out: Path | None = None
+    profile: str = "standard"
+    seed: int | None = None
+    budget_s: float | None = None
+    delta: float | None = None
+    pairs: int | None = None  # this many, however narrow the intervals
+    controls: int = 0
+    deadline_s: float = WAIT_S
+    directory: str | None = None
+    plan_words: Sequence[str] = ()
+    quiet: bool = False
+    argv: Sequence[str] = ()
+
+
+class Signals:
+    """Catches what asks us to end, so that every way out goes by the same doors."""
+
+    NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __enter__(self) -> "Signals":
+        caught = [number for number in self.NUMBERS if signal.getsignal(number) != signal.SIG_IGN]  # as nohup leaves it
+        self.before = {number: signal.signal(number, self.take) for number in caught}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def take(self, number: int, _: object) -> None:
+        """Remembers the first one."""
+        self.number = self.number or number
+
+    def __call__(self) -> int:
+        """The signal, 0 for none yet."""
+        return self.number
+
+
+class Folder:
+    """Where the sides make their files: a folder with the name, the lock and the mark of a run's, so that the next run
+    removes what a killed comparison has left."""
+
+    def __init__(self, parent: str) -> None:
+        self.path = self.make(Path(parent))
+        try:
+            self.lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
+            os.write(self.lock, MARK)
+        except OSError:
+            (self.path / LOCK).unlink(missing_ok=True)
+            self.path.rmdir()
+            raise
+
+    @staticmethod
+    def make(parent: Path) -> Path:
+        """A new folder; OSError when there can be none."""
+        while True:
+            path = parent / f"{FOLDER}{secrets.token_hex(3)}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode=0o700)
+                return path
+
+    def clear(self) -> None:
+        """Removes what a pair has left."""
+        for entry in self.path.iterdir():
+            if entry.name != LOCK:
+                entry.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Removes all of it, the lock last."""
+        self.clear()
+        (self.path / LOCK).unlink(missing_ok=True)
+        self.path.rmdir()
+        os.close(self.lock)
+
+
+@contextlib.contextmanager
+def folders(cells: Sequence[LiveCell], parent: str) -> Iterator[Mapping[str, Folder]]:
+    """The folders that these cells need, by backing; they are gone afterwards."""
+    made: dict[str, Folder] = {}
+    try:
+        made["file"] = Folder(parent)
+        if any(cell.params.get("backing") == "tmpfs" for cell in cells):
+            made["tmpfs"] = Folder(MEMORY_FOLDER)
+        yield made
+    finally:
+        for folder in made.values():
+            folder.remove()
+
+
+def pair_seed(seed: int, cell: LiveCell, kind: str, index: int) -> int:
+    """Seed of one pair: of nothing but the comparison's and what is measured. 53 bits: exact in any JSON reader."""
+    text = "\0".join((str(seed), *cell.key, kind, str(index)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 11
+
+
+def environment(padding: int) -> dict[str, str]:
+    """Ours with a variable of that many bytes: where the stack begins is part of the noise between processes."""
+    return {**os.environ, ENVIRONMENT: "x" * padding}
+
+
+@dataclass
+class CellState:
+    """How far a cell is. logs: of each arm, over its pairs."""
+
+    cell: LiveCell
+    logs: dict[str, list[float]] = field(default_factory=dict)
+    pairs: int = 0
+    ops: list[int] | None = None
+    rounds: int = 0
+    failures: int = 0
+    is_finished: bool = False
+
+    def half_width(self) -> float | None:
+        """Of the widest interval of its arms, log ratio; None while one has none."""
+        widths = [stats.hodges_lehmann(logs).half_width for logs in self.logs.values() if logs]
+        known = [width for width in widths if width is not None]
+        return max(known) if known and len(known) == len(widths) else None
+
+    def is_precise(self) -> bool:
+        """Whether all intervals are narrow enough."""
+        width = self.half_width()
+        return width is not None and width <= math.log1p(self.cell.delta) / DELTA_PARTS
+
+
+def rungs_of(cells: Sequence[LiveCell], pairs: int | None) -> dict[str, tuple[int, ...]]:
+    """After how many pairs each scenario's cells are looked at: none with fewer than its family needs for any
+    verdict."""
+    found = {}
+    for scenario in dict.fromkeys(cell.scenario for cell in cells):
+        family = sum(len(cell.arms) for cell in cells if cell.scenario == scenario)
+        least = max(RUNGS[0], stats.trials_least(family))
+        found[scenario] = (pairs,) if pairs else tuple(sorted({max(rung, least) for rung in RUNGS}))
+    return found
+
+
+class Progress:
+    """What is said meanwhile, on standard error."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.begin = self.told = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """A line, unless nothing is wanted."""
+        if not self.quiet:
+            print(f"{NAME}: {text}", file=sys.stderr, flush=True)
+        self.told = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it has been quiet for long."""
+        return time.monotonic() - self.told > TELL_S
+
+
+@dataclass
+class Trials:
+    """What one pair left: both records as printed and as read."""
+
+    lines: tuple[bytes, bytes]
+    read: tuple[Trial, Trial]
+
+
+class Measuring:
+    """The pairs of a comparison, from the first calibration to the last line of pairs.jsonl."""
+
+    def __init__(self, settings: Settings, sides: Mapping[str, LiveSide], cells: Sequence[LiveCell], seed: int,
+                 directory: Path, progress: Progress, interrupted: Callable[[], int], begin: float) -> None:
+        self.settings, self.sides, self.seed, self.directory = settings, sides, seed, directory
+        self.progress, self.interrupted, self.begin = progress, interrupted, begin
+        self.states = [CellState(cell) for cell in cells]
+        self.rungs = rungs_of(cells, settings.pairs)
+        self.allowed = allowed_cpus(list(sides.values()))
+        self.validator = schema.validator("faultline.trial/1")
+        self.random = random.Random(seed)
+        self.processes = 0
+        self.spent_s, self.spent_pairs = 0.0, 0
+        self.left_out: list[LeftOut] = []
+        keys = [cell.key for cell in cells]
+        sides_of = {BASE: BASE, CANDIDATE: CANDIDATE} | (dict.fromkeys(CONTROLS, BASE) if settings.controls else {})
+        self.writers = {
+            name: RunWriter(directory / name, sides[side], keys, settings.argv) for name, side in sides_of.items()
+        }
+        (directory / "pairs.jsonl").touch()
+
+    # ---- one pair ----
+
+    def engine(self, state: CellState, side: str, seed: int, turn: int, folder: Path, **more: Any) -> EngineSide:
+        """A trial process of a side."""
+        cell, of = state.cell, self.sides[side]
+        cpus = place_cpus(cell, self.sides[BASE], self.allowed, turn)
+        self.processes += 1
+        pairs = None
+        if cell.workers == 2:
+            pairs = [{"a": cpus[0], "b": cpus[1], "class": self.pair_class(cpus), "canary": False}]
+        return EngineSide(
+            of.launcher.words, cell.plans[side], state.ops, state.rounds, seed, cpus, trial=turn, pairs=pairs,
+            process=self.processes - 1, directory=str(folder), machine=of.fingerprint, **more,
+        )
+
+    def pair_class(self, cpus: Sequence[int]) -> str:
+        """The distance class of two CPUs as the base's plan names it, "" where it does not."""
+        pairs = self.sides[BASE].plan.get("pairs", [])
+        return next((str(p["class"]) for p in pairs if {p["a"], p["b"]} == set(cpus)), "")
+
+    def record(self, name: str, ended: Ended, state: CellState) -> tuple[bytes, Trial]:
+        """The one record that a trial printed; SideError when it is none of this cell."""
+        line = ended.output.rstrip(b"\n")
+        try:
+            trial, _ = trial_parse(line, 1, self.validator)
+        except (EOFError, LineError, RecordsError, schema.SchemaError) as error:
+            why = safe(error) or "it is incomplete"
+            said = f" ({safe(ended.last_words)})" if ended.last_words else ""
+            raise SideError(f"{name}: printed no record: {why}{said}") from None
+        if (trial.scenario, trial.cell) != state.cell.key or tuple(a.name for a in trial.arms) != state.cell.arms:
+            raise SideError(f"{name}: printed a record of another cell")
+        return line, trial
+
+    def calibrate(self, state: CellState, folder: Folder) -> None:
+        """Operations a batch of each arm and the number of rounds, from a trial of the base alone. SideError when there
+        is none, or no arm was measured."""
+        seed = pair_seed(self.seed, state.cell, "calibration", state.failures)
+        side = self.engine(state, BASE, seed, 0, folder.path, file_name="calibration")
+        command, given = side.command(None)
+        try:
+            (ended,) = run_all([Program(BASE, command, given)], self.settings.deadline_s, self.interrupted)
+        finally:
+            folder.clear()
+        failed_check([BASE], [ended])
+        _, trial = self.record(BASE, ended, state)
+        good = [arm for arm in trial.arms if arm.status == "ok"]
+        if not good:
+            raise SideError(f"{BASE}: no arm was measured: {safe(trial.arms[0].reason)}")
+        state.ops = [ops_of_worker(arm) for arm in trial.arms]
+        state.rounds = rounds_of(good, len(trial.arms), int(state.cell.params.get("arm_time", 0)))
+
+    def pair(self, state: CellState, folder: Folder, index: int, is_control: bool) -> None:
+        """One pair with everything that is written of it. A side that fails fails the pair."""
+        kind, names = ("control", CONTROLS) if is_control else ("pair", (BASE, CANDIDATE))
+        seed = pair_seed(self.seed, state.cell, kind, index)
+        draw = random.Random(seed)
+        paddings = draw.randrange(PADDING_MAX), draw.randrange(PADDING_MAX)
+        sides = [
+            self.engine(state, BASE if is_control else name, seed, index, folder.path, name=name, file_name=name,
+                        environment_bytes=padding)
+            for name, padding in zip(names, paddings)
+        ]
+        first_starts = index % 2 == 0
+        started, begin = now_text(), time.monotonic()
+        status, reason, trials = "ok", None, None
+        try:
+            trials = self.play(state, sides, paddings, first_starts)
+        except SideError as error:
+            status, reason = "failed", str(error)
+        finally:
+            folder.clear()
+        wall_s = time.monotonic() - begin
+        line = PairLine(*state.cell.key, index, *names, "first" if first_starts else "second", seed,
+                        tuple(sides[0].cpus), paddings, started, round(wall_s, 3), status, reason)
+        if trials is not None:
+            for name, record in zip(names, trials.lines):
+                self.writers[name].append(record)
+        append(self.directory / "pairs.jsonl", pair_text(line))
+        if not is_control:
+            self.learn(state, trials, first_starts, reason)
+        self.spent_s += wall_s
+        self.spent_pairs += 1
+
+    def play(
+        self, state: CellState, sides: Sequence[EngineSide], paddings: Sequence[int], first_starts: bool
+    ) -> Trials:
+        """Both records of a pair; SideError when a side failed."""
+        order = slice(None) if first_starts else slice(None, None, -1)
+        environments = [environment(padding) for padding in paddings]
+        ended = play(*list(sides)[order], self.settings.deadline_s, self.interrupted, environments[order])[order]
+        failed_check([side.name for side in sides], ended)
+        records = [self.record(side.name, end, state) for side, end in zip(sides, ended)]
+        return Trials((records[0][0], records[1][0]), (records[0][1], records[1][1]))
+
+    def learn(self, state: CellState, trials: Trials | None, first_starts: bool, reason: str | None) -> None:
+        """Takes over what a pair says, for the ladder."""
+        state.pairs += 1
+        if trials is None:
+            state.failures += 1
+            self.progress.say(f"{label(state.cell)}: pair {state.pairs - 1}: {reason}")
+            state.is_finished |= state.failures >= FAILURES_MAX
+            return
+        found: dict[str, ArmPair] = pair_arms(*trials.read, first_starts)
+        for name, one in found.items():
+            if one.log is not None:
+                state.logs.setdefault(name, []).append(one.log)
+
+    # ---- the order of pairs ----
+
+    def target(self, state: CellState) -> int:
+        """Pairs that a cell is to have as far as is known: the next rung."""
+        rungs = self.rungs[state.cell.scenario]
+        return next((rung for rung in rungs if rung > state.pairs), state.pairs)
+
+    def consult_ladder(self, state: CellState) -> None:
+        """On precision only, never on significance: what the change is does not decide how long it is looked at."""
+        rungs = self.rungs[state.cell.scenario]
+        if state.is_finished or state.pairs < rungs[0]:
+            return
+        if state.pairs >= rungs[-1] or (state.pairs in rungs and state.is_precise()):
+            state.is_finished = True
+            width = state.half_width()
+            shown = "" if width is None else f", ±{percent(math.expm1(width))}"
+            if time.monotonic() - self.begin > QUIET_S:
+                self.progress.say(f"{label(state.cell)}: {verdict.trials_text(state.pairs, 'pair')}{shown}")
+
+    def each_s(self) -> float:
+        """What a pair takes, as far as is known."""
+        if self.spent_pairs:
+            return self.spent_s / self.spent_pairs
+        plan = self.sides[BASE].plan
+        return 2 * float(plan["estimate_s"]["total"]) / max(1.0, float(plan["trials"]))
+
+    def is_spent(self) -> bool:
+        """Whether half a further pair does not fit into the budget, judged by what pairs have taken so far."""
+        budget, half = self.settings.budget_s, self.spent_s / max(1, self.spent_pairs) / 2
+        return budget is not None and time.monotonic() - self.begin + half > budget
+
+    def remaining_s(self) -> float:
+        """Until all cells have reached their next rung."""
+        pairs = sum(self.target(state) - state.pairs for state in self.states if not state.is_finished)
+        rest = pairs * self.each_s()
+        if self.settings.budget_s is not None:
+            rest = min(rest, max(0.0, self.settings.budget_s - (time.monotonic() - self.begin)))
+        return rest
+
+    def tell(self) -> None:
+        """How far it is, when that has not been told for long."""
+        if self.progress.is_due():
+            done, planned = (sum(of(s) for s in self.states) for of in (lambda s: s.pairs, self.target))
+            self.progress.say(f"{done} of at least {planned} pairs, about {self.remaining_s():.0f} s to go")
+
+    def cell_begin(self, state: CellState, folder: Folder) -> None:
+        """Calibrates a cell; one that cannot be is left out."""
+        while state.ops is None and not state.is_finished:
+            try:
+                place_cpus(state.cell, self.sides[BASE], self.allowed, 0)
+                self.calibrate(state, folder)
+            except LiveError as error:
+                self.left_out.append(LeftOut(*state.cell.key, str(error), REFUSED))
+                state.is_finished = True
+            except SideError as error:
+                state.failures += 1
+                if state.failures >= FAILURES_MAX:
+                    self.left_out.append(LeftOut(*state.cell.key, str(error), FAILED))
+                    state.is_finished = True
+
+    def run(self, made: Mapping[str, Folder]) -> str:
+        """Breadth first: every cell has had pair p before any has pair p + 1. Why it stopped."""
+        folder_of = {id(s): made.get(str(s.cell.params.get("backing")), made["file"]) for s in self.states}
+        for state in self.states:
+            if not self.is_spent():
+                self.cell_begin(state, folder_of[id(state)])
+        index = 0
+        while any(not state.is_finished for state in self.states):
+            open_ = [state for state in self.states if not state.is_finished]
+            self.random.shuffle(open_)
+            for state in open_:
+                if self.is_spent():
+                    return "budget"
+                if state.ops is None:
+                    self.cell_begin(state, folder_of[id(state)])
+                    continue
+                self.pair(state, folder_of[id(state)], index, False)
+                if index < self.settings.controls and not self.is_spent():
+                    self.pair(state, folder_of[id(state)], index, True)
+                self.consult_ladder(state)
+                self.tell()
+            index += 1
+        if any(state.failures >= FAILURES_MAX for state in self.states):
+            return "failures"
+        return "precision" if all(state.is_precise() for state in self.states) else "pairs"
+
+
+def failed_check(names: Sequence[str], ended: Sequence[Ended]) -> None:
+    """SideError when programs failed by themselves, with the last that each said."""
+    failed = failures(names, ended)
+    if failed:
+        told = (text + (f": {safe(end.last_words)}" if end.last_words else "") for text, end in failed)
+        raise SideError("; ".join(told))
+
+
+def ops_of_worker(arm: Arm) -> int:
+    """Operations a batch of one of its timed workers, as a job has them; 0 for an arm that was not measured."""
+    timed = 1 if arm.workers is None else max(1, int(np.isfinite(arm.workers).any(axis=1).sum()))
+    return (arm.ops_per_batch or 0) // timed if arm.status == "ok" else 0
+
+
+def rounds_of(arms: Sequence[Arm], arm_count: int, arm_time: int) -> int:
+    """Rounds of each trial: as many as a trial alone had; or, where its warm-up was disturbed and it had fewer, those
+    that arm_time (ns) has room for by the batches it then timed, in whole blocks of orders (bench/schedule.c)."""
+    ns = float(np.mean([np.nanmedian(arm.batch_ns) for arm in arms]))
+    block = 2 * arm_count
+    return max(arms[0].batch_ns.size, int(min(ROUNDS_MAX, arm_time / ns)) // block * block)
+
+
+def label(cell: LiveCell) -> str:
+    """A cell as the user reads it."""
+    return f"{safe(cell.scenario)} {safe(cell.cell)}"
+
+
+def disk_check(plan: Mapping[str, Any], directory: str) -> None:
+    """Both sides' files must have room; LiveError otherwise."""
+    try:
+        space = os.statvfs(directory)
+    except OSError as error:
+        raise LiveError(f"{directory}: {error.strerror}", USAGE) from None
+    room, needed = space.f_bavail * space.f_frsize, 2 * int(plan["disk_bytes"])
+    if room < needed:
+        raise LiveError(f"{directory}: both sides need {needed >> 20} MiB, {room >> 20} MiB are free", 4)
+
+
+def sides_ask(settings: Settings, seed: int, interrupted: Callable[[], int]) -> dict[str, LiveSide]:
+    """Both sides with their plans; LiveError when one has none or they cannot be compared."""
+    where = ["--directory", settings.directory] if settings.directory else []
+    plan_words = [*settings.scenarios, "--profile", settings.profile, "--seed", str(seed), *where, *settings.plan_words]
+    launchers = Launcher.parse(BASE, settings.base), Launcher.parse(CANDIDATE, settings.candidate)
+    sides = {one.name: side_ask(one, plan_words, where, interrupted) for one in launchers}
+    machines_check(*sides.values())
+    return sides
+
+
+def machine_hash(side: LiveSide, settings: Settings, interrupted: Callable[[], int]) -> str | None:
+    """The fingerprint once more; None when the side no longer tells."""
+    where = ["--directory", settings.directory] if settings.directory else []
+    try:
+        ended = ask(side.launcher, ["machine", *where, "--json"], interrupted)
+        found = answer(side.launcher, ended, "machine").get("hash")
+    except (LiveError, Interrupted):
+        return None
+    return str(found)
+
+
+def announce(measuring: Measuring, cells: Sequence[LiveCell], left_out: Sequence[LeftOut], progress: Progress) -> None:
+    """What is to come, and what is not. What sides have said is a warning: it is told in any case."""
+    for side in measuring.sides.values():
+        for remark in side.remarks:
+            print(f"{NAME}: {side.name} says: {safe(remark)}", file=sys.stderr, flush=True)
+    for one in left_out:
+        progress.say(f"not compared: {safe(one)}")
+    least = sum(measuring.rungs[cell.scenario][0] for cell in cells)
+    seconds = measuring.remaining_s()
+    if seconds > QUIET_S:
+        cell_text = verdict.trials_text(len(cells), "cell")
+        progress.say(f"{cell_text}, at least {verdict.trials_text(least, 'pair')} of trials, about {seconds:.0f} s")
+
+
+def measure(settings: Settings, signals: Signals) -> LiveResults:
+    """Measures, writes and concludes. LiveError when there is nothing to compare, OSError when files cannot be written.
+    A signal ends it early, with what there is by then."""
+    begin = time.monotonic()
+    progress = Progress(settings.quiet)
+    seed = secrets.randbits(31) if settings.seed is None else settings.seed
+    sides = sides_ask(settings, seed, signals)
+    cells, left_out = cells_match(sides[BASE], sides[CANDIDATE], settings.delta)
+    if not cells:
+        unlike = any(one.kind == UNLIKE for one in left_out)
+        why = "; ".join(str(one) for one in left_out[:3]) or "the plan has no cells"
+        raise LiveError(f"nothing can be compared: {why}", NOT_COMPARABLE if unlike else IO)
+    parent = str(sides[BASE].plan["directory"])
+    disk_check(sides[BASE].plan, parent)
+    directory = directory_make(settings.out, str(sides[BASE].machine.get("name")))
+    measuring = Measuring(settings, sides, cells, seed, directory, progress, signals, begin)
+    announce(measuring, cells, left_out, progress)
+    values: dict[str, Any] = {
+        "base": settings.base, "candidate": settings.candidate, "scenarios": list(settings.scenarios),
+        "profile": settings.profile, "seed": seed, "delta": settings.delta, "budget_s": settings.budget_s,
+        "controls": settings.controls, "argv": list(settings.argv), "started": now_text(), "ended": None,
+        "stopped": None,
+    }
+    files.replace_json(directory / "live.json", live_json(values, left_out))
+    stopped = "interrupted"
+    try:
+        with folders(cells, parent) as made:
+            stopped = measuring.run(made)
+    except Interrupted:
+        pass
+    after = {} if signals() else {name: machine_hash(side, settings, signals) for name, side in sides.items()}
+    for one in measuring.left_out:
+        progress.say(f"not compared: {safe(one)}")
+    for name, writer in measuring.writers.items():
+        writer.close(stopped, after.get(name if name in sides else BASE))
+    values |= {"ended": now_text(), "stopped": stopped}
+    files.replace_json(directory / "live.json", live_json(values, [*left_out, *measuring.left_out]))
+    results = live_rows.conclude(directory)
+    for writer in measuring.writers.values():
+        writer.put_exit(128 + signals() if signals() else live_rows.exit_status(results, False))
+    return results

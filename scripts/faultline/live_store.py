@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""What a live comparison writes, so that everything can be concluded again from files.
+
+DIR/base, DIR/candidate      two runs, as `faultline run` writes them; with controls DIR/control-first, control-second
+DIR/pairs.jsonl              one object a pair (faultline.pair/1): which trials of which runs belong together
+DIR/live.json                what was compared with what, and what was left out (faultline.live/1)
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from faultline import files
+from faultline.live_sides import BASE, CANDIDATE, LeftOut, LiveSide, narrowed
+from faultline.records import LineError, Problem, RecordsError, get, json_parse
+
+PAIR, LIVE = "faultline.pair/1", "faultline.live/1"
+CONTROLS = ("control-first", "control-second")
+STATUSES = ("ok", "failed")
+
+
+@dataclass(frozen=True)
+class PairLine:
+    """Two trials that took turns: number `trial` of the run `first` and of the run `second`."""
+
+    scenario: str
+    cell: str
+    trial: int
+    first: str
+    second: str
+    starter: str  # "first" or "second"
+    seed: int
+    cpus: tuple[int, ...]
+    environment_bytes: tuple[int, int]  # what each side's environment was filled up with
+    started: str
+    wall_s: float
+    status: str = "ok"
+    reason: str | None = None
+
+    @property
+    def is_control(self) -> bool:
+        """Whether both trials are of the base."""
+        return (self.first, self.second) != (BASE, CANDIDATE)
+
+
+def now_text() -> str:
+    """The time as records have it."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def directory_make(out: Path | None, host: str) -> Path:
+    """The directory of a comparison: `out` itself when it is absent or empty, else a new one inside it; without `out` a
+    new one in the current directory. OSError when it cannot be made."""
+    name = re.sub(r"[^A-Za-z0-9]", "-", host)[:39] or "host"
+    stamped = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{name}-live-{secrets.token_hex(3)}"
+    path = Path(stamped) if out is None else out
+    if path.is_dir() and any(path.iterdir()):
+        path = path / stamped
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def append(path: Path, line: bytes) -> None:
+    """One write of a whole line at the end of a file; OSError when it is not written."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if os.write(descriptor, line) != len(line):
+            raise OSError(f"{path}: a line was written in part only")
+    finally:
+        os.close(descriptor)
+
+
+def tool_of(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """The program as its machine.json names it. Its own hash is unknown: what a launcher starts nobody tells."""
+    blocking = machine.get("blocking", {})
+    tool = blocking.get("tool") or {}
+    return {
+        "version": tool.get("version"),
+        "compiler": blocking.get("compiler"),
+        "flags": blocking.get("flags"),
+        "build": tool.get("build"),
+        "program": None,
+    }
+
+
+class RunWriter:
+    """One run of the comparison."""
+
+    def __init__(self, directory: Path, side: LiveSide, keys: Sequence[tuple[str, str]], argv: Sequence[str]) -> None:
+        self.directory = directory
+        self.count = 0
+        cells = [cell for key, cell in side.cells().items() if key in keys]
+        self.manifest: dict[str, Any] = {
+            "schema": "faultline.manifest/1",
+            "run": f"{directory.parent.name}/{directory.name}",
+            "tool": tool_of(side.machine),
+            "plan": narrowed(side.plan, cells),
+            "argv": list(argv),
+            "started": now_text(),
+            "ended": None,
+            "seed": side.plan["seed"],
+            "machine": side.fingerprint.hash,
+            "exit_status": None,
+            "expected": None,
+            "finished": 0,
+            "stopped": None,
+        }
+        directory.mkdir()
+        files.replace_json(directory / "machine.json", side.machine)
+        (directory / "trials.jsonl").touch()
+        self.put()
+
+    def put(self) -> None:
+        """Writes the manifest."""
+        files.replace_json(self.directory / "manifest.json", self.manifest)
+
+    def append(self, record: bytes) -> None:
+        """A record as the trial printed it, without its newline."""
+        append(self.directory / "trials.jsonl", record + b"\n")
+        self.count += 1
+
+    def close(self, stopped: str, machine_after: str | None) -> None:
+        """The manifest of a run that has ended."""
+        self.manifest |= {"ended": now_text(), "expected": self.count, "finished": self.count, "stopped": stopped}
+        if machine_after is not None:
+            self.manifest["machine_after"] = machine_after
+        self.put()
+
+    def put_exit(self, status: int) -> None:
+        """Writes what the comparison ends with."""
+        self.manifest["exit_status"] = status
+        self.put()
+
+
+def pair_text(pair: PairLine) -> bytes:
+    """A line of pairs.jsonl."""
+    return json.dumps({"schema": PAIR, **asdict(pair)}, ensure_ascii=False).encode() + b"\n"
+
+
+def pair_read(value: Any) -> PairLine:
+    """The reverse; LineError when it is none."""
+    if not isinstance(value, dict) or value.get("schema") != PAIR:
+        raise LineError(f"no {PAIR}")
+    lists = {key: get(value, key, list) for key in ("cpus", "environment_bytes")}
+    if not all(type(n) is int for one in lists.values() for n in one) or len(lists["environment_bytes"]) != 2:
+        raise LineError('"cpus" or "environment_bytes" are no whole numbers')
+    pair = PairLine(
+        scenario=get(value, "scenario", str),
+        cell=get(value, "cell", str),
+        trial=get(value, "trial", int),
+        first=get(value, "first", str),
+        second=get(value, "second", str),
+        starter=get(value, "starter", str),
+        seed=get(value, "seed", int),
+        cpus=tuple(lists["cpus"]),
+        environment_bytes=(lists["environment_bytes"][0], lists["environment_bytes"][1]),
+        started=get(value, "started", str),
+        wall_s=float(get(value, "wall_s", (int, float))),
+        status=get(value, "status", str),
+        reason=get(value, "reason", str, none=True),
+    )
+    if pair.starter not in ("first", "second") or pair.status not in STATUSES:
+        raise LineError('"starter" or "status" is unknown')
+    if (pair.first, pair.second) not in ((BASE, CANDIDATE), CONTROLS):
+        raise LineError('"first" and "second" are no two runs that belong together')
+    return pair
+
+
+def pairs_load(path: Path) -> tuple[list[PairLine], list[Problem]]:
+    """All pairs of a comparison and what was wrong with other lines; RecordsError when there is no such file."""
+    pairs, problems = [], []
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RecordsError(f"{path}: {error.strerror}") from None
+    if lines[-1]:
+        problems.append(Problem(f"{path.name}:{len(lines)}", "warning", "the last line is torn and ignored"))
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            pairs.append(pair_read(json_parse(line)))
+        except LineError as error:
+            problems.append(Problem(f"{path.name}:{number}", "error", str(error)))
+    return pairs, problems
+
+
+def live_json(values: Mapping[str, Any], left_out: Sequence[LeftOut]) -> dict[str, Any]:
+    """The object of live.json."""
+    return {"schema": LIVE, **values, "left_out": [asdict(one) for one in left_out]}
