@@ -26,6 +26,7 @@ UNDECIDED = 125  # for git bisect run
 OUTPUTS = {"json": "compare.json", "markdown": "compare.md", "junit": "junit.xml", "html": "compare.html",
            "badge": "badge.json"}
 NAME = "faultline compare"
+LIVE = "--live"
 
 
 class UsageError(Exception):
@@ -62,6 +63,7 @@ def parser_make() -> Parser:
     parser = Parser(prog=NAME, description=__doc__, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("given", metavar="RUN", nargs="*", help="BASE and CAND")
+    parser.add_argument(LIVE, action="store_true", help=f"measure two launchers round by round ('{NAME} {LIVE} --help')")
     parser.add_argument("--base", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the base")
     parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[],
                         help="runs of the candidate")
@@ -174,6 +176,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from faultline.records import RecordsError
 
     words = list(sys.argv[1:] if argv is None else argv)
+    if LIVE in words:
+        from faultline import live
+
+        return live.main([word for word in words if word != LIVE])
     for ended in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
     status = 7

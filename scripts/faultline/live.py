@@ -7,69 +7,27 @@ measure a round each, so that what the machine does meanwhile happens to both. P
 the intervals are narrow enough, the budget is spent, or there are 30.
 
 Exit status: 0 fine; 1 an arm is SLOWER; 2 usage, or a side that cannot be started or has no such plan; 3 something
-could not be told (only with --strict); 4 an arm is INVALID, or there is no room for the files; 5 a side failed, or did
-other work; 6 not comparable; 7 I/O or schema, or nothing was compared. When several apply: 2, 7, 6, 5, 4, 1, 3.
+could not be told (only with --require-conclusive); 4 an arm is INVALID, or there is no room for the files; 5 a side
+failed, or did other work; 6 not comparable; 7 I/O or schema, or nothing was compared. When several apply: 2, 7, 6, 5,
+4, 1, 3. With --bisect, for git bisect run: 0 good, 1 bad, 125 for everything else.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import sys
 from pathlib import Path
 from typing import Sequence
 
-from faultline import files, live_rows
+from faultline import live_rows, verdict
+from faultline.compare import UNDECIDED, share
 from faultline.live_measure import NAME, Settings, Signals, measure
-from faultline.live_rows import LiveArm, LiveResults
+from faultline.live_rows import LiveResults
 from faultline.live_sides import IO, TRIAL, LiveError
 from faultline.records import RecordsError
-from faultline.text import percent, safe, time
+from faultline.text import percent, safe
 from faultline.trial_pair import WAIT_S, Interrupted, SideError
-
-
-def signed(log: float) -> str:
-    """A change as a percentage with its sign."""
-    share = math.expm1(log)
-    return f"{'+' if share >= 0 else '−'}{percent(abs(share))}"
-
-
-def figures(name: str, arm: LiveArm) -> str:
-    """An arm's figures, as far as it has any."""
-    change = arm.change
-    if change is None or change.interval is None:
-        return f"  {name:24} {safe(arm.reason)}"
-    low, high = change.interval.low, change.interval.high
-    limits = "–" if low is None or high is None else f"{signed(low)} to {signed(high)}"
-    ns = [time(one.estimate if one is not None else None) for one in (arm.base_ns, arm.candidate_ns)]
-    estimate = signed(change.interval.estimate)
-    return f"  {name:24} {ns[0]:>10} {ns[1]:>10} {estimate:>9} {limits:>20} {change.logs.size:>5}"
-
-
-def verdict_text(arm: LiveArm) -> str:
-    """What is to be said of an arm's change."""
-    if arm.change is None:
-        return ""
-    return f"  {arm.change.verdict}" + (f" ({safe(arm.change.why)})" if arm.change.why else "")
-
-
-def show(results: LiveResults) -> None:
-    """The table, on standard output."""
-    for cell in results.cells:
-        print(f"{safe(cell.scenario)} {safe(cell.cell)}, δ {percent(cell.delta)}")
-        print(f"  {'arm':24} {'base':>10} {'candidate':>10} {'change':>9} {'95 % interval':>20} {'pairs':>5}  verdict")
-        for arm in cell.arms:
-            print(figures(safe(arm.name), arm) + verdict_text(arm))
-        for arm in cell.controls:
-            print(figures(f"{safe(arm.name)}, base again", arm))
-        floor = live_rows.could_tell(cell)
-        if floor is not None:
-            print(f"  by the controls, a change of {percent(floor)} could have been told")
-        for why in cell.failed:
-            print(f"  not counted: {safe(why)}")
-    counts = ", ".join(f"{count} {name}" for name, count in results.counts.items())
-    print(f"{counts}; left out: {len(results.left_out)}")
 
 
 def seconds(value: str) -> float:
@@ -78,15 +36,6 @@ def seconds(value: str) -> float:
     found = float(match[1]) * {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}[match[2] or "s"] if match else 0.0
     if not found:
         raise argparse.ArgumentTypeError(f"'{safe(value)}' is no time, such as 10s")
-    return found
-
-
-def share(value: str) -> float:
-    """ "2%" or "0.02" as a fraction between 0 and 1."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%?)", value)
-    found = float(match[1]) / (100 if match[2] else 1) if match else 0.0
-    if not 0 < found < 1:
-        raise argparse.ArgumentTypeError(f"'{safe(value)}' is no share between 0 and 1, such as 2%")
     return found
 
 
@@ -120,8 +69,10 @@ def parser_make() -> argparse.ArgumentParser:
         "--deadline", metavar="TIME", type=seconds, default=WAIT_S,
         help=f"end a pair that takes longer (default: {WAIT_S:g}s)",
     )
-    parser.add_argument("--strict", action="store_true", help="status 3 when anything is CANNOT TELL")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows")
+    parser.add_argument("--require-conclusive", action="store_true", help="status 3 when anything is CANNOT TELL")
+    parser.add_argument("--bisect", action="store_true", help="status for git bisect run: 0 good, 1 bad, 125 undecided")
+    parser.add_argument("--width", type=int, metavar="COLUMNS", help="width of the table (default: the terminal's)")
+    parser.add_argument("--all", action="store_true", help="print every row")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     return parser
 
@@ -139,33 +90,52 @@ def settings_of(options: argparse.Namespace, argv: Sequence[str]) -> Settings:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    options = parser_make().parse_args(words)
-    with Signals() as signals:
-        try:
-            results = measure(settings_of(options, words), signals)
-        except LiveError as error:
-            print(f"{NAME}: {safe(error)}", file=sys.stderr)
-            return error.status
-        except Interrupted as error:
-            return 128 + error.number
-        except SideError as error:
-            print(f"{NAME}: {safe(error)}", file=sys.stderr)
-            return TRIAL
-        except (RecordsError, OSError) as error:
-            print(f"{NAME}: {safe(error)}", file=sys.stderr)
-            return IO
+def tell(results: LiveResults, options: argparse.Namespace) -> int:
+    """The table and the files of what was compared; its exit status."""
+    from faultline import compare_table, comparison, live_compare
+
     for problem in results.problems:
         print(f"{NAME}: {results.directory}/{safe(problem)}", file=sys.stderr)
-    show(results)
-    status = live_rows.exit_status(results, options.strict)
-    if options.json:
-        rows = [live_rows.row_json(cell, arm) for cell, arm in results.arms]
-        files.replace_json(options.json, {"rows": rows, "counts": results.counts, "exit": status})
+    status = live_rows.exit_status(results, options.require_conclusive)
+    if results.arms:
+        found = live_compare.comparison_of(results, options.delta)
+        if any(row.verdict == verdict.SLOWER for row in found.rows):
+            status = status or 1  # of counts, too
+        if options.bisect:
+            status = comparison.bisect_status(found, status)
+        compare_table.write(found, sys.stdout, options.width, options.all)
+        live_compare.write(found, status, results.directory)
+    for cell in results.cells:
+        floor = live_rows.could_tell(cell)
+        if floor is not None:
+            print(f"{safe(cell.scenario)} {safe(cell.cell)}: by the controls, a change of {percent(floor)} could have been told")
     print(results.directory)
-    return 128 + signals() if signals() else status
+    return status
+
+
+def run(words: Sequence[str], signals: Signals) -> int:
+    """Everything for one comparison; the exit status."""
+    options = parser_make().parse_args(words)
+    try:
+        return tell(measure(settings_of(options, words), signals), options)
+    except LiveError as error:
+        status, why = error.status, str(error)
+    except SideError as error:
+        status, why = TRIAL, str(error)
+    except (RecordsError, OSError) as error:
+        status, why = IO, str(error)
+    print(f"{NAME}: {safe(why)}", file=sys.stderr)
+    return UNDECIDED if options.bisect else status
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    with Signals() as signals:
+        try:
+            status = run(list(sys.argv[1:] if argv is None else argv), signals)
+        except Interrupted as error:
+            return 128 + error.number
+        return 128 + signals() if signals() else status
 
 
 if __name__ == "__main__":

@@ -282,31 +282,6 @@ def conclude(directory: Path) -> LiveResults:
     return LiveResults(directory, live, runs, cells, left_out_of(live), problems)
 
 
-def interval_json(interval: Interval | None) -> dict[str, float | None] | None:
-    """An interval as the JSON files have it."""
-    return None if interval is None else {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
-
-
-def row_json(cell: LiveCellResult, arm: LiveArm) -> dict[str, Any]:
-    """A row of compare.json."""
-    change = arm.change
-    return {
-        "scenario": cell.scenario,
-        "cell": cell.cell,
-        "arm": arm.name,
-        "quantity": "ns_per_op",
-        "base": interval_json(arm.base_ns),
-        "candidate": interval_json(arm.candidate_ns),
-        "change": None if change is None or change.interval is None else interval_json(change.interval.exp()),
-        "pairs": 0 if change is None else int(change.logs.size),
-        "verdict": arm.verdict,
-        "why": arm.reason if change is None else change.why,
-        "p": None if change is None else change.p,
-        "p_holm": None if change is None else change.p_holm,
-        "detectable": None if change is None or change.detectable is None else math.expm1(change.detectable),
-    }
-
-
 def could_tell(cell: LiveCellResult) -> float | None:
     """The smallest change that the cell's controls would have let through as seen, the worst of its arms: how far the
     base is from itself, and what its spread lets through; None without controls in enough pairs."""

@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Iterator
 
+import jsonschema
 import numpy as np
 import pytest
 import scipy.stats
@@ -26,6 +27,7 @@ import fake_run
 from faultline import live, live_measure, live_rows, live_sides, live_store, records, report, stats, verdict
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 SCENARIO = fake_run.FakeScenario(name="fake/one", rounds=12, arms=[fake_run.FakeArm("pread", method="pread")])
 
 
@@ -282,7 +284,7 @@ def test_budget_ends_it(sides):
 
 def test_strict_insists(sides):
     sides.tell("candidate", spread=0.05)
-    assert sides.run("--quiet", "--pairs", "8", "--strict") == 3
+    assert sides.run("--quiet", "--pairs", "8", "--require-conclusive") == 3
 
 
 def test_delta_may_be_given(sides):
@@ -291,14 +293,27 @@ def test_delta_may_be_given(sides):
     assert sides.results().cells[0].arms[0].verdict == "SAME"
 
 
-def test_rows_are_those_of_compare_json(sides, tmp_path):
+def test_writes_what_compare_writes(sides):
     sides.tell("candidate", ns=630)
-    assert sides.run("--quiet", "--json", str(tmp_path / "rows.json")) == 1
-    found = json.loads((tmp_path / "rows.json").read_text())
-    assert found["exit"] == 1 and found["counts"]["SLOWER"] == 2
+    assert sides.run("--quiet") == 1
+    found = json.loads((sides.out / "compare.json").read_text())
+    jsonschema.validate(found, json.loads((ROOT / "results" / "compare.schema.json").read_text()))
+    assert found["exit"] == 1 and found["counts"]["SLOWER"] == 2 and found["unit"] == "pair"
     row = found["rows"][0]
-    assert {"scenario", "cell", "arm", "quantity", "change", "verdict", "p", "p_holm", "detectable"} <= row.keys()
+    assert row["quantity"] == "ns_per_op" and row["unit"] == "pair" and row["units"][0] == row["units"][1] > 5
     assert row["change"]["low"] < row["change"]["estimate"] < row["change"]["high"]
+    for name in ("compare.md", "compare.html", "junit.xml", "badge.json"):
+        assert "SLOWER" in (sides.out / name).read_text() or "slower" in (sides.out / name).read_text(), name
+
+
+def test_bisect_understands(sides):
+    assert sides.run("--quiet", "--bisect") == 0
+    sides.out = sides.path / "slower"
+    sides.tell("candidate", ns=630)
+    assert sides.run("--quiet", "--bisect") == 1
+    sides.out = sides.path / "broken"
+    sides.tell("candidate", fail={"stage": "start", "how": "kill"})
+    assert sides.run("--quiet", "--bisect", "--pairs", "6") == 125
 
 
 def test_progress_tells_and_is_silenced(sides, capsys):
