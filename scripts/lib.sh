@@ -20,6 +20,7 @@ die()
 # Prints the path of the first Python that imports what the analysis needs; the first python3 on PATH often does not see
 # the distribution's packages. $@: further modules it must have. Status 1 when there is none.
 # cmake/PythonCommands.cmake does the same for the build.
+# shellcheck disable=SC2120 # scripts/check passes some
 python_find()
 {
     local modules=(numpy scipy matplotlib jinja2 jsonschema "$@") candidate
@@ -51,4 +52,57 @@ configure_preset()
 jobs_count()
 {
     nproc 2>/dev/null || echo 1
+}
+
+# Runs a command in a process group of its own: it is interrupted once, by us, whoever interrupts this script, and then
+# still writes what it writes at its end. The status is its own.
+interruptibly()
+{
+    local child status signalled=true
+    set -m
+    "$@" </dev/null &
+    child=$!
+    set +m
+    trap 'signalled=true; kill -INT "$child" 2>/dev/null || true' INT
+    trap 'signalled=true; kill -TERM "$child" 2>/dev/null || true' TERM HUP
+    while $signalled; do # a trapped signal ends the wait, but not yet the child
+        signalled=false
+        status=0
+        wait "$child" || status=$?
+    done
+    trap - INT TERM HUP
+    return "$status"
+}
+
+# Packs directories as one .tar.gz, which is there whole or not at all, and says how large it is. $1: file, rest: the
+# directories; those that are not there are left out.
+pack()
+{
+    local archive=$1 directory members=()
+    shift
+    for directory in "$@"; do
+        [[ ! -d $directory ]] || members+=(-C "$(realpath -- "$(dirname -- "$directory")")" "./$(basename -- "$directory")")
+    done
+    if [[ ${#members[@]} -eq 0 ]]; then
+        say "nothing to pack: $*"
+        return 0
+    fi
+    (
+        trap 'rm -f -- "$archive.part"' EXIT
+        tar -czf "$archive.part" "${members[@]}" && mv -- "$archive.part" "$archive"
+    ) || return 1
+    printf 'artifact  %s (%s bytes)\n' "$archive" "$(stat -c %s -- "$archive")"
+}
+
+# Prints the words of a text one a line, divided at spaces and line ends; quotes keep a word together. $1: text.
+words_of()
+{
+    xargs -r printf '%s\n' <<<"$1"
+}
+
+# Prints the Python that runs the analysis, or ends the script.
+ci_python()
+{
+    # shellcheck disable=SC2119 # it needs no further modules
+    python_find || die 4 'no Python that imports numpy, scipy, matplotlib, jinja2 and jsonschema: scripts/setup'
 }
