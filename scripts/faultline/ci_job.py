@@ -108,14 +108,17 @@ def notes_print(notes: Sequence[Note], environment: Mapping[str, str]) -> None:
             print(line)
 
 
-def scenario_file(name: str, environment: Mapping[str, str]) -> str | None:
-    """The file of a scenario, relative to the workspace, where it has it."""
+def scenario_file(name: str, environment: Mapping[str, str], given: Sequence[str] = ()) -> str | None:
+    """The file of a scenario, relative to the workspace, where it has it: among the words `given` to the run, or where
+    scenarios lie in a tree of faultline."""
     workspace = environment.get("GITHUB_WORKSPACE")
     if not workspace:
         return None
-    for candidate in (f"{name}.yaml", f"scenarios/{name}.yaml", name):
-        if ".." not in Path(candidate).parts and (Path(workspace) / candidate).is_file():
-            return candidate
+    named = [word for word in given if f"/{word}".endswith(f"/{name}.yaml")]
+    for candidate in (*named, f"scenarios/{name}.yaml"):
+        path = Path(os.path.normpath(Path(workspace) / candidate))
+        if path.is_relative_to(workspace) and path.is_file():
+            return str(path.relative_to(workspace))
     return None
 
 
@@ -124,11 +127,11 @@ def counts_outputs(counts: Mapping[str, int]) -> dict[str, object]:
     return {verdict.lower().replace(" ", "_"): counts.get(verdict, 0) for verdict in VERDICTS}
 
 
-def run_notes(summary: dict[str, Any], environment: Mapping[str, str]) -> list[Note]:
-    """What went wrong in a run: what failed, what is INVALID, what the reader had to say."""
+def run_notes(summary: dict[str, Any], environment: Mapping[str, str], given: Sequence[str] = ()) -> list[Note]:
+    """What went wrong in a run: what failed, what is INVALID, what the reader had to say. given: words of the run."""
     notes = [Note("damaged records", safe(problem)) for problem in summary["problems"]]
     for cell in summary["cells"]:
-        place = scenario_file(cell["scenario"], environment)
+        place = scenario_file(cell["scenario"], environment, given)
         where = f"{cell['scenario']} {cell['cell']}"
         if cell["status"] in ("failed", "invalid"):
             notes.append(Note(f"{cell['status']}: {where}", safe(cell["reason"] or "no reason was recorded"), place))
@@ -160,7 +163,8 @@ def run_told(directory: Path, status: int, archive: str, fail_on: str, environme
     verdicts = summary["verdicts"]
     outputs_add({**outputs, "noise_grade": summary["noise_grade"] or "", **counts_outputs(verdicts)}, environment)
     page_add([("summary.md", (directory / "summary.md").read_text(encoding="utf-8") + "\n")], environment)
-    notes_print(run_notes(summary, environment), environment)
+    argv = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["argv"]
+    notes_print(run_notes(summary, environment, argv), environment)
     return run_status(status, fail_on, verdicts["CANNOT TELL"])
 
 
