@@ -73,7 +73,8 @@ def test_status_is_passed_on(scratch: helper.Scratch) -> None:
     if not helper.has_report():
         raise helper.Skip("the analysis is not here")
     words = small_words(scratch)
-    done = script(scratch, "ci-run", "--program", str(helper.PROGRAM), "--fail-on", "never", "--", *words, "--set", "a=b")
+    done = script(scratch, "ci-run", "--program", str(helper.PROGRAM), "--fail-on", "never", "--", *words,
+                  "--set", "a=b")
     helper.check_status(done, 2)
     assert "::error title=faultline run::status 2" in done.stdout, done.stdout
     check_clean(scratch, "outputs")
@@ -84,8 +85,9 @@ def test_two_settings(scratch: helper.Scratch) -> None:
     if not helper.has_report():
         raise helper.Skip("the analysis is not here")
     program = str(helper.PROGRAM)
-    done = script(scratch, "ci-alternate", "--base", f"'{program}'", "--candidate", f"env A=1 '{program}'", "--runs", "2",
-                  "--out", "sides", "--candidate-words", "--set recipe=write-4KiB", "--", *small_words(scratch))
+    done = script(scratch, "ci-alternate", "--base", f"'{program}'", "--candidate", f"env A=1 '{program}'",
+                  "--runs", "2", "--out", "sides", "--candidate-words", "--set recipe=write-4KiB", "--",
+                  *small_words(scratch))
     helper.check_status(done, 0)
     runs = sorted(pathlib.Path(scratch.path / "sides").glob("*/*"), key=lambda path: helper.manifest(path)["started"])
     assert [path.parent.name for path in runs] == ["base", "candidate", "candidate", "base"], runs

@@ -112,8 +112,8 @@ def site(tmp_path: Path, runs: Path) -> Site:
 @pytest.fixture
 def github(tmp_path: Path) -> dict[str, str]:
     """The variables of a step."""
-    return {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "page"), "GITHUB_OUTPUT": str(tmp_path / "out"),
-            "GITHUB_WORKSPACE": str(ROOT)}
+    return {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(ROOT),
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "page"), "GITHUB_OUTPUT": str(tmp_path / "out")}
 
 
 # --- the files
@@ -154,7 +154,7 @@ def test_all_workflows_are_there() -> None:
         ("two-sides.yml", "\"'$PROGRAM'\" --candidate", "\"${{ steps.build.outputs.program }}\" --candidate"),
         ("nightly.yml", "COMMIT: ${{", "COMMITTED: ${{"),
         ("nightly.yml", "        id: build\n", "        id: build\n        uses: actions/cache@v4\n"),
-        ("nightly.yml", "          path: history\n          key", "          path: history\n          path: x\n          key"),
+        ("nightly.yml", "          path: history\n", "          path: history\n          path: x\n"),
     ],
 )
 def test_the_rules_find_mistakes(tmp_path: Path, file: str, old: str, new: str) -> None:
@@ -258,7 +258,8 @@ def test_action(site: Site) -> None:
     assert played.failed is None, played.said
     assert site.words() == ["--quiet --profile quick --budget 300s --machine-name box 1 access/scan floor "
                             "--set recipe=write-4KiB --arms pread,mapped in place"]
-    assert played.outputs["build"] == {"key": "0123"} and played.uploads == {"faultline-run": True}
+    build = str(site.workspace / "faultline" / "build" / "release")
+    assert played.outputs["build"] == {"key": "0123", "build": build} and played.uploads == {"faultline-run": True}
     outputs = played.outputs["run"]
     assert set(outputs) == workflows.SCRIPT_OUTPUTS["ci-run"]
     summary = json.loads((Path(outputs["directory"]) / "summary.json").read_text())
@@ -304,7 +305,8 @@ def test_what_fails_a_job(ended: int, fail_on: str, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--fail-on", "slower", "x"], ["--out"], ["--words", "it's", "x"], ["--nothing", "x"], ["--out", "", "x"]]
+    "words",
+    [[], ["--fail-on", "slower", "x"], ["--out"], ["--words", "it's", "x"], ["--nothing", "x"], ["--out", "", "x"]],
 )
 def test_run_usage(site: Site, words: list[str]) -> None:
     done = site.script("ci-run", "--program", site.program, *words)
@@ -321,7 +323,8 @@ def test_no_half_archive_is_left(site: Site) -> None:
 
 def test_run_fails_with_annotations(site: Site, github: dict[str, str], tmp_path: Path) -> None:
     def fail(value: dict[str, Any]) -> None:
-        value["arms"][1].update(status="failed", reason="100 %: shrank,\r\nthen SIGBUS", batch_ns=[], order=[], voided=[])
+        reason = "100 %: shrank,\r\nthen SIGBUS"
+        value["arms"][1].update(status="failed", reason=reason, batch_ns=[], order=[], voided=[])
 
     broken = tmp_path / "broken" / "single"
     cells = fake_run.product(block_bytes=[1 << power for power in range(6, 20)])
@@ -332,7 +335,8 @@ def test_run_fails_with_annotations(site: Site, github: dict[str, str], tmp_path
     assert done.returncode == 5, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("::")]
     assert len(lines) == 10 and lines[-1].endswith("::and 5 more: see the job's summary"), lines
-    assert all(line.startswith("::error file=scenarios/access/scan.yaml,title=failed%3A access/scan") for line in lines[:9])
+    start = "::error file=scenarios/access/scan.yaml,title=failed%3A access/scan"
+    assert all(line.startswith(start) for line in lines[:9])
     assert "100 %25: shrank," in lines[0] and Path(github["GITHUB_STEP_SUMMARY"]).stat().st_size < 1 << 20
 
 
@@ -371,7 +375,8 @@ def test_file_of_a_scenario(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "own.yaml").touch()
     inside = {"GITHUB_WORKSPACE": str(tmp_path / "mine")}
-    assert ci_job.scenario_file("own", {"GITHUB_WORKSPACE": str(tmp_path)}, ["run", "./mine/own.yaml"]) == "mine/own.yaml"
+    above = {"GITHUB_WORKSPACE": str(tmp_path)}
+    assert ci_job.scenario_file("own", above, ["run", "./mine/own.yaml"]) == "mine/own.yaml"
     assert ci_job.scenario_file("own", inside, ["run", str(tmp_path / "mine" / "own.yaml")]) == "own.yaml"
     assert ci_job.scenario_file("wn", inside, ["own.yaml"]) is None
     assert ci_job.scenario_file("own", inside, ["../own.yaml"]) is None
@@ -379,7 +384,8 @@ def test_file_of_a_scenario(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "statuses, status", [([0, 0], 0), ([3, 1], 1), ([1, 4], 4), ([4, 5, 6], 6), ([6, 7], 7), ([7, 2], 2), ([2, 130], 130)]
+    "statuses, status",
+    [([0, 0], 0), ([3, 1], 1), ([1, 4], 4), ([4, 5, 6], 6), ([6, 7], 7), ([7, 2], 2), ([2, 130], 130)],
 )
 def test_status_of_several(statuses: list[int], status: int) -> None:
     assert ci_job.worst(statuses) == status
@@ -399,7 +405,9 @@ def test_a_side_that_cannot_be_read(site: Site, github: dict[str, str], runs: Pa
     assert outputs["status"] == "7" and int(outputs["cannot_tell"]) == found["counts"]["CANNOT TELL"]
 
 
-@pytest.mark.parametrize("words, status", [(["a"], 7), (["a", "x/a"], 2), (["a", "b", "--base", "c"], 2), (["a", "b", "-z"], 2)])
+@pytest.mark.parametrize(
+    "words, status", [(["a"], 7), (["a", "x/a"], 2), (["a", "b", "--base", "c"], 2), (["a", "b", "-z"], 2)]
+)
 def test_compare_usage(site: Site, words: list[str], status: int) -> None:
     done = site.script("ci-compare", "--program", site.program, *words)
     assert done.returncode == status and done.stderr and site.left() == ["faultline"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Workflow files of GitHub and GitLab as tests need them: read, held to the rules of their formats, and played.
 
-The rules are those of GitHub's "Workflow syntax" and "Metadata syntax" as far as these files use them; a key, an action or
-an expression that is not listed here is a mistake until somebody lists it.
+The rules are those of GitHub's "Workflow syntax" and "Metadata syntax" as far as these files use them; a key, an action
+or an expression that is not listed here is a mistake until somebody lists it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ USES = {
     "actions/cache/restore@v4": {"path", "key", "restore-keys"},
     "actions/cache/save@v4": {"path", "key"},
 }
-CONTEXT = {"github.action_path", "github.run_id", "github.run_attempt", "github.event.pull_request.number",
+CONTEXT = {"github.run_id", "github.run_attempt", "github.event.pull_request.number",
            "github.event.pull_request.base.sha", "runner.os", "runner.arch"}
 FUNCTIONS = {"always", "cancelled", "hashFiles"}
+GITLAB_KEYS = {"extends", "stage", "parallel", "tags", "needs", "when", "timeout", "rules", "script", "cache",
+               "after_script", "artifacts", "resource_group"}
 OURS = "OWNER/faultline@main"
 GIVEN = {"GITHUB_OUTPUT", "GITHUB_ACTION_PATH", "RUNNER_TEMP"}  # variables the runner sets
 SCRIPT_OUTPUTS = {
@@ -113,7 +115,7 @@ def outputs_of(step: Mapping[str, Any]) -> set[str]:
 def step_check(step: dict[str, Any], composite: bool, known: set[str]) -> None:
     """One step. known: the names its expressions may use."""
     assert set(step) <= STEP_KEYS and ("uses" in step) != ("run" in step), step
-    assert ("shell" in step) == (composite and "run" in step), f"a shell is named where it must be, and only there: {step}"
+    assert ("shell" in step) == (composite and "run" in step), f"a shell is named where it must be: {step}"
     assert step.get("name"), step
     for expression in expressions(step):
         unknown = names_in(expression) - known - FUNCTIONS
@@ -188,8 +190,7 @@ def gitlab_check(document: dict[str, Any]) -> None:
         if name.startswith("."):
             shell_check("\n".join(job["before_script"]))
             continue
-        assert set(job) <= {"extends", "stage", "parallel", "tags", "needs", "when", "timeout", "rules", "script", "cache",
-                            "after_script", "artifacts", "resource_group"}, name
+        assert set(job) <= GITLAB_KEYS, name
         assert job["stage"] in document["stages"] and job["extends"] in jobs, name
         assert set(job.get("needs", [])) <= set(jobs) - {name} and re.fullmatch(r"\d+ minutes", job["timeout"]), name
         assert job["artifacts"]["when"] == "always" and job["artifacts"]["paths"], name
@@ -249,8 +250,8 @@ def is_run(step: Mapping[str, Any], played: Played, known: Mapping[str, str]) ->
 def play(
     steps: list[dict[str, Any]], workspace: Path, known: Mapping[str, str], environment: Mapping[str, str]
 ) -> Played:
-    """Carries out the steps of a job in a workspace: commands as the runner's bash does, uploads by looking for what they
-    would upload; other actions do nothing."""
+    """Carries out the steps of a job in a workspace: commands as the runner's bash does, uploads by looking for what
+    they would upload; other actions do nothing."""
     played, known = Played(), dict(known)
     for number, step in enumerate(steps):
         if not is_run(step, played, known):
@@ -263,8 +264,8 @@ def play(
         page, output = (workspace.parent / f"{kind}-{number}" for kind in ("page", "output"))
         own = {key: value_of(str(value), known) for key, value in step.get("env", {}).items()}
         done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=workspace, text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=120,
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=workspace, text=True,
+            check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=120,
             env={**environment, **own, "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(workspace),
                  "GITHUB_STEP_SUMMARY": str(page), "GITHUB_OUTPUT": str(output)})
         played.said += done.stdout
