@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import tarfile
 
@@ -14,22 +15,33 @@ GITHUB_PAGE = 1 << 20  # bytes a step's summary may have
 OUTPUTS = ["archive", "cannot_tell", "directory", "faster", "invalid", "noise_grade", "same", "slower", "status"]
 
 
-def script(scratch: helper.Scratch, name: str, *words: str, github: bool = True) -> subprocess.CompletedProcess:
+def start(scratch: helper.Scratch, name: str, *words: str, github: bool = True) -> subprocess.Popen:
     """A script as a step of a job, or as a command of somebody's."""
     environment = {key: value for key, value in scratch.environment().items() if not key.startswith("GITHUB_")}
     if github:
         environment.update(GITHUB_ACTIONS="true", GITHUB_STEP_SUMMARY=str(scratch.path / "page"),
                            GITHUB_OUTPUT=str(scratch.path / "outputs"), GITHUB_WORKSPACE=str(scratch.path))
-    return subprocess.run([str(helper.TREE / "scripts" / name), *words], cwd=scratch.path, env=environment, text=True,
-                          capture_output=True, stdin=subprocess.DEVNULL, timeout=200, check=False)
+    return subprocess.Popen([str(helper.TREE / "scripts" / name), *words], cwd=scratch.path, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+
+def ended(program: subprocess.Popen) -> subprocess.CompletedProcess:
+    """Its status and what it said, once it has ended."""
+    said = program.communicate(timeout=200)
+    return subprocess.CompletedProcess(program.args, program.returncode, *said)
+
+
+def script(scratch: helper.Scratch, name: str, *words: str, github: bool = True) -> subprocess.CompletedProcess:
+    """The same to its end."""
+    return ended(start(scratch, name, *words, github=github))
 
 
 def small_words(scratch: helper.Scratch) -> list[str]:
     """The words of a small run: those of helper without what the scripts give themselves."""
     words = scratch.run_words()[1:]
     for option, width in (("--out", 2), ("--no-report", 1)):
-        start = words.index(option)
-        del words[start:start + width]
+        at = words.index(option)
+        del words[at:at + width]
     return words
 
 
@@ -40,7 +52,7 @@ def check_clean(scratch: helper.Scratch, *names: str) -> None:
 
 
 def test_a_run(scratch: helper.Scratch) -> None:
-    """It is packed, told to the job's page and its outputs; outside of a job neither is there."""
+    """It is packed, and told to the job's page and its outputs."""
     if not helper.has_report():
         raise helper.Skip("the analysis is not here")
     words = ["--program", str(helper.PROGRAM), "--out", "run", "--", *small_words(scratch)]
@@ -58,15 +70,6 @@ def test_a_run(scratch: helper.Scratch) -> None:
     assert sorted(re.findall(r"^(\w+)<<", outputs, re.M)) == OUTPUTS, outputs
     assert f"\n{scratch.path / 'run'}\n" in outputs
 
-    for name in ("page", "outputs", "run.tar.gz"):
-        (scratch.path / name).unlink()
-    (scratch.path / "run").rename(scratch.path / "before")
-    helper.check_status(script(scratch, "ci-run", *words, github=False), 0)
-    check_clean(scratch, "before", "run", "run.tar.gz")
-    compared = script(scratch, "ci-compare", "--program", str(helper.PROGRAM), "before", "run.tar.gz", github=False)
-    helper.check_status(compared, 0)
-    assert "| `run` |" in (scratch.path / "faultline-board" / "board.md").read_text()
-
 
 def test_status_is_passed_on(scratch: helper.Scratch) -> None:
     """A plan that cannot be is status 2, and leaves nothing."""
@@ -78,6 +81,22 @@ def test_status_is_passed_on(scratch: helper.Scratch) -> None:
     helper.check_status(done, 2)
     assert "::error title=faultline run::status 2" in done.stdout, done.stdout
     check_clean(scratch, "outputs")
+
+
+def test_a_cancelled_run(scratch: helper.Scratch) -> None:
+    """What a signal leaves is packed, nothing goes on, and the status says it was one."""
+    if not helper.has_report():
+        raise helper.Skip("the analysis is not here")
+    words = small_words(scratch)
+    scratch.scenario(trials=60, arm_time="20ms")
+    program = start(scratch, "ci-run", "--program", str(helper.PROGRAM), "--out", "run", "--fail-on", "never", "--",
+                    *words)
+    records = scratch.path / "run" / "trials.jsonl"
+    helper.wait_for("a record", lambda: records.exists() and records.stat().st_size)
+    program.send_signal(signal.SIGTERM)
+    helper.check_status(ended(program), 128 + signal.SIGTERM)
+    check_clean(scratch, "run", "run.tar.gz", "page", "outputs")
+    assert not scratch.processes()
 
 
 def test_two_settings(scratch: helper.Scratch) -> None:
@@ -99,9 +118,11 @@ def test_two_settings(scratch: helper.Scratch) -> None:
     assert found["rows"] and not found["left_out"], found
     assert (scratch.path / "page").read_text() == (scratch.path / "board" / "board.md").read_text()
     helper.check_status(script(scratch, "ci-compare", *words, "other"), 7)
-    told = script(scratch, "ci-history", "--program", program, "--index", "history.sqlite", "sides/base/01")
+    page = (scratch.path / "page").read_text()
+    told = script(scratch, "ci-history", "--program", program, "--index", "history.sqlite", "sides/base/01",
+                  github=False)
     helper.check_status(told, 0)
-    assert "## Results over runs" in (scratch.path / "page").read_text()
+    assert "added as" in told.stdout and (scratch.path / "page").read_text() == page
 
 
 helper.main(globals())
