@@ -125,4 +125,20 @@ def test_two_settings(scratch: helper.Scratch) -> None:
     assert "added as" in told.stdout and (scratch.path / "page").read_text() == page
 
 
+def test_live(scratch: helper.Scratch) -> None:
+    """The program against itself, round by round: the board tells what faultline compare wrote."""
+    if not helper.has_report():
+        raise helper.Skip("the analysis is not here")
+    program, scenario = str(helper.PROGRAM), scratch.scenario()
+    more = f"--profile quick --pairs 2 --quiet --directory '{scratch.files}'"
+    done = script(scratch, "ci-compare", "--program", program, "--live", f"'{program}'", f"env A=1 '{program}'",
+                  "--out", "board", "--words", more, scenario)
+    helper.check_status(done, 0)
+    found = json.loads((scratch.path / "board" / "candidate" / "compare.json").read_text())
+    assert found["rows"] and (scratch.path / "board" / "candidate" / "live.json").exists(), found
+    assert "cannot_tell<<" in (scratch.path / "outputs").read_text()
+    assert (scratch.path / "page").read_text() == (scratch.path / "board" / "board.md").read_text()
+    check_clean(scratch, "board", "page", "outputs")
+
+
 helper.main(globals())

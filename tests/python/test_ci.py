@@ -25,7 +25,8 @@ from faultline.ci_job import Note
 GITHUB = ROOT / "examples" / "ci" / "github"
 WORKFLOWS = [*sorted(GITHUB.glob("*.yml")), *sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
 PROGRAM = """#!/bin/sh
-# Stands for the program: `run` leaves a run made beforehand, everything else is the real command.
+# Stands for the program: `run` leaves a run made beforehand, `compare --live` compares two of them, everything else is
+# the real command.
 command=$1
 shift
 if [ "$command" = run ]; then
@@ -35,6 +36,11 @@ if [ "$command" = run ]; then
     [ -e "$made" ] || made=$FAKE_RUNS/single
     [ -n "$FAKE_NOTHING" ] || cp -r "$made" "$2"
     exit "${FAKE_STATUS:-0}"
+fi
+if [ "$command $1" = "compare --live" ]; then
+    printf '%s\\n' "$*" >>"$FAKE_WORDS"
+    while [ "$1" != --out ]; do shift; done
+    set -- "$FAKE_RUNS/base-01" "$FAKE_RUNS/candidate-01" --out "$2"
 fi
 exec "$FAULTLINE_PYTHON" -m "faultline.$command" "$@"
 """
@@ -240,7 +246,11 @@ def test_pull_request(site: Site) -> None:
     steps = job(ROOT / ".github" / "workflows" / "pull-request.yml", "compare")
     played = workflows.play(steps, site.workspace, {}, site.environment)
     assert played.failed is None, played.said
-    assert set(played.outputs["build"]) == {"base", "head"} and played.uploads == {"faultline-sides": True}
+    assert set(played.outputs["build"]) == {"base", "head"} and played.uploads == {"faultline-live": True}
+    sides = f"'{site.program}' '{site.program}'"
+    assert site.words()[0].startswith(f"--live {sides} base/scenarios/access/read-or-map.yaml")
+    assert site.words()[0].endswith("--profile quick --budget 300s --control 8 --quiet")
+    assert "| `candidate` |" in played.pages["Compare them live, by the scenarios as they were"]
 
 
 def play_action(site: Site, **environment: str) -> workflows.Played:

@@ -98,7 +98,7 @@ def scripts_check(script: str) -> None:
         path = ROOT / "scripts" / name
         assert os.access(path, os.X_OK), f"there is no script {name}"
         known = set(re.findall(r"(?<![\w-])--[a-z-]+", path.read_text().split("HELP")[1])) if "ci-" in name else set()
-        outside = re.sub(r"(?<!\")'[^']*'(?!\")", "", words).partition(" -- ")[0]  # words of `run` stand in quotes
+        outside = re.sub(r"\"[^\"]*\"|'[^']*'", "", words).partition(" -- ")[0]  # words for others stand in quotes
         used = set(re.findall(r"(?<![\w-])--[a-z-]+", outside))
         assert used <= known, f"{name} does not know {used - known}"
 
