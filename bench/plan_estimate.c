@@ -429,7 +429,7 @@ static double map_pages_ns(const struct arm *arm)
     if (!(kept || arm->method->maps) || !method_needs_file(arm->method, params))
         return 0;
     if (!kept || params->access == access_load)
-        return pages * (map_page_ns + map_folio_ns / folio_pages);
+        return (arm->method->maps ? 2 : 1) * pages * (map_page_ns + map_folio_ns / folio_pages); /* and unmaps them */
     return params->sharing == sharing_private ? 0
            : params_is_memory(params)         ? pages * map_folio_ns
                                               : pages * (folio_pages > 1 ? store_large_ns : store_small_ns);

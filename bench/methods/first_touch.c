@@ -153,9 +153,9 @@ static uint64_t reset_ns(const struct params *params, uint64_t blocks)
     if (params->populate != populate_none)
         ns += 100 * pages;
     if (params->prior != prior_never)
-        ns += (anonymous ? 3000 : params->prior == prior_stored ? 1500 : 150) * blocks;
+        ns += (anonymous ? (blocks > 1024 ? 3500 : 1300) : params->prior == prior_stored ? 1500 : 150) * blocks;
     if (is_shared_store(params) && (params->cache == cache_warm || params->cache == cache_clean))
-        ns += (uint64_t)storage_write_back_ns(params, (double)blocks, false);
+        ns += (uint64_t)(0.85 * storage_write_back_ns(params, (double)blocks, false)); /* part is under way by then */
     return ns;
 }
 

@@ -79,7 +79,7 @@ static uint64_t block_ns(const struct params *params)
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    const uint64_t fault_ns = 2000;
+    const uint64_t fault_ns = 3200; /* stored to, and write-protected by the sync */
     uint64_t pages = params->working_set_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
     (void)blocks;
     return pages + (params_is_memory(params)
