@@ -100,7 +100,7 @@ def tell(results: LiveResults, options: argparse.Namespace) -> int:
     if results.arms:
         found = live_compare.comparison_of(results, options.delta)
         if any(row.verdict == verdict.SLOWER for row in found.rows):
-            status = status or 1  # of counts, too
+            status = 1 if status in (0, 3) else status  # of counts, too
         if options.bisect:
             status = comparison.bisect_status(found, status)
         compare_table.write(found, sys.stdout, options.width, options.all)

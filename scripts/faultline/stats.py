@@ -235,22 +235,32 @@ def trials_least(pairs: int, alpha: float = ALPHA) -> int:
     return max(1, math.ceil(math.log2(2 * max(1, pairs) / alpha)))
 
 
-def trials_needed(interval: Interval, n: int, margin: float, pairs: int) -> int | None:
-    """Trials at which the observed effect would be told, with power 80 %; None when it lies on the margin or unknown.
-
-    Beyond the margin: against it at α/pairs; within: to show equivalence at 5 %. Normal approximation, never below the
-    least number with which the rule can fire.
-    """
+def steps_needed(interval: Interval, margin: float, pairs: int) -> tuple[float, float, float] | None:
+    """Standard error of the effect, its distance from the margin, and by how many standard errors it has to be away to
+    be told with power 80 %; None when it lies on the margin or is unknown. Beyond the margin: against it at α/pairs;
+    within: to show equivalence at 5 %. Normal approximation."""
     error = standard_error(interval)
     distance = abs(abs(interval.estimate) - margin)
     if error is None or distance == 0:
         return None
     normal = NormalDist()
     beyond = abs(interval.estimate) > margin
-    z_alpha = normal.inv_cdf(1 - ALPHA / (2 * max(1, pairs))) if beyond else normal.inv_cdf(1 - ALPHA)
-    spread = error * math.sqrt(n)
-    need = math.ceil(((z_alpha + normal.inv_cdf(POWER)) * spread / distance) ** 2)
-    return max(need, trials_least(pairs) if beyond else 5)
+    alpha = ALPHA / (2 * max(1, pairs)) if beyond else ALPHA
+    return error, distance, normal.inv_cdf(1 - alpha) + normal.inv_cdf(POWER)
+
+
+def trials_needed(interval: Interval, n: int, margin: float, pairs: int) -> int | None:
+    """Trials at which the observed effect would be told, with power 80 %; None when it lies on the margin or unknown.
+
+    Beyond the margin: against it at α/pairs; within: to show equivalence at 5 %. Normal approximation, never below the
+    least number with which the rule can fire.
+    """
+    steps = steps_needed(interval, margin, pairs)
+    if steps is None:
+        return None
+    error, distance, z = steps
+    need = math.ceil((z * error * math.sqrt(n) / distance) ** 2)
+    return max(need, trials_least(pairs) if abs(interval.estimate) > margin else 5)
 
 
 GRADES = (("A", 0.005), ("B", 0.01), ("C", 0.02), ("D", 0.05))

@@ -18,7 +18,7 @@ from typing import Sequence
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from faultline.stats import ALPHA, POWER, Interval, standard_error, values_check
+from faultline.stats import ALPHA, Interval, standard_error, steps_needed, values_check
 
 EXACT_UP_TO = 60  # units of the smaller side: beyond it the normal form equals the exact one to three digits
 UNITS_MOST = 1000  # units a side that a "would need" still names
@@ -138,15 +138,12 @@ def units_needed(interval: Interval, n: int, m: int, margin: float, pairs: int, 
     Beyond the margin: against it at α/pairs; within: to show equivalence at 5 %. Normal approximation, never below the
     least number with which the rule can fire.
     """
-    error = standard_error(interval)
-    distance = abs(abs(interval.estimate) - margin)
-    if error is None or distance == 0:
+    steps = steps_needed(interval, margin, pairs)
+    if steps is None:
         return None
-    normal = NormalDist()
-    beyond = abs(interval.estimate) > margin
-    z = normal.inv_cdf(1 - ALPHA / (2 * max(1, pairs)) if beyond else 1 - ALPHA) + normal.inv_cdf(POWER)
+    error, distance, z = steps
     room = (distance / z) ** 2 - spread**2
     if room <= 0:
         return None
     each = 2 * error**2 / (1 / n + 1 / m) / room
-    return max(math.ceil(each), units_least(pairs) if beyond else 4)
+    return max(math.ceil(each), units_least(pairs) if abs(interval.estimate) > margin else 4)
