@@ -42,7 +42,8 @@ struct arm_result {
     char latency_reason[128];
     struct page_state before, after; /* the worst seen around accepted batches: fewest pages for warm, most for cold */
     bool has_state;
-    uint64_t cpus; /* bit n: a batch ended on CPU n (the last bit: on any from 63 up) */
+    uint64_t cpus;       /* bit n: a batch ended on CPU n (the last bit: on any from 63 up) */
+    unsigned setup_turn; /* set up first (1), second …; 0: anew for each stretch of batches */
 };
 
 struct node_pages { /* a memory node by its OS index, and pages of the working set on it */

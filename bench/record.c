@@ -145,6 +145,8 @@ static json_t *cpus_json(const struct cell_result *result, uint64_t cpus)
 static json_t *proof_json(const struct cell_result *result, const struct arm_result *arm)
 {
     json_t *proof = json_pack("{s:o}", "cpus", cpus_json(result, arm->cpus));
+    if (arm->setup_turn)
+        json_object_set_new(proof, "setup_turn", json_integer(arm->setup_turn));
     if (arm->has_state) {
         json_object_set_new(proof, "witness", json_string(result->witness));
         json_object_set_new(proof, "pages", known(arm->before.pages));

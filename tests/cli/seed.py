@@ -28,6 +28,13 @@ def orders_agree(one: dict, other: dict) -> bool:
     return all(ours[:rounds] == theirs[:rounds] for ours, theirs in pairs)
 
 
+def setup_turns(record: dict) -> list[int]:
+    """In which turn each arm was set up, from 1 on."""
+    turns = [arm["proof"]["setup_turn"] for arm in record["arms"]]
+    assert sorted(turns) == list(range(1, len(turns) + 1)), turns
+    return turns
+
+
 def test_same_seed(scratch: helper.Scratch) -> None:
     one, other = (by_trial(run(scratch, name, "--seed", "424242")) for name in ("one", "other"))
     assert one.keys() == other.keys()
@@ -35,6 +42,7 @@ def test_same_seed(scratch: helper.Scratch) -> None:
         twin = other[key]
         assert record["seed"] == twin["seed"]
         assert orders_agree(record, twin), key
+        assert setup_turns(record) == setup_turns(twin), key
         assert [arm["checksum"] for arm in record["arms"]] == [arm["checksum"] for arm in twin["arms"]]
 
 
@@ -74,6 +82,14 @@ def test_other_seed(scratch: helper.Scratch) -> None:
     one, other = (by_trial(run(scratch, seed, "--seed", seed)) for seed in ("1", "2"))
     assert all(one[key]["seed"] != other[key]["seed"] for key in one)
     assert not all(orders_agree(one[key], other[key]) for key in one)
+
+
+def test_no_arm_is_always_set_up_first(scratch: helper.Scratch) -> None:
+    """Of some trials the baseline comes first in some, and its duplicate in others."""
+    turns = [setup_turns(record) for record in helper.records(run(scratch, "turns", "--seed", "7"))]
+    assert len(turns) == 2 * helper.TRIALS, len(turns)
+    assert len({tuple(one) for one in turns}) > 1 and {one[0] for one in turns} != {1}, turns
+    assert 0 < sum(one[0] < one[-1] for one in turns) < len(turns), turns
 
 
 def test_no_seed(scratch: helper.Scratch) -> None:
