@@ -474,7 +474,7 @@ def interrupt(program: subprocess.Popen[str], cancel: Cancel) -> None:
 
 
 class Job:
-    """A job on a runner: a workspace that is as the last job left it, and a folder for temporary files that is empty."""
+    """A job on a runner: a workspace that is as the last job left it, and an empty folder for temporary files."""
 
     def __init__(self, workspace: Path, environment: Mapping[str, str], service: Service | None = None,
                  cancel: Cancel | None = None) -> None:
