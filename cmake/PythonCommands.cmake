@@ -9,7 +9,8 @@ string(REPLACE ";" ", " python_modules "${python_modules}")
 function(find_faultline_python result)
     foreach(candidate IN ITEMS $ENV{FAULTLINE_PYTHON} ${FAULTLINE_PYTHON} python3 /usr/bin/python3)
         execute_process(
-            COMMAND ${candidate} -c "import sys, ${python_modules}; print(sys.executable)"
+            COMMAND ${candidate} -c
+                "import sys, ${python_modules}; jsonschema.Draft202012Validator; print(sys.executable)"
             OUTPUT_VARIABLE path RESULT_VARIABLE status ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
         if(status EQUAL 0)
             set(${result} ${path} PARENT_SCOPE)

@@ -25,7 +25,9 @@ python_find()
 {
     local modules=(numpy scipy matplotlib jinja2 jsonschema "$@") candidate
     for candidate in ${FAULTLINE_PYTHON:+"$FAULTLINE_PYTHON"} python3 /usr/bin/python3; do
-        if "$candidate" -c "import sys, $(IFS=,; printf '%s' "${modules[*]}"); print(sys.executable)" 2>/dev/null; then
+        if "$candidate" -c "import sys, $(IFS=,; printf '%s' "${modules[*]}")
+jsonschema.Draft202012Validator # version 4 and later
+print(sys.executable)" 2>/dev/null; then
             return 0
         fi
     done
@@ -81,7 +83,8 @@ pack()
     local archive=$1 directory members=()
     shift
     for directory in "$@"; do
-        [[ ! -d $directory ]] || members+=(-C "$(realpath -- "$(dirname -- "$directory")")" "./$(basename -- "$directory")")
+        [[ ! -d $directory ]] ||
+            members+=(-C "$(realpath -- "$(dirname -- "$directory")")" "./$(basename -- "$directory")")
     done
     if [[ ${#members[@]} -eq 0 ]]; then
         say "nothing to pack: $*"

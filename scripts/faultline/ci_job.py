@@ -3,8 +3,9 @@
 
 Used by scripts/ci-run, ci-compare and ci-history. Three things are written, each only where GitHub Actions asks for it:
 GITHUB_STEP_SUMMARY (Markdown, at most 1 MiB a step), GITHUB_OUTPUT (`name<<DELIMITER`, value, DELIMITER) and, with
-GITHUB_ACTIONS=true, at most 10 `::error` lines on standard output. Source of the formats and limits: GitHub's
-documentation, "Workflow commands for GitHub Actions".
+GITHUB_ACTIONS=true, at most 10 annotations on standard output. Source of the formats and limits: GitHub's
+documentation, "Workflow commands for GitHub Actions". What is told of a job that goes on is a warning, of one that
+fails an error.
 """
 
 from __future__ import annotations
@@ -19,23 +20,27 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from faultline import files
-from faultline.text import safe
+from faultline.text import percent, safe
 
 NAME = "faultline CI"
-VERDICTS = ("FASTER", "SLOWER", "SAME", "CANNOT TELL", "INVALID")
+VERDICTS = ("FASTER", "SLOWER", "SAME", "CANNOT TELL", "INVALID")  # those of faultline.verdict, which is slow to load
 PAGE_BYTES = 1024 * 1024
 ANNOTATIONS = 10
 PRECEDENCE = (2, 7, 6, 5, 4, 1, 3)  # of several comparisons; any other status, such as that of a signal, comes first
-FAILS = {"never": (), "broken": (5, 7), "invalid": (4, 5, 7), "undecided": (4, 5, 7)}  # statuses that fail a job
+UNDECIDED = 3
+FAILS = {"never": (), "broken": (5, 7), "invalid": (4, 5, 7), "undecided": (UNDECIDED, 4, 5, 7)}  # a run's job
+FOUND = (1, UNDECIDED, 4)  # statuses of a comparison that could be made; the others say that it could not, or not all
 
 
 @dataclass(frozen=True)
 class Note:
-    """An annotation: of which file in the workspace, if any, and what it says."""
+    """An annotation: of which file in the workspace, if any, and what it says. mild: a warning whatever becomes of the
+    job."""
 
     title: str
     message: str
     file: str | None = None
+    mild: bool = False
 
 
 def escaped(text: str) -> str:
@@ -48,19 +53,20 @@ def property_escaped(text: str) -> str:
     return escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def command(note: Note) -> str:
-    """The workflow command of an annotation, without its line end."""
+def command(note: Note, failed: bool) -> str:
+    """The workflow command of an annotation, without its line end. failed: whether the job is to fail."""
     properties = [f"file={property_escaped(note.file)}"] if note.file else []
     properties.append(f"title={property_escaped(note.title)}")
-    return f"::error {','.join(properties)}::{escaped(note.message)}"
+    level = "error" if failed and not note.mild else "warning"
+    return f"::{level} {','.join(properties)}::{escaped(note.message)}"
 
 
-def commands(notes: Sequence[Note]) -> list[str]:
+def commands(notes: Sequence[Note], failed: bool) -> list[str]:
     """At most ANNOTATIONS of them: GitHub shows no more of a step. The last says how many there are beyond."""
     if len(notes) > ANNOTATIONS:
         rest = len(notes) - ANNOTATIONS + 1
         notes = [*notes[: ANNOTATIONS - 1], Note("faultline", f"and {rest} more: see the job's summary")]
-    return [command(note) for note in notes]
+    return [command(note, failed) for note in notes]
 
 
 def output_text(outputs: Mapping[str, object]) -> str:
@@ -101,10 +107,10 @@ def outputs_add(outputs: Mapping[str, object], environment: Mapping[str, str]) -
             stream.write(output_text(outputs))
 
 
-def notes_print(notes: Sequence[Note], environment: Mapping[str, str]) -> None:
+def notes_print(notes: Sequence[Note], failed: bool, environment: Mapping[str, str]) -> None:
     """Prints the annotations, if this is a job of GitHub Actions."""
     if environment.get("GITHUB_ACTIONS") == "true":
-        for line in commands(notes):
+        for line in commands(notes, failed):
             print(line)
 
 
@@ -141,14 +147,16 @@ def run_notes(summary: dict[str, Any], environment: Mapping[str, str], given: Se
                 word = "failed" if arm["status"] == "failed" else "INVALID"
                 reason = arm["reason"] or arm["verdict_reason"] or "no reason was recorded"
                 notes.append(Note(f"{word}: {where} {arm['name']}", safe(reason), place))
+    told = {verdict: count for verdict, count in summary["verdicts"].items() if count}
+    if set(told) == {"CANNOT TELL"}:
+        notes.append(Note("nothing could be told", f"all {told['CANNOT TELL']} comparisons are CANNOT TELL", mild=True))
     return notes
 
 
 def run_status(status: int, fail_on: str, undecided: int) -> int:
     """Status of the job by that of a run with a summary, and by how many comparisons are CANNOT TELL."""
-    if status in (4, 5, 7):
-        return status if status in FAILS[fail_on] else 0
-    return 3 if status == 0 and fail_on == "undecided" and undecided else status
+    ended = UNDECIDED if status == 0 and undecided else status
+    return 0 if ended in FAILS["undecided"] and ended not in FAILS[fail_on] else ended
 
 
 def run_told(directory: Path, status: int, archive: str, fail_on: str, environment: Mapping[str, str]) -> int:
@@ -157,20 +165,36 @@ def run_told(directory: Path, status: int, archive: str, fail_on: str, environme
     outputs: dict[str, object] = {"directory": left, "archive": archive, "status": status}
     if not (directory / "summary.json").exists():
         outputs_add({**outputs, "noise_grade": "", **counts_outputs({})}, environment)
-        notes_print([Note("faultline run", f"status {status}, and no summary was written")], environment)
+        notes_print([Note("faultline run", f"status {status}, and no summary was written")], True, environment)
         return status or 7
     summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     verdicts = summary["verdicts"]
     outputs_add({**outputs, "noise_grade": summary["noise_grade"] or "", **counts_outputs(verdicts)}, environment)
     page_add([("summary.md", (directory / "summary.md").read_text(encoding="utf-8") + "\n")], environment)
     argv = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))["argv"]
-    notes_print(run_notes(summary, environment, argv), environment)
-    return run_status(status, fail_on, verdicts["CANNOT TELL"])
+    ended = run_status(status, fail_on, verdicts["CANNOT TELL"])
+    notes_print(run_notes(summary, environment, argv), ended != 0, environment)
+    return ended
 
 
-def compare_notes(name: str, found: dict[str, Any], environment: Mapping[str, str]) -> list[Note]:
-    """What one comparison found that one should look at: why it was refused, and rows that are SLOWER or INVALID."""
+def undecided_note(name: str, rows: Sequence[Mapping[str, Any]]) -> Note:
+    """How many rows of a comparison nobody can tell, and how large a change may be among them."""
+    left = [row for row in rows if row["verdict"] == "CANNOT TELL"]
+    seen = sorted(row["detectable"] for row in left if row["detectable"] is not None)
+    ends = " to ".join(percent(one) for one in dict.fromkeys((seen[0], seen[-1]))) if seen else ""
+    hidden = f"a change below {ends} would not have been seen" if ends else "how large a change that hides is unknown"
+    return Note(f"CANNOT TELL: {name}", f"{len(left)} of {len(rows)} rows; {hidden}", mild=True)
+
+
+def compare_notes(name: str, found: Mapping[str, Any], environment: Mapping[str, str]) -> list[Note]:
+    """What one comparison found that one should look at: why it was refused, what was left out, how much is open, and
+    rows that are SLOWER or INVALID."""
     notes = [Note(f"not comparable: {name}", safe(reason)) for reason in found["refused"]]
+    notes += [Note(f"not compared: {name}: {one['scenario']}", safe(one["reason"])) for one in found["left_out"]]
+    if not found["rows"] and not notes:
+        notes.append(Note(f"not compared: {name}", safe(found["conclusion"])))
+    if any(row["verdict"] == "CANNOT TELL" for row in found["rows"]):
+        notes.append(undecided_note(name, found["rows"]))
     for row in found["rows"]:
         if row["verdict"] in ("SLOWER", "INVALID"):
             title = f"{row['verdict']}: {row['scenario']} {row['cell']} {row['arm']}"
@@ -181,19 +205,51 @@ def compare_notes(name: str, found: dict[str, Any], environment: Mapping[str, st
     return notes
 
 
+def row_text(text: str) -> str:
+    """Text in a cell of a Markdown table."""
+    return safe(text).replace("|", "\\|")
+
+
 def cell_text(text: str) -> str:
     """Text of a name in a cell of a Markdown table, as code."""
-    return "`" + safe(text).replace("|", "\\|").replace("`", "'") + "`"
+    return "`" + row_text(text).replace("`", "'") + "`"
 
 
-def board(base: str, rows: Sequence[tuple[str, int, dict[str, Any] | None]]) -> str:
-    """The table above several comparisons: a row each, (name, exit status, compare.json or None)."""
+def is_open(found: Mapping[str, Any]) -> bool:
+    """Whether a comparison has rows, and not one of them is decided."""
+    return bool(found["rows"]) and all(row["verdict"] == "CANNOT TELL" for row in found["rows"])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One comparison of a board: its name, how `faultline compare` ended, and compare.json where it wrote one."""
+
+    name: str
+    ended: int
+    found: dict[str, Any] | None
+
+    @property
+    def status(self) -> int:
+        """That of `faultline compare`; not 0 when nothing was decided."""
+        return UNDECIDED if self.ended == 0 and self.found is not None and is_open(self.found) else self.ended
+
+    def said(self) -> str:
+        """The status in words."""
+        if self.found is None:
+            return f"{self.status}: nothing was compared"
+        if not self.found["rows"]:
+            return f"{self.status}: not compared: {row_text(self.found['conclusion'])}"
+        return f"{self.status}: nothing could be told" if is_open(self.found) else str(self.status)
+
+
+def board(base: str, compared: Sequence[Compared], missing: str) -> str:
+    """The table above several comparisons, a row each. missing: what should be there and is not, in words."""
     lines = [f"# faultline: compared with {cell_text(base)}", "",
              f"| side | {' | '.join(VERDICTS)} | exit status |", f"| --- |{' ---: |' * (len(VERDICTS) + 1)}"]
-    for name, status, found in rows:
-        counts = [str(found["counts"][verdict]) if found else "" for verdict in VERDICTS]
-        said = str(status) if found else f"{status}: nothing was compared"
-        lines.append(f"| {cell_text(name)} | {' | '.join(counts)} | {said} |")
+    for one in compared:
+        counts = [str(one.found["counts"][verdict]) if one.found else "" for verdict in VERDICTS]
+        lines.append(f"| {cell_text(one.name)} | {' | '.join(counts)} | {one.said()} |")
+    lines += ["", f"**{missing}**"] if missing else []
     return "\n".join([*lines, "", "`CANNOT TELL` is no all-clear.", ""])
 
 
@@ -203,37 +259,65 @@ def worst(statuses: Sequence[int]) -> int:
     return others[0] if others else next((status for status in PRECEDENCE if status in statuses), 0)
 
 
+def compared_read(out: Path, ended: str) -> Compared:
+    """One comparison by `NAME=STATUS`; OSError and ValueError when its file cannot be read."""
+    name, _, status = ended.rpartition("=")
+    path = out / name / "compare.json"
+    return Compared(name, int(status), json.loads(path.read_text(encoding="utf-8")) if path.exists() else None)
+
+
 def compare_told(
-    out: Path, base: str, ended: Sequence[str], report_only: bool, environment: Mapping[str, str]
+    out: Path, base: str, ended: Sequence[str], report_only: bool, expected: int, environment: Mapping[str, str]
 ) -> int:
-    """Tells of comparisons, each `NAME=STATUS` with its files in out/NAME; the status of the job. OSError and
-    ValueError when files cannot be read or written."""
-    rows: list[tuple[str, int, dict[str, Any] | None]] = []
-    parts: list[tuple[str, str]] = []
-    notes: list[Note] = []
-    for name, _, status in (one.rpartition("=") for one in ended):
-        path = out / name / "compare.json"
-        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        rows.append((name, int(status), found))
-        if found:
-            parts.append((name, f"\n## {cell_text(name)}\n\n{path.with_suffix('.md').read_text(encoding='utf-8')}\n"))
-            notes += compare_notes(name, found, environment)
-        else:
-            notes.append(Note(f"nothing was compared: {name}", f"faultline compare ended with {status}"))
-    parts.insert(0, ("the board", board(base, rows)))
+    """Tells of comparisons, each `NAME=STATUS` with its files in out/NAME; the status of the job. expected: how many
+    sides there should be at least. OSError and ValueError when files cannot be read or written."""
+    compared = [compared_read(out, one) for one in ended]
+    sides = 1 + len(compared)
+    missing = f"{expected} sides expected, {sides} there" if sides < expected else ""
+    parts = [("the board", board(base, compared, missing))]
+    notes = [Note("not all sides are there", missing)] if missing else []
+    for one in compared:
+        if one.found is None:
+            notes.append(Note(f"nothing was compared: {one.name}", f"faultline compare ended with {one.ended}"))
+            continue
+        text = (out / one.name / "compare.md").read_text(encoding="utf-8")
+        parts.append((one.name, f"\n## {cell_text(one.name)}\n\n{text}\n"))
+        notes += compare_notes(one.name, one.found, environment)
     files.replace_text(out / "board.md", "".join(text for _, text in parts))
-    status = worst([one for _, one, _ in rows])
-    counts = {verdict: sum(found["counts"][verdict] for _, _, found in rows if found) for verdict in VERDICTS}
-    outputs_add({"board": out / "board.md", "status": status, **counts_outputs(counts)}, environment)
+    statuses = [one.status for one in compared] + ([7] if missing else [])
+    counts = {verdict: sum(one.found["counts"][verdict] for one in compared if one.found) for verdict in VERDICTS}
+    outputs_add({"board": out / "board.md", "status": worst(statuses), **counts_outputs(counts)}, environment)
     page_add(parts, environment)
-    notes_print(notes, environment)
-    return 0 if report_only and all(found for _, _, found in rows) else status
+    status = worst([one for one in statuses if not report_only or one not in FOUND])
+    notes_print(notes, status != 0, environment)
+    return status
 
 
-def text_told(title: str, text: str, environment: Mapping[str, str]) -> int:
-    """Puts a text of columns onto the page."""
+def text_page(title: str, text: str) -> str:
+    """A text of columns as Markdown."""
     fence = "~" * max(3, 1 + max((len(line) for line in text.splitlines() if set(line) == {"~"}), default=0))
-    page_add([(title, f"## {title}\n\n{fence}text\n{text.rstrip()}\n{fence}\n")], environment)
+    return f"## {title}\n\n{fence}text\n{text.rstrip()}\n{fence}\n"
+
+
+def history_told(index: Path, table: str, environment: Mapping[str, str]) -> int:
+    """Puts the table of an index onto the page, and says what the index can tell by now: a rule that cannot judge is
+    green every night. OSError when the index cannot be read or the page not be written."""
+    from faultline import changes, history_index, history_view
+
+    try:
+        with history_index.index_open(index) as connection:
+            held = history_index.runs_held(connection)
+            shown = history_view.view(connection, history_index.Filter())
+    except history_index.HistoryError as error:
+        raise OSError(error) from None
+    newest = max((one.last.started for one in shown), default="")
+    going = [one for one in shown if one.last.started == newest and history_index.is_judged(one.series.quantity)]
+    able = [one for one in going if one.changes or one.series.runs - one.series.invalid >= changes.RUNS_LEAST]
+    said = (f"{held} runs in the index; of the last one {len(able)} of {len(going)} series can be judged "
+            f"({changes.RUNS_LEAST} runs on one unchanged machine are needed)")
+    print(said)
+    page_add([("history", text_page("Results over runs", f"{table.rstrip()}\n\n{said}"))], environment)
+    notes_print([] if able else [Note("the history judges nothing yet", said, mild=True)], False, environment)
     return 0
 
 
@@ -251,9 +335,10 @@ def parser_make() -> argparse.ArgumentParser:
     compare.add_argument("out", type=Path)
     compare.add_argument("--base", required=True)
     compare.add_argument("--report-only", action="store_true")
+    compare.add_argument("--expect", type=int, default=0, help="how many sides there should be")
     compare.add_argument("ended", metavar="NAME=STATUS", nargs="+")
-    text = kinds.add_parser("text", help="standard input, as it is")
-    text.add_argument("title")
+    history = kinds.add_parser("history", help="an index, and a table of it on standard input")
+    history.add_argument("index", type=Path)
     return parser
 
 
@@ -264,8 +349,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.kind == "run":
             return run_told(options.directory, options.status, options.archive, options.fail_on, os.environ)
         if options.kind == "compare":
-            return compare_told(options.out, options.base, options.ended, options.report_only, os.environ)
-        return text_told(options.title, sys.stdin.read(), os.environ)
+            return compare_told(options.out, options.base, options.ended, options.report_only, options.expect,
+                                os.environ)
+        return history_told(options.index, sys.stdin.read(), os.environ)
     except (OSError, ValueError) as error:
         print(f"{NAME}: {safe(error)}", file=sys.stderr)
         return 7

@@ -339,6 +339,11 @@ def run_add(connection: sqlite3.Connection, run: RunFigures, commit: str) -> str
     return "added"
 
 
+def runs_held(connection: sqlite3.Connection) -> int:
+    """How many runs the index has."""
+    return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
 def conditions(wanted: Filter) -> tuple[str, list[str]]:
     """The filter as a WHERE of `series`, with what is put in; every value is a parameter."""
     parts, values = ["1"], []

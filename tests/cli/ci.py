@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The scripts for continuous integration with the real program: a run, two settings in turns, their comparison."""
+"""The scripts for continuous integration with the real program: a run, two settings in turns, their comparison; and the
+words that the workflows give it."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
+import sys
 import tarfile
 
 import helper
@@ -119,7 +122,7 @@ def test_two_settings(scratch: helper.Scratch) -> None:
     assert (scratch.path / "page").read_text() == (scratch.path / "board" / "board.md").read_text()
     helper.check_status(script(scratch, "ci-compare", *words, "other"), 7)
     page = (scratch.path / "page").read_text()
-    told = script(scratch, "ci-history", "--program", program, "--index", "history.sqlite", "sides/base/01",
+    told = script(scratch, "ci-history", "--program", program, "--index", "history.sqlite", "--new", "sides/base/01",
                   github=False)
     helper.check_status(told, 0)
     assert "added as" in told.stdout and (scratch.path / "page").read_text() == page
@@ -139,6 +142,172 @@ def test_live(scratch: helper.Scratch) -> None:
     assert "cannot_tell<<" in (scratch.path / "outputs").read_text()
     assert (scratch.path / "page").read_text() == (scratch.path / "board" / "board.md").read_text()
     check_clean(scratch, "board", "page", "outputs")
+
+
+RECORDER = """#!/bin/sh
+# Notes its words, each ended by a 0 byte, the last one by two, and leaves what somebody would pack.
+printf '%s\\0' "$@" '' >>"$RECORDED"
+[ "$1" = run ] || exit 0
+while [ "$1" != --out ]; do shift; done
+mkdir -p "$2" && echo 1 >"$2/trials.jsonl"
+"""
+RUN_ONLY = {"--out": 2, "--machine-name": 2, "--quiet": 1, "--no-report": 1}  # options of `run` that `plan` has not
+
+
+class Words:
+    """A workspace whose program notes what it is asked for."""
+
+    def __init__(self, scratch: helper.Scratch) -> None:
+        sys.path[:0] = [str(helper.TREE / "tests" / "python"), str(helper.TREE / "scripts")]
+        sys.dont_write_bytecode = True
+        try:
+            import workflows  # it needs yaml
+        except ImportError as error:
+            raise helper.Skip(str(error)) from None
+        self.workflows, self.scratch, self.workspace = workflows, scratch, scratch.path / "workspace"
+        self.recorded = scratch.path / "recorded"
+        self.program = workflows.program_make(scratch.path / "recorder", RECORDER)
+        self.tree = workflows.tree_make(self.workspace / "faultline", self.program)
+        workflows.git(self.tree, "init", "-q", "-b", "main")
+        workflows.git_commit(self.tree, "one")
+        self.commit = workflows.git_commit(self.tree, "two")
+        # Nobody analyses anything here.
+        python = workflows.program_make(scratch.path / "python", "#!/bin/sh\n[ \"$1\" != -c ] || echo \"$0\"\n")
+        self.environment = {"PATH": workflows.system_make(scratch.path / "system"), "HOME": str(scratch.path),
+                            "RUNNER_TEMP": str(scratch.path / "runner"), "RECORDED": str(self.recorded),
+                            "FAULTLINE_PYTHON": str(python)}
+        self.service = workflows.Service(scratch.path / "service")
+
+    def said(self) -> set[tuple[str, ...]]:
+        """The command lines since the last look."""
+        if not self.recorded.exists():
+            return set()
+        text = self.recorded.read_text()
+        self.recorded.unlink()
+        return {tuple(line.split("\0")) for line in text.removesuffix("\0\0").split("\0\0")}
+
+    def of_workflow(self, document: dict, name: str) -> set[tuple[str, ...]]:
+        """Those of a job of a workflow, on two machines where it has several."""
+        steps = document["jobs"][name]["steps"]
+        for step in steps:
+            if "SETTING" in step.get("env", {}):
+                step["env"]["SETTING"] = str(self.scratch.path / "setting")
+                (self.scratch.path / "setting").write_text("[madvise]\n")
+        for machine in ("one", "two") if "strategy" in document["jobs"][name] else ("",):
+            job = self.workflows.Job(self.workspace, self.environment, self.service)
+            job.steps(steps, {"inputs.index": "new", "matrix.machine": machine}, {})
+        return self.said()
+
+    def check(self, line: tuple[str, ...]) -> None:
+        """What the program is asked for is what it understands: its own plan, or the parser of a command in Python."""
+        command, words = line[0], list(line[1:])
+        if command == "run":
+            self.plan(words)
+        elif command == "history":
+            self.parsed("history", words)
+        elif "--live" in words:
+            words.remove("--live")
+            options = self.parsed("live", words)
+            assert options.scenarios and options.quiet, line
+            more = [word for one in options.set for word in ("--set", one)]
+            self.plan([*options.scenarios, "--profile", options.profile, *more])
+        else:
+            from faultline import compare, fingerprint, schema
+
+            options = self.parsed("compare", words)
+            try:
+                compare.vary_check(options.vary, fingerprint.known_keys() | schema.parameter_names())
+            except compare.UsageError as error:
+                raise AssertionError(str(error)) from None
+
+    def parsed(self, module: str, words: list[str]) -> object:
+        """The options, by the parser of a command in Python."""
+        from faultline import compare, history, live
+
+        said = self.scratch.path / "parser"
+        with said.open("w") as stream, contextlib.redirect_stderr(stream):
+            try:
+                return history.arguments(words) if module == "history" else {
+                    "compare": compare, "live": live}[module].parser_make().parse_args(words)
+            except (SystemExit, compare.UsageError) as error:
+                raise AssertionError(f"{module} {words}: {error} {said.read_text()}") from None
+
+    def plan(self, words: list[str]) -> None:
+        """Words of a run, as those of a plan."""
+        left = []
+        while words:
+            width = RUN_ONLY.get(words[0], 0)
+            left += [] if width else words[:1]
+            words = words[width or 1:]
+        done = self.scratch.call(["plan", *left])
+        assert done.returncode == 0, f"plan {left}: {done.stderr}"
+
+
+def workflow_jobs(words: Words) -> list[tuple[dict, str]]:
+    """Every job of every workflow that measures or compares, with its document."""
+    documents = [words.workflows.load(path) for path in words.workflows.WORKFLOWS]
+    return [(document, name) for document in documents for name in document["jobs"] if name != "check"]
+
+
+def test_words_of_the_workflows(scratch: helper.Scratch) -> None:
+    """Every job of GitHub's, and the action as it is by default."""
+    words = Words(scratch)
+    (words.tree.parent / "head").symlink_to(words.tree)
+    commands = set()
+    for document, name in workflow_jobs(words):
+        said = words.of_workflow(document, name)
+        assert said, f"{name} asked for nothing"
+        for line in said:
+            words.check(line)
+            commands.add((line[0], "--live" in line))
+    assert commands == {("run", False), ("compare", False), ("compare", True), ("history", False)}, commands
+    document = {"jobs": {"action": {"steps": [{"name": "ours", "uses": words.workflows.OURS}]}}}
+    (line,) = words.of_workflow(document, "action")
+    assert "access/read-or-map" in line
+    words.check(line)
+
+
+def test_words_of_gitlab(scratch: helper.Scratch) -> None:
+    """Every job of GitLab's, in an order in which each has what it needs."""
+    words = Words(scratch)
+    origin = words.tree.rename(scratch.path / "origin")
+    given = {"FAULTLINE_REPOSITORY": str(origin), "FAULTLINE_REF": words.commit, "FAULTLINE_HISTORY": "new"}
+    document = words.workflows.load(words.workflows.GITLAB)
+    for name in (name for name in document if name.startswith("faultline-")):
+        for machine in ("one", "two") if "parallel" in document[name] else ("",):
+            words.workflows.play_gitlab(name, words.workspace, {**given, "MACHINE": machine}, words.environment,
+                                        words.service)
+        said = words.said()
+        assert said, f"{name} asked for nothing"
+        for line in said:
+            words.check(line)
+
+
+def test_wrong_words_are_found(scratch: helper.Scratch) -> None:
+    """Words in quotes, which no rule of the files sees."""
+    words = Words(scratch)
+    for file, job, old, new in (
+        ("two-settings.yml", "preload", "--control 8", "--contrl 8"),
+        ("two-settings.yml", "preload", "access/read-or-map", "access/read-or-maps"),
+        ("two-settings.yml", "thp", "--budget 90s", "--words '--budgett 90s'"),
+        ("two-settings.yml", "thp", "access/destination", "--words '--set recipe=write-3KiB' access/scan"),
+        ("two-settings.yml", "mount", "--vary filesystem", "--vary filesystems"),
+        ("matrix.yml", "measure", "access/scan", "access/scann"),
+        ("nightly.yml", "nightly", "--machine-name nightly", "--machine-names nightly"),
+    ):
+        text = (words.workflows.GITHUB / file).read_text()
+        assert old in text, (file, old)
+        broken = scratch.path / "broken.yml"
+        broken.write_text(text.replace(old, new))
+        said = words.of_workflow(words.workflows.load(broken), job)
+        try:
+            for line in said:
+                words.check(line)
+        except AssertionError as error:
+            wrong = set(new.replace("'", "").split()) - set(old.split())
+            assert any(word in str(error) for word in wrong - {"--words", "--set"}), (file, new, error)
+        else:
+            raise AssertionError(f"{file}: {new} was not found")
 
 
 helper.main(globals())
