@@ -27,6 +27,7 @@ OUTPUTS = {"json": "compare.json", "markdown": "compare.md", "junit": "junit.xml
            "badge": "badge.json"}
 NAME = "faultline compare"
 LIVE = "--live"
+BOARD = "--board"
 
 
 class UsageError(Exception):
@@ -64,6 +65,7 @@ def parser_make() -> Parser:
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("given", metavar="RUN", nargs="*", help="BASE and CAND")
     parser.add_argument(LIVE, action="store_true", help=f"measure two launchers round by round ('{NAME} {LIVE} --help')")
+    parser.add_argument(BOARD, action="store_true", help=f"put machines beside each other ('{NAME} {BOARD} --help')")
     parser.add_argument("--base", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the base")
     parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[],
                         help="runs of the candidate")
@@ -180,6 +182,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from faultline import live
 
         return live.main([word for word in words if word != LIVE])
+    if BOARD in words:
+        from faultline import board_command
+
+        return board_command.main([word for word in words if word != BOARD])
     for ended in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
     status = 7
