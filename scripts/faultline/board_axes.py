@@ -11,7 +11,7 @@ import numpy as np
 
 from faultline import conclusion, crossing, stats
 from faultline.board_machines import Machine, Shared, difference
-from faultline.board_rows import AGREE, ALONE, EMULATED_WHY, OPEN, Apart, apart_why, finding_of, hull, is_shown, kind_of
+from faultline.board_rows import EMULATED_WHY, OPEN, Apart, apart_why, finding_of, hull, is_shown, kind_of
 from faultline.crossing import Crossing, Series
 from faultline.stats import Interval
 from faultline.text import field, safe
@@ -157,13 +157,10 @@ def turns_compare(a: Turn, b: Turn) -> bool | None:
 
 def crossing_row(name: Name, values: list[Turn | None], machines: Sequence[Machine], params: Mapping[str, Any]) -> CrossingRow:
     """One arm along its axis on all machines, and how they differ."""
-    row = CrossingRow(*name, values, ALONE)
+    row = CrossingRow(*name, values, OPEN)
     told = {i: value for i, value in enumerate(values) if value is not None}
-    if len(told) < 2:
-        row.why = EMULATED_WHY if any(not is_shown(machines, m) for m in machines) else "only one machine measured it"
-        return row
     if any(machines[i].is_emulated for i in told):
-        row.finding, row.why = OPEN, EMULATED_WHY
+        row.why = EMULATED_WHY
         return row
     found, same = [], True
     for i, j in combinations(told, 2):
@@ -172,7 +169,7 @@ def crossing_row(name: Name, values: list[Turn | None], machines: Sequence[Machi
         if differs:
             its = difference(machines[i], machines[j], params)
             a, b = told[i].at, told[j].at
-            found.append(Apart(i, j, kind_of(its), b.estimate / a.estimate if a and b else None, its))
+            found.append(Apart(i, j, kind_of(its), Interval(b.estimate / a.estimate) if a and b else None, its))
     row.apart = tuple(found)
     row.finding = finding_of(found, same)
     if found:
@@ -195,7 +192,7 @@ def crossing_why(row: CrossingRow, machines: Sequence[Machine]) -> str:
 
 
 def crossing_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[CrossingRow]:
-    """Every arm along its axis that crosses the baseline on some machine."""
+    """Every arm along its axis that stands on two machines or more and crosses the baseline on one of them."""
     found: dict[Name, list[Turn | None]] = {}
     params: dict[Name, Mapping[str, Any]] = {}
     for column, machine in enumerate(machines):
@@ -212,7 +209,7 @@ def crossing_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[
     return [
         crossing_row(name, values, machines, params[name])
         for name, values in found.items()
-        if any(value is not None and value.at is not None for value in values)
+        if sum(value is not None for value in values) > 1 and any(value and value.at for value in values)
     ]
 
 
@@ -265,7 +262,7 @@ def line_joined(lines: Sequence[Line]) -> Line:
 
 
 def slope_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[SlopeRow]:
-    """What a byte costs every arm that runs along an axis of bytes, null arms left out."""
+    """What a byte costs every arm that runs along an axis of bytes on two machines or more, null arms left out."""
     found: dict[Name, list[list[Line]]] = {}
     for column, machine in enumerate(machines):
         for run in series_by_run(cells, column, machine) if is_shown(machines, machine) else ():
@@ -274,4 +271,4 @@ def slope_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[Slo
                 if line is not None:
                     found.setdefault(name, [[] for _ in machines])[column].append(line)
     return [SlopeRow(*name, [line_joined(lines) if lines else None for lines in columns])
-            for name, columns in found.items()]
+            for name, columns in found.items() if sum(map(bool, columns)) > 1]

@@ -85,8 +85,10 @@ def write(found: Any, status: int, options: argparse.Namespace) -> None:
         files.replace_text(path, board_pages.markdown(found))
     for path in paths["html"]:
         files.replace_text(path, board_pages.html(found, svg))
-    if svg is not None:
-        for path in paths["picture"]:
+    for path in paths["picture"]:
+        if svg is None:
+            path.unlink(missing_ok=True)  # one of an earlier board would pass for this one's
+        else:
             files.replace(path, svg)
 
 

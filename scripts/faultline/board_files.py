@@ -37,7 +37,7 @@ def value_object(value: Value | None) -> dict[str, Any] | None:
 
 def apart_object(one: Apart) -> dict[str, Any]:
     """Two machines that differ; `change` is the second's value ÷ the first's."""
-    return {"a": one.a, "b": one.b, "finding": one.finding, "change": number(one.change),
+    return {"a": one.a, "b": one.b, "finding": one.finding, "change": interval(one.change),
             "page_size": one.differs.page, "settings": list(one.differs.settings), "machine": list(one.differs.machine)}
 
 

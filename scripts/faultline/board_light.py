@@ -85,11 +85,11 @@ def transfer(place: str) -> Callable[[Cells], Interval | None]:
 
 
 LIGHTS = (
-    Light("entering the kernel", "ns", "faultline run floor/syscall-floor", lambda cells: of_cell(cells, "getppid")),
-    Light("a minor fault that maps one page", "ns", "faultline run faults/single-fault",
+    Light("system call", "ns", "faultline run floor/syscall-floor", lambda cells: of_cell(cells, "getppid")),
+    Light("minor fault, one page", "ns", "faultline run faults/single-fault",
           lambda cells: of_cell(cells, "shared", backing="file", access="load")),
-    Light("copying 1 MiB", "GB/s", "faultline run floor/copy-slope", copy_bandwidth),
-    Light("a TLB miss (page walk), over 64 MiB", "ns", "faultline run faults/tlb", table_walk),
+    Light("copy of 1 MiB", "GB/s", "faultline run floor/copy-slope", copy_bandwidth),
+    Light("TLB miss, 64 MiB", "ns", "faultline run faults/tlb", table_walk),
 )
 PLACES = ("same-core", "same-l2", "same-l3", "other-l3", "other-node", "other-package")
 TRANSFER = "faultline run contention/ping-pong"
@@ -100,7 +100,7 @@ def lights_of(machines: Sequence[Machine]) -> list[Light]:
     found = {cell.plan.params.get("place") for machine in machines for cells in machine.cells
              for (scenario, _), cell in cells.items() if scenario == TRANSFER.split()[2]}
     places = [place for place in PLACES if place in found] or ["same-l3"]
-    return [*LIGHTS, *(Light(f"a cache line, one way, {place}", "ns", TRANSFER, transfer(place)) for place in places)]
+    return [*LIGHTS, *(Light(f"cache line, {place}", "ns", TRANSFER, transfer(place)) for place in places)]
 
 
 def light_rows(machines: Sequence[Machine]) -> list[LightRow]:

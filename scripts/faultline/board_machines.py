@@ -129,11 +129,12 @@ def difference(a: Machine, b: Machine, params: Mapping[str, Any]) -> Difference:
     """In what two machines differ as far as a cell of these parameters is concerned. What one of them does not know
     is no difference (a virtual machine sees no governor)."""
     machine, settings = [], []
+    kin = a.keys.get("architecture") == b.keys.get("architecture")
     for key in dict.fromkeys([*a.keys, *b.keys]):
         mine, its = a.keys.get(key, NOTHING), b.keys.get(key, NOTHING)
         if mine == its or NOTHING in (mine, its) or key == PAGE or not concerns(key, params):
             continue
-        own = covers(THE_MACHINE, key) or (covers(("mitigations.",), key) and not is_protection_set(mine, its))
+        own = covers(THE_MACHINE, key) or (covers(("mitigations.",), key) and not (kin and is_protection_set(mine, its)))
         (machine if own else settings).append(key)
     page = a.page_bytes != b.page_bytes
     return Difference(page, tuple(machine), tuple(settings), not (a.is_known and b.is_known))

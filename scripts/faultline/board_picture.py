@@ -13,7 +13,7 @@ from faultline.board import Board
 from faultline.board_rows import Row, Value
 from faultline.canvas import Layout
 from faultline.plots.board import SCALE, TICKS
-from faultline.text import shorten
+from faultline.text import safe, shorten
 from faultline.verdict import FASTER, SAME, SLOWER
 
 ROWS_MOST = 60  # lines, the first of the board
@@ -41,7 +41,7 @@ def heading(found: Board) -> str:
 
 def label(row: Row) -> str:
     """A line's name."""
-    return shorten(f"{row.arm}, {row.scenario} {row.cell}", NAME_MOST)
+    return shorten(safe(f"{row.arm}, {row.scenario} {row.cell}"), NAME_MOST)
 
 
 def layout(found: Board) -> Layout:

@@ -5,19 +5,19 @@ machines", has the rules. Logarithms inside, ratios in the rows."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Mapping, Sequence
 
 import numpy as np
 
-from faultline import derive, stats, unpaired
+from faultline import change_rows, derive, stats, unpaired
 from faultline.board_machines import Difference, Machine, Shared, difference
-from faultline.change_rows import RUN_SPREAD
+from faultline.change_rows import RUN_SPREAD, Pair, unseen_spread
 from faultline.exact_counts import counts_of, equal
 from faultline.pairing import RATIO
 from faultline.stats import Interval
-from faultline.text import count, percent, safe, signed
+from faultline.text import count, percent, ratio, safe, signed
 from faultline.verdict import (
     CANNOT_TELL,
     FASTER,
@@ -25,12 +25,13 @@ from faultline.verdict import (
     SLOWER,
     ArmResult,
     CellResult,
-    Quantity,
     null_complaint,
+    trials_text,
 )
 
 REAL, SETTINGS, PAGE, OPEN, AGREE, ALONE = FINDINGS = (
     "real difference", "settings", "page size", "cannot tell", "agree", "one machine")
+FACTOR = 2.0  # changes beyond it are told as a factor
 EMULATED_WHY = "the times of an emulated machine are the emulator's"
 RUNS_FOR_INTERVAL = 6  # of one machine, from which on the spread of the runs themselves gives an interval
 
@@ -38,34 +39,34 @@ RUNS_FOR_INTERVAL = 6  # of one machine, from which on the spread of the runs th
 @dataclass(frozen=True)
 class Value:
     """What one machine says of an arm. ratio, count, time: estimate with its interval (of several runs the hull of
-    theirs); band: the log ratio with what runs of one machine differ by, at 95 and at 90 %; runs: how many say it."""
+    theirs); logs: the log ratio of each trial that has one, of all its runs; runs: how many say it."""
 
     verdict: str | None
     why: str | None
     ratio: Interval | None = None
     time: Interval | None = None
-    band: tuple[Interval, Interval] | None = None
     count: Interval | None = None
     per_page: float | None = None
     bytes_per_op: int | None = None
     runs: int = 1
+    logs: np.ndarray = field(default_factory=lambda: np.array([]))
 
 
 @dataclass(frozen=True)
 class Apart:
-    """Two machines (their columns) that differ, and what that comes from. change: the second's value ÷ the first's;
-    None where the first's count is 0."""
+    """Two machines (their columns) that differ, and what that comes from. change: the second's value ÷ the first's, of
+    ratios with its 95 % interval; None where the first's count is 0."""
 
     a: int
     b: int
     finding: str
-    change: float | None
+    change: Interval | None
     differs: Difference
 
     @property
     def effect(self) -> float:
         """How far the change is from none, on the log scale; endless from or to nothing."""
-        return abs(math.log(self.change)) if self.change else math.inf
+        return abs(math.log(self.change.estimate)) if self.change and self.change.estimate else math.inf
 
 
 @dataclass
@@ -115,22 +116,6 @@ def hull(intervals: Sequence[Interval]) -> Interval:
     return Interval(float(np.median(estimates)), low, high)
 
 
-def band_of(quantity: Quantity, level: float) -> Interval:
-    """The log ratio of a single run with what its trials do not show: a run may be off as a whole by as much as one of
-    its trials is (docs/statistics.md, "A ratio of one run against one")."""
-    logs = quantity.logs
-    spread = max(RUN_SPREAD, float(logs.std(ddof=1)) if logs.size > 1 else 0.0)
-    return unpaired.widened(stats.hodges_lehmann(logs, level), level, spread, max(1, logs.size - 1))
-
-
-def bands(quantities: Sequence[Quantity]) -> tuple[Interval, Interval]:
-    """The log ratio of a machine at 95 and at 90 %: of a single run widened, of several by the runs."""
-    if len(quantities) == 1:
-        return band_of(quantities[0], 0.95), band_of(quantities[0], 0.90)
-    over = hull([q.interval for q in quantities if q.interval is not None])
-    return over, over
-
-
 def verdict_of(arms: Sequence[ArmResult]) -> tuple[str | None, str | None]:
     """The verdict of a machine and why it is none: that of its runs when they agree."""
     told = [arm.verdict for arm in arms]
@@ -157,8 +142,9 @@ def value_of(arms: Sequence[ArmResult]) -> Value | None:
     size = timed[0].bytes_per_op
     if not quantities:
         return Value(None, timed[0].ratio_reason, time=time, bytes_per_op=size, runs=len(timed))
-    ratio = hull([q.interval for q in quantities if q.interval is not None]).exp()
-    return Value(verdict, why, ratio, time, bands(quantities), bytes_per_op=size, runs=len(quantities))
+    share = hull([q.interval for q in quantities if q.interval is not None]).exp()
+    logs = np.concatenate([q.logs for q in quantities])
+    return Value(verdict, why, share, time, bytes_per_op=size, runs=len(quantities), logs=logs)
 
 
 # ---- how machines differ ----
@@ -174,36 +160,24 @@ def kind_of(differs: Difference) -> str:
 def finding_of(apart: Sequence[Apart], equal_all: bool) -> str:
     """The finding of a row: the strongest that two of the machines allow."""
     kinds = {one.finding for one in apart}
-    return next((kind for kind in (REAL, SETTINGS, PAGE, OPEN) if kind in kinds), AGREE if equal_all else OPEN)
+    return next((kind for kind in (REAL, SETTINGS, OPEN, PAGE) if kind in kinds), AGREE if equal_all else OPEN)
 
 
-def is_apart(a: Interval, b: Interval, margin: float) -> bool:
-    """Whether the intervals of two machines have more than the margin between them."""
-    if None in (a.low, a.high, b.low, b.high):
-        return False
-    return max(a.low, b.low) - min(a.high, b.high) > margin  # type: ignore[type-var, operator]
+def trials_of(value: Value | None) -> int:
+    """How many trials are behind a machine's ratio."""
+    return 0 if value is None else value.logs.size
 
 
-def is_together(a: Interval, b: Interval, margin: float) -> bool:
-    """Whether the difference of two independent estimates surely lies within the margin: its interval is put together
-    from theirs, half-widths as squares (Zou & Donner 2008, "MOVER"), at the level of theirs."""
-    if None in (a.low, a.high, b.low, b.high):
-        return False
-    middle = b.estimate - a.estimate
-    down = math.hypot(b.estimate - b.low, a.high - a.estimate)  # type: ignore[operator]
-    up = math.hypot(b.high - b.estimate, a.estimate - a.low)  # type: ignore[operator]
-    return middle - down >= -margin and middle + up <= margin
-
-
-def open_why(values: Mapping[int, Value], machines: Sequence[Machine]) -> str:
-    """What kept the machines from being told apart or alike: the one whose ratio is known least."""
-    short = [i for i, value in values.items() if value.band is None or value.band[0].low is None]
-    if short:
-        return f"too few trials on {safe(machines[short[0]].label)} for an interval"
-    widths = {i: value.band[0].half_width or 0.0 for i, value in values.items() if value.band is not None}
-    worst = max(widths, key=lambda i: widths[i])
-    few = "several runs of it would tell more" if values[worst].runs == 1 else "it has few runs"
-    return f"the ratio on {safe(machines[worst].label)} is known to {percent(math.expm1(widths[worst]))}; {few}"
+def open_why(values: Mapping[int, Value], pairs: int, machines: Sequence[Machine]) -> str:
+    """What kept machines that do not differ for sure from being told apart or alike."""
+    few = min(values, key=lambda i: trials_of(values[i]))
+    fire = [unpaired.can_fire(trials_of(values[i]), trials_of(values[j]), pairs) for i, j in combinations(values, 2)]
+    if not any(fire):
+        return (f"{trials_text(trials_of(values[few]))} on {safe(machines[few].label)} are too few for {pairs} "
+                f"comparison{'s' * (pairs > 1)}")
+    spread = {i: float(value.logs.std(ddof=1)) for i, value in values.items() if value.logs.size > 1}
+    wide = max(spread, key=lambda i: spread[i])
+    return f"neither apart nor together by δ; trials on {safe(machines[wide].label)} differ by {percent(math.expm1(spread[wide]))}"
 
 
 def is_shown(machines: Sequence[Machine], machine: Machine) -> bool:
@@ -211,29 +185,60 @@ def is_shown(machines: Sequence[Machine], machine: Machine) -> bool:
     return not machine.is_emulated or all(one.is_emulated for one in machines)
 
 
-def ratio_row(shared: Shared, arm: str, machines: Sequence[Machine], margin: float) -> Row:
-    """An arm's ratio to the baseline on every machine, judged within each."""
+@dataclass
+class Judged:
+    """A row of ratios on its way to a finding: each pair of machines that has them, as runs are compared with each other
+    (change_rows.Pair), and what the two differ in."""
+
+    row: Row
+    told: dict[int, Value]
+    pairs: dict[tuple[int, int], Pair]
+    differs: dict[tuple[int, int], Difference]
+
+
+def ratio_row(shared: Shared, arm: str, machines: Sequence[Machine], margin: float) -> Judged:
+    """An arm's ratio to the baseline on every machine, judged within each; between them it is still open."""
     values = [value_of(arms) if is_shown(machines, machine) else None
               for machine, arms in zip(machines, shared.arms[arm])]
     row = Row(*shared.key, arm, RATIO, values, ALONE)
     told = {i: v for i, v in enumerate(values) if v is not None and v.ratio is not None and v.verdict != INVALID}
+    out = Judged(row, told, {}, {})
     if len(told) < 2:
         row.why = alone_why(values, shared.arms[arm], machines)
-        return row
-    if any(machines[i].is_emulated for i in told):
+    elif any(machines[i].is_emulated for i in told):
         row.finding, row.why = OPEN, EMULATED_WHY
-        return row
-    found, same = [], True
-    for i, j in combinations(told, 2):
-        (a, near_a), (b, near_b) = told[i].band, told[j].band  # type: ignore[misc]
-        same = same and is_together(near_a, near_b, margin)
-        if is_apart(a, b, margin):
-            differs = difference(machines[i], machines[j], shared.plan.params)
-            found.append(Apart(i, j, kind_of(differs), math.exp(b.estimate - a.estimate), differs))
-    row.apart = tuple(found)
-    row.finding = finding_of(found, same)
-    row.why = apart_why(row, machines) if found else None if row.finding == AGREE else open_why(told, machines)
-    return row
+    else:
+        for i, j in combinations(told, 2):
+            change = change_rows.Row(*shared.key, arm, RATIO, None, None, None, CANNOT_TELL)
+            logs = told[i].logs, told[j].logs
+            spread = unseen_spread(*logs, RUN_SPREAD)
+            out.pairs[i, j] = Pair(change, *logs, margin, None, spread)
+            out.differs[i, j] = difference(machines[i], machines[j], shared.plan.params)
+    return out
+
+
+def family_decide(judged: Sequence[Judged], machines: Sequence[Machine]) -> None:
+    """The findings of one scenario's ratios: Holm over all pairs of machines of all its rows, then equivalence."""
+    every = [(one, key, pair) for one in judged for key, pair in one.pairs.items()]
+    adjusted = stats.holm([min(1.0, 2 * min(pair.directions())) for _, _, pair in every])
+    apart: dict[int, list[Apart]] = {}
+    for (one, key, pair), p in zip(every, adjusted):
+        if p <= stats.ALPHA:
+            differs = one.differs[key]
+            apart.setdefault(id(one), []).append(Apart(*key, kind_of(differs), pair.interval(0.95).exp(), differs))
+    for one in (one for one in judged if one.pairs):
+        one.row.apart = tuple(apart.get(id(one), ()))
+        one.row.finding = finding_of(one.row.apart, all(map(is_together, one.pairs.values())))
+        if one.row.apart:
+            one.row.why = apart_why(one.row, machines)
+        elif one.row.finding == OPEN:
+            one.row.why = open_why(one.told, len(every), machines)
+
+
+def is_together(pair: Pair) -> bool:
+    """Whether two ratios surely lie within δ of each other (two one-sided tests at 5 %)."""
+    near = pair.interval(0.90)
+    return near.low is not None and near.high is not None and -pair.margin < near.low and near.high < pair.margin
 
 
 def alone_why(values: Sequence[Value | None], arms: Sequence[Sequence[ArmResult]], machines: Sequence[Machine]) -> str:
@@ -246,16 +251,26 @@ def alone_why(values: Sequence[Value | None], arms: Sequence[Sequence[ArmResult]
     return "; ".join(lost) or "only one machine measured it"
 
 
+def change_text(change: Interval | None) -> str:
+    """ "+3.1 %", "×2.4" of a large one, "from none", "to none"."""
+    if change is None:
+        return "from none"
+    value = change.estimate
+    if value == 0:
+        return "to none"
+    return signed(math.log(value)) if 1 / FACTOR < value < FACTOR else f"×{ratio(value)}"
+
+
 def apart_why(row: Row, machines: Sequence[Machine]) -> str:
-    """ "B ÷ A is 1.31×, which differ in cpu_model, kernel_release" of the two machines that are farthest apart."""
+    """ "A to B: +31 %; they differ in cpu_model, kernel_release" of the two machines that are farthest apart."""
     worst = row.worst
     assert worst is not None
     a, b = (safe(machines[i].label) for i in (worst.a, worst.b))
-    change = "from none" if worst.change is None else "to none" if worst.change == 0 else signed(math.log(worst.change))
+    change = change_text(worst.change)
     if worst.differs.unknown:
         return f"{a} to {b}: {change}, and the fingerprint of one is missing"
-    keys = {REAL: worst.differs.machine, SETTINGS: worst.differs.settings,
-            PAGE: ("page_bytes", *worst.differs.settings)}[worst.finding]
+    keys = worst.differs.settings or worst.differs.machine
+    keys = ("page_bytes", *keys) if worst.differs.page else keys
     named = ", ".join(map(safe, keys[:4])) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
     return f"{a} to {b}: {change}" + (f"; they differ in {named}" if named else "; their fingerprints are alike")
 
@@ -292,16 +307,22 @@ def count_value(machine: Machine, arms: Sequence[ArmResult], cells: Sequence[Cel
                  bytes_per_op=arm.bytes_per_op, runs=len(arms))
 
 
+def count_kind(a: Value, b: Value, differs: Difference) -> str:
+    """What a difference of two exact counts comes from. That it comes from the page's size is known when the two are
+    equal a page; when they are not, there is more to it, and pages, settings and machine cannot be told apart."""
+    if not differs.page or differs.unknown:
+        return kind_of(differs)
+    return PAGE if None not in (a.per_page, b.per_page) and equal(a.per_page or 0.0, b.per_page or 0.0) else OPEN
+
+
 def page_rule(values: Sequence[Value]) -> str | None:
-    """What the page's size makes of a count, in words: whether it is the same on all machines a page; None where that
-    is unknown."""
-    each = [value.per_page for value in values]
-    if any(one is None for one in each):
+    """What a count is a page on each machine, in words; None where an operation visits no whole page."""
+    each = [value.per_page for value in values if value.per_page is not None]
+    if len(each) < len(values):
         return None
-    first = each[0]
-    assert first is not None
-    same = all(equal(one, first) for one in each if one is not None)
-    return f"{count(first)} a page on all of them" if same else "a page: " + ", ".join(count(one) for one in each)
+    same = all(equal(one, each[0]) for one in each)
+    return f"{count(each[0])} a page on all of them" if same else (
+        "the page's size alone does not explain it: " + ", ".join(map(count, each)) + " a page")
 
 
 def count_row(shared: Shared, arm: str, name: str, machines: Sequence[Machine]) -> Row | None:
@@ -323,11 +344,14 @@ def count_row(shared: Shared, arm: str, name: str, machines: Sequence[Machine]) 
     for i, j in combinations(told, 2):
         if not equal(told[i], told[j]):
             differs = difference(machines[i], machines[j], shared.plan.params)
-            found.append(Apart(i, j, kind_of(differs), told[j] / told[i] if told[i] else None, differs))
+            a, b = values[i], values[j]
+            assert a is not None and b is not None
+            change = Interval(told[j] / told[i]) if told[i] else None
+            found.append(Apart(i, j, count_kind(a, b, differs), change, differs))
     row.apart = tuple(found)
     row.finding = finding_of(found, not bad)
-    why = [apart_why(row, machines)] if found else []
     rule = page_rule([value for i, value in enumerate(values) if i in told and value is not None])
+    why = [apart_why(row, machines)] if found and row.finding != PAGE else []
     why += [rule] if rule and any(one.differs.page for one in found) else []
     row.why = "; ".join([*why, *bad]) or None
     return row
@@ -336,6 +360,7 @@ def count_row(shared: Shared, arm: str, name: str, machines: Sequence[Machine]) 
 def rows_of(cells: Sequence[Shared], machines: Sequence[Machine], names: Sequence[str], delta: float | None) -> list[Row]:
     """All rows: of every arm that competes its ratio, of every arm but the null one its exact counts."""
     out: list[Row] = []
+    families: dict[str, list[Judged]] = {}
     for shared in cells:
         margin = math.log1p(delta if delta is not None else shared.first.scenario.delta)
         for arm, columns in shared.arms.items():
@@ -343,6 +368,10 @@ def rows_of(cells: Sequence[Shared], machines: Sequence[Machine], names: Sequenc
             if one.plan.is_null:
                 continue
             if one.competes:
-                out.append(ratio_row(shared, arm, machines, margin))
+                judged = ratio_row(shared, arm, machines, margin)
+                families.setdefault(shared.key[0], []).append(judged)
+                out.append(judged.row)
             out += [row for row in (count_row(shared, arm, name, machines) for name in names) if row is not None]
+    for family in families.values():
+        family_decide(family, machines)
     return out

@@ -34,8 +34,9 @@ def listed(names: Sequence[str]) -> str:
 
 
 def where(row: Row | TimeRow) -> str:
-    """Scenario and cell."""
-    return f"{safe(row.scenario)} {safe(row.cell)}"
+    """Scenario and cell, and which count it is of."""
+    count = f", {safe(row.quantity)} an operation" if isinstance(row, Row) and row.quantity != RATIO else ""
+    return f"{safe(row.scenario)} {safe(row.cell)}{count}"
 
 
 def along(row: CrossingRow | SlopeRow) -> str:
@@ -68,8 +69,8 @@ def value_text(row: Row, value: Value | None, with_interval: bool = True) -> str
     if value is None:
         return NOTHING
     if row.quantity != RATIO:
-        return count_text(value) + (f" ({text.count(value.per_page)} a page)" if value.per_page is not None and
-                                    paged(row) else "")
+        page = f" ({text.count(value.per_page)} a page)" if value.per_page is not None and paged(row) else ""
+        return count_text(value) + page if with_interval else text.count(value.count.estimate if value.count else None)
     if value.time is None:
         return shortened_status(value)
     return ratio_text(value, with_interval)
@@ -154,13 +155,13 @@ def ratio_sentences(found: Board) -> list[str]:
     alike = {verdict: sum(row.one_verdict == verdict for row in rows) for verdict in (FASTER, SLOWER, SAME)}
     told = [f"{word} in {alike[verdict]}" for verdict, word in
             ((FASTER, "faster"), (SLOWER, "slower"), (SAME, "the same")) if alike[verdict]]
-    out = [f"Of {plural(len(rows), 'ratio')} that stand on two machines or more, all of these give the same verdict in "
-           f"{sum(alike.values())}" + (f" (the arm is {', '.join(told)})" if told else "") + "."]
+    out = [f"{plural(len(rows), 'ratio')} stand{'s' * (len(rows) == 1)} on two machines or more; the verdict is the same on "
+           f"all of them in {sum(alike.values())}" + (f" (the arm is {', '.join(told)})" if told else "") + "."]
     if turning:
         out.append(f"Who wins depends on the machine in {len(turning)}, most in {named(turning[0])}: "
                    f"{each(found, turning[0])}.")
     else:
-        out.append("Nowhere does an arm surely win on one machine and surely lose on another.")
+        out.append("No arm surely wins on one machine and surely loses on another.")
     return [*out, *finding_sentences(found, rows)]
 
 
@@ -189,11 +190,8 @@ def count_sentences(found: Board) -> list[str]:
     counts = findings(rows)
     told = [f"{counts[finding]} {words}" for finding, words in (
         (AGREE, "are equal"), (REAL, "differ with settings and page size the same"), (SETTINGS, "differ with the settings"),
-        (PAGE, "differ with the page size"), (OPEN, "cannot be told")) if counts[finding]]
-    paged_rows = [row for row in rows if row.finding == PAGE]
-    by_page = [row for row in paged_rows if row.why and "a page on all of them" in row.why]
-    end = f"; {len(by_page)} of the latter are the same a page" if by_page else ""
-    return [f"Of {plural(len(rows), 'exact count')}, {', '.join(told)}{end}."]
+        (PAGE, "are equal a page and differ with its size"), (OPEN, "cannot be told")) if counts[finding]]
+    return [f"Of {plural(len(rows), 'exact count')}, {', '.join(told)}."]
 
 
 def crossing_sentences(found: Board) -> list[str]:
@@ -236,10 +234,8 @@ def machine_lines(found: Board) -> list[str]:
 
 
 def fields(found: Board, row: Row, with_interval: bool = True) -> list[str]:
-    """A row's columns: arm (and count), each machine, the finding."""
-    name = safe(row.arm) + ("" if row.quantity == RATIO else f", {safe(row.quantity)}")
-    values = [value_text(row, value, with_interval) for value in row.values]
-    return [name, *values, finding_text(row)]
+    """A row's columns: arm, each machine, the finding."""
+    return [safe(row.arm), *(value_text(row, value, with_interval) for value in row.values), finding_text(row)]
 
 
 def finding_text(row: Row | CrossingRow) -> str:
