@@ -9,5 +9,6 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/scenarios DESTINATION share/faultline
 install(FILES ${CMAKE_SOURCE_DIR}/results/schema.json DESTINATION share/faultline/schema
     RENAME results.json OPTIONAL)
 install(FILES ${CMAKE_SOURCE_DIR}/results/compare.schema.json DESTINATION share/faultline/schema RENAME compare.json)
+install(FILES ${CMAKE_SOURCE_DIR}/results/board.schema.json DESTINATION share/faultline/schema RENAME board.json)
 install(FILES ${CMAKE_SOURCE_DIR}/scenarios/schema.json DESTINATION share/faultline/schema
     RENAME scenario.json OPTIONAL)

@@ -76,8 +76,7 @@ def name_of(run: Run) -> str:
 
 
 def machines_of(runs: Sequence[Stored]) -> list[Machine]:
-    """The columns: runs of one name whose fingerprints agree in every blocking key are of one machine. Two machines of
-    one name get their page, kernel or a number behind it."""
+    """The columns: runs of one name whose fingerprints agree in every blocking key are of one machine."""
     grouped: dict[tuple[Any, ...], list[Stored]] = {}
     for one in runs:
         key = (name_of(one.run), *sorted(fingerprint.blocking_of(one.run).items()))
@@ -86,15 +85,17 @@ def machines_of(runs: Sequence[Stored]) -> list[Machine]:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """A short name for each, no two alike."""
+    """A short name for each, no two alike: of machines of one name with the page's size, or what else tells them apart."""
     names = [shorten(safe(name_of(run)), LABEL_MOST) for run in runs]
     keys = [fingerprint.blocking_of(run) for run in runs]
     out: list[str] = []
     for name, mine in zip(names, keys):
         twins = [its for other, its in zip(names, keys) if other == name and its is not mine]
-        told = next((value for key, value in ((PAGE, page_text(mine)), ("kernel_release", mine.get("kernel_release")))
-                     if value and twins and all(its.get(key) != mine.get(key) for its in twins)), None)
-        label = name if not twins else f"{name} {safe(told)}" if told else name
+        key = next((key for key in (PAGE, "kernel_release", "cpu_model", *mine) if twins and
+                    NOTHING not in (mine.get(key, NOTHING), *(its.get(key, NOTHING) for its in twins)) and
+                    all(its[key] != mine[key] for its in twins)), None)
+        told = (page_text(mine) or mine[PAGE]) if key == PAGE else mine[key] if key else None
+        label = f"{name} {shorten(safe(told), LABEL_MOST)}" if told else name
         number = 1 + sum(re.sub(r" #\d+$", "", one) == label for one in out)
         out.append(label if number == 1 else f"{label} #{number}")
     return out

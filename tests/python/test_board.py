@@ -214,9 +214,15 @@ def test_a_copy_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_two_machines_of_one_name(tmp_path: Path) -> None:
-    paths = [run(tmp_path / str(i), i, name="vm", blocking={"page_bytes": page, "cpu_model": model})
-             for i, (page, model) in enumerate([(4096, "A"), (16384, "A"), (16384, "B")])]
-    assert sorted(m.label for m in made(*paths).machines) == ["vm", "vm #2", "vm 4KiB"]
+    for number, (rows, told) in enumerate((
+        ([(4096, "A", "ext4"), (16384, "A", "ext4")], ["vm 4KiB", "vm 16KiB"]),
+        ([(4096, "A", "ext4"), (16384, "A", "ext4"), (16384, "B", "ext4")], ["vm 4KiB", "vm", "vm B"]),
+        ([(4096, "A", "ext4"), (4096, "A", "xfs")], ["vm ext4", "vm xfs"]),
+    )):
+        paths = [run(tmp_path / f"{number}-{i}", 10 * number + i, name="vm", blocking={
+            "page_bytes": page, "cpu_model": model, "filesystem": {"type": kind}})
+            for i, (page, model, kind) in enumerate(rows)]
+        assert [m.label for m in made(*paths).machines] == told
 
 
 def test_nameless_machines_are_called_by_their_architecture(tmp_path: Path) -> None:
@@ -616,9 +622,9 @@ def test_files(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def large(tmp_path_factory: pytest.TempPathFactory) -> Board:
     """Three machines, many cells, names made to do harm."""
     top = tmp_path_factory.mktemp("large")
-    cells = fake_run.product(block_bytes=[64 << i for i in range(13)], working_set_bytes=[MIB << i for i in range(6)])
+    cells = fake_run.product(block_bytes=[64 << i for i in range(8)], working_set_bytes=[MIB << i for i in range(5)])
     arms = [FakeArm("pread"), FakeArm(NASTY, 0.8, faults=3), FakeArm("mapped", 0.9, faults=1), FakeArm("other", 1.1, faults=2)]
-    paths = [machine(top / f"m{i}", i, [scenario(name=f"s{i}/{NASTY}", cells=cells, arms=arms, trials=6, rounds=6) for i in (1, 2)],
+    paths = [machine(top / f"m{i}", i, [scenario(name=f"s/{NASTY}", cells=cells, arms=arms, trials=3, rounds=4)],
                      name=f"{NASTY}{i}", blocking={"cpu_model": f"{NASTY}{i}"}) for i in range(3)]
     return made(*paths)
 
