@@ -83,7 +83,7 @@ def in_order(rows: list[Row]) -> list[Row]:
 
 
 def time_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[TimeRow]:
-    """The times of all arms but the null ones."""
+    """The times of all arms but the null ones that two machines or more have."""
     out = []
     for shared in cells:
         for arm, columns in shared.arms.items():
@@ -91,7 +91,7 @@ def time_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[Time
                 continue
             values = [value_of(arms) if is_shown(machines, machine) else None
                       for machine, arms in zip(machines, columns)]
-            if any(value is not None and value.time is not None for value in values):
+            if sum(value is not None and value.time is not None for value in values) > 1:
                 out.append(TimeRow(*shared.key, arm, shared.first.scenario.op, values))
     return out
 

@@ -96,8 +96,9 @@ TRANSFER = "faultline run contention/ping-pong"
 
 
 def lights_of(machines: Sequence[Machine]) -> list[Light]:
-    """The pieces to look for: the transfers that any of these machines measured, the nearest one if none."""
-    found = {cell.plan.params.get("place") for machine in machines for cells in machine.cells
+    """The pieces to look for: the transfers that any machine with times has measured, the nearest one if none."""
+    shown = [machine for machine in machines if is_shown(machines, machine)]
+    found = {cell.plan.params.get("place") for machine in shown for cells in machine.cells
              for (scenario, _), cell in cells.items() if scenario == TRANSFER.split()[2]}
     places = [place for place in PLACES if place in found] or ["same-l3"]
     return [*LIGHTS, *(Light(f"cache line, {place}", "ns", TRANSFER, transfer(place)) for place in places)]

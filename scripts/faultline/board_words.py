@@ -272,5 +272,5 @@ def notes(found: Board) -> list[str]:
 TERMS = (
     "ratio: time of the arm ÷ time of the baseline on the same machine, its verdict reached there alone",
     "real difference: intervals apart by more than δ with the same page size and settings; settings, page size: apart, and these "
-    "differ too; agree: the same within δ",
+    "differ too (a count: the same a page); agree: the same within δ",
 )
