@@ -67,7 +67,8 @@ def copy_bandwidth(cells: Cells) -> Interval | None:
 
 def table_walk(cells: Cells) -> Interval | None:
     """What a load takes longer by with pages of the base size than with huge ones, over a footprint of 64 MiB whose
-    lines fit into caches: trial by trial, ns."""
+    lines fit into caches: trial by trial, ns. None where they are not faster: that is noise, or a host that backs both
+    alike."""
     for cell in cells:
         small, huge = arm_of(cell, "anonymous-small"), arm_of(cell, "anonymous-thp")
         if small is None or huge is None or cell.plan.params.get("working_set_bytes") != 64 * MIB:
@@ -75,7 +76,8 @@ def table_walk(cells: Cells) -> Interval | None:
         its = {trial.trial: trial.ns_per_op for trial in huge.trials}
         found = [trial.ns_per_op - (its[trial.trial] or 0.0) for trial in small.trials
                  if trial.ns_per_op and its.get(trial.trial)]
-        return stats.hodges_lehmann(found) if found else None
+        walk = stats.hodges_lehmann(found) if found else None
+        return walk if walk is not None and walk.estimate > 0 else None
     return None
 
 

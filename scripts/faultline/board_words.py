@@ -116,7 +116,8 @@ def light_text(row: LightRow, machine: Machine, value: Interval | None, hidden: 
     """A piece on a machine; how to measure it where it was not."""
     if value is not None:
         return time_interval(value) if row.light.unit == "ns" else f"{figure(value)} {row.light.unit}"
-    return "emulated" if hidden else "not measured"
+    planned = any(name == row.light.scenario for cells in machine.cells for name, _ in cells)
+    return "emulated" if hidden else "no valid figure" if planned else "not measured"
 
 
 def light_missing(found: Board) -> list[str]:
