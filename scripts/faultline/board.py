@@ -35,7 +35,6 @@ class Board:
     """Everything that is said of some machines."""
 
     machines: list[Machine]
-    cells: list[Shared]
     left_out: list[LeftOut]
     rows: list[Row]
     crossings: list[CrossingRow]
@@ -54,11 +53,6 @@ class Board:
     def counts(self) -> list[Row]:
         """The rows of exact counts."""
         return [row for row in self.rows if row.quantity != RATIO]
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether some of the machines are emulated and some are not."""
-        return len({machine.is_emulated for machine in self.machines}) > 1
 
     @property
     def compared(self) -> int:
@@ -101,11 +95,11 @@ def remarks(machines: Sequence[Machine]) -> list[str]:
     out = []
     emulated = [machine.label for machine in machines if machine.is_emulated]
     if emulated and len(emulated) < len(machines):
-        out.append(f"Emulated: {', '.join(emulated)}. Times of emulated machines are the emulator's, and are not put beside "
-                   "those of real ones; their exact counts are.")
+        out.append(f"Emulated: {', '.join(emulated)}. Times of emulated machines are the emulator's, and are not put "
+                   "beside those of real ones; their exact counts are.")
     elif emulated:
-        out.append("All of these machines are emulated: their times and ratios are the emulators', and no difference between "
-                   "them is called real.")
+        out.append("All of these machines are emulated: their times and ratios are the emulators', and no difference "
+                   "between them is called real.")
     if not exact_names():
         out.append("No schema of records was found, so no count is known to be exact: counts are left out.")
     return out
@@ -117,10 +111,11 @@ def board_of(runs: Sequence[Stored], delta: float | None = None, scenarios: Sequ
     quantities when any are named."""
     machines = machines_of(runs)
     cells, left = shared_cells(machines, scenarios)
-    rows = [row for row in rows_of(cells, machines, exact_names(), delta) if not quantities or row.quantity in quantities]
+    every = rows_of(cells, machines, exact_names(), delta)
+    rows = [row for row in every if not quantities or row.quantity in quantities]
     ratios = not quantities or RATIO in quantities
     return Board(
-        machines, cells, left, in_order(rows), crossing_rows(cells, machines) if ratios else [],
+        machines, left, in_order(rows), crossing_rows(cells, machines) if ratios else [],
         slope_rows(cells, machines), time_rows(cells, machines), light_rows(machines), differing(machines),
         remarks(machines),
     )

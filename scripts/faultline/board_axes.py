@@ -155,7 +155,9 @@ def turns_compare(a: Turn, b: Turn) -> bool | None:
     return False if a.between == b.between else None
 
 
-def crossing_row(name: Name, values: list[Turn | None], machines: Sequence[Machine], params: Mapping[str, Any]) -> CrossingRow:
+def crossing_row(
+    name: Name, values: list[Turn | None], machines: Sequence[Machine], params: Mapping[str, Any]
+) -> CrossingRow:
     """One arm along its axis on all machines, and how they differ."""
     row = CrossingRow(*name, values, OPEN)
     told = {i: value for i, value in enumerate(values) if value is not None}

@@ -30,9 +30,9 @@ def value_object(value: Value | None) -> dict[str, Any] | None:
     """What a machine says in a row."""
     if value is None:
         return None
-    return {"verdict": value.verdict, "why": value.why, "ratio": interval(value.ratio), "ns_per_op": interval(value.time),
-            "count": interval(value.count), "count_per_page": number(value.per_page), "bytes_per_op": value.bytes_per_op,
-            "runs": value.runs}
+    return {"verdict": value.verdict, "why": value.why, "ratio": interval(value.ratio),
+            "ns_per_op": interval(value.time), "count": interval(value.count),
+            "count_per_page": number(value.per_page), "bytes_per_op": value.bytes_per_op, "runs": value.runs}
 
 
 def apart_object(one: Apart) -> dict[str, Any]:
@@ -43,9 +43,9 @@ def apart_object(one: Apart) -> dict[str, Any]:
 
 def row_object(row: Row) -> dict[str, Any]:
     """One row."""
-    return {"scenario": row.scenario, "cell": row.cell, "arm": row.arm, "quantity": row.quantity, "finding": row.finding,
-            "turns": row.turns, "why": row.why, "values": [value_object(value) for value in row.values],
-            "apart": [apart_object(one) for one in row.apart]}
+    return {"scenario": row.scenario, "cell": row.cell, "arm": row.arm, "quantity": row.quantity,
+            "finding": row.finding, "turns": row.turns, "why": row.why,
+            "values": [value_object(value) for value in row.values], "apart": [apart_object(one) for one in row.apart]}
 
 
 def turn_object(turn: Turn | None) -> dict[str, Any] | None:

@@ -113,8 +113,8 @@ def light_rows(machines: Sequence[Machine]) -> list[LightRow]:
         values = []
         for machine in machines:
             runs = machine.cells if is_shown(machines, machine) else []
-            found = [light.find([cell for (name, _), cell in cells.items() if name == light.scenario]) for cells in runs]
-            told = [one for one in found if one is not None]
+            its = [[cell for (name, _), cell in cells.items() if name == light.scenario] for cells in runs]
+            told = [one for one in map(light.find, its) if one is not None]
             values.append(hull(told) if told else None)
         out.append(LightRow(light, values))
     return out

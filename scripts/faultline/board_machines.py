@@ -81,11 +81,13 @@ def machines_of(runs: Sequence[Stored]) -> list[Machine]:
     for one in runs:
         key = (name_of(one.run), *sorted(fingerprint.blocking_of(one.run).items()))
         grouped.setdefault(key, []).append(one)
-    return [Machine(label, group) for label, group in zip(labels([g[0].run for g in grouped.values()]), grouped.values())]
+    groups = list(grouped.values())
+    return [Machine(label, group) for label, group in zip(labels([group[0].run for group in groups]), groups)]
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """A short name for each, no two alike: of machines of one name with the page's size, or what else tells them apart."""
+    """A short name for each, no two alike: of machines of one name with the page's size, or what else tells them
+    apart."""
     names = [shorten(safe(name_of(run)), LABEL_MOST) for run in runs]
     keys = [fingerprint.blocking_of(run) for run in runs]
     out: list[str] = []
@@ -135,7 +137,8 @@ def difference(a: Machine, b: Machine, params: Mapping[str, Any]) -> Difference:
         mine, its = a.keys.get(key, NOTHING), b.keys.get(key, NOTHING)
         if mine == its or NOTHING in (mine, its) or key == PAGE or not concerns(key, params):
             continue
-        own = covers(THE_MACHINE, key) or (covers(("mitigations.",), key) and not (kin and is_protection_set(mine, its)))
+        its_own = covers(("mitigations.",), key) and not (kin and is_protection_set(mine, its))
+        own = its_own or covers(THE_MACHINE, key)
         (machine if own else settings).append(key)
     page = a.page_bytes != b.page_bytes
     return Difference(page, tuple(machine), tuple(settings), not (a.is_known and b.is_known))
@@ -245,11 +248,6 @@ class Shared:
         """The cell of the first machine that has it."""
         return next(cells[0] for cells in self.columns if cells)
 
-    @property
-    def width(self) -> int:
-        """How many machines have it."""
-        return sum(map(bool, self.columns))
-
 
 def alike_groups(items: Sequence[Placed]) -> list[list[Placed]]:
     """Cells of one name, those that are the same together; the group that most machines are in first."""
@@ -263,7 +261,9 @@ def alike_groups(items: Sequence[Placed]) -> list[list[Placed]]:
     return sorted(groups, key=lambda group: -len({id(one.machine) for one in group}))
 
 
-def arms_shared(items: Sequence[Placed], machines: Sequence[Machine]) -> tuple[dict[str, list[list[ArmResult]]], list[LeftOut]]:
+def arms_shared(
+    items: Sequence[Placed], machines: Sequence[Machine]
+) -> tuple[dict[str, list[list[ArmResult]]], list[LeftOut]]:
     """The arms of cells that are the same, by name: of each machine those that are the same as the first one's."""
     out: dict[str, list[list[ArmResult]]] = {}
     left = []

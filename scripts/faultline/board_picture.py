@@ -40,8 +40,8 @@ def heading(found: Board) -> str:
 
 
 def label(row: Row) -> str:
-    """A line's name."""
-    return shorten(safe(f"{row.arm}, {row.scenario} {row.cell}"), NAME_MOST)
+    """A line's name: the cell by its values, for there is not room for all."""
+    return shorten(safe(f"{row.arm}, {row.scenario} {canvas.cell_values(row.cell)}"), NAME_MOST)
 
 
 def layout(found: Board) -> Layout:
@@ -58,8 +58,8 @@ def legend(found: Board) -> list[Any]:
                       if not found.hidden(machine)]
     if any(value is not None and value.ratio is not None and value.verdict not in DECIDED
            for row in shown(found) for value in row.values):
-        out.append(Line2D([], [], linestyle="none", marker="o", markerfacecolor="white", color=canvas.GREY, markersize=5,
-                          label="hollow: cannot tell or invalid"))
+        out.append(Line2D([], [], linestyle="none", marker="o", markerfacecolor="white", color=canvas.GREY,
+                          markersize=5, label="hollow: cannot tell or invalid"))
     return out
 
 

@@ -177,7 +177,8 @@ def open_why(values: Mapping[int, Value], pairs: int, machines: Sequence[Machine
                 f"comparison{'s' * (pairs > 1)}")
     spread = {i: float(value.logs.std(ddof=1)) for i, value in values.items() if value.logs.size > 1}
     wide = max(spread, key=lambda i: spread[i])
-    return f"neither apart nor together by δ; trials on {safe(machines[wide].label)} differ by {percent(math.expm1(spread[wide]))}"
+    return (f"neither apart nor together by δ; trials on {safe(machines[wide].label)} differ by "
+            f"{percent(math.expm1(spread[wide]))}")
 
 
 def is_shown(machines: Sequence[Machine], machine: Machine) -> bool:
@@ -187,8 +188,8 @@ def is_shown(machines: Sequence[Machine], machine: Machine) -> bool:
 
 @dataclass
 class Judged:
-    """A row of ratios on its way to a finding: each pair of machines that has them, as runs are compared with each other
-    (change_rows.Pair), and what the two differ in."""
+    """A row of ratios on its way to a finding: each pair of machines that has them, as runs are compared with each
+    other (change_rows.Pair), and what the two differ in."""
 
     row: Row
     told: dict[int, Value]
@@ -357,7 +358,9 @@ def count_row(shared: Shared, arm: str, name: str, machines: Sequence[Machine]) 
     return row
 
 
-def rows_of(cells: Sequence[Shared], machines: Sequence[Machine], names: Sequence[str], delta: float | None) -> list[Row]:
+def rows_of(
+    cells: Sequence[Shared], machines: Sequence[Machine], names: Sequence[str], delta: float | None
+) -> list[Row]:
     """All rows: of every arm that competes its ratio, of every arm but the null one its exact counts."""
     out: list[Row] = []
     families: dict[str, list[Judged]] = {}

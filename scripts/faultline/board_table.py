@@ -69,8 +69,8 @@ def row_lines(found: Board, look: Look, everything: bool) -> Iterator[str]:
             yield from wrap(text.safe(row.why), look.width, INDENT * 3)
     hidden = len(found.rows) - len(rows)
     if hidden:
-        yield from wrap(f"… and {hidden} rows more that agree, cannot be told or stand on one machine only (--all shows them)",
-                        look.width)
+        more = f"… and {hidden} rows more that agree, cannot be told or stand on one machine only (--all shows them)"
+        yield from wrap(more, look.width)
 
 
 def light_lines(found: Board, look: Look) -> Iterator[str]:

@@ -156,8 +156,8 @@ def ratio_sentences(found: Board) -> list[str]:
     alike = {verdict: sum(row.one_verdict == verdict for row in rows) for verdict in (FASTER, SLOWER, SAME)}
     told = [f"{word} in {alike[verdict]}" for verdict, word in
             ((FASTER, "faster"), (SLOWER, "slower"), (SAME, "the same")) if alike[verdict]]
-    out = [f"{plural(len(rows), 'ratio')} stand{'s' * (len(rows) == 1)} on two machines or more; the verdict is the same on "
-           f"all of them in {sum(alike.values())}" + (f" (the arm is {', '.join(told)})" if told else "") + "."]
+    out = [f"{plural(len(rows), 'ratio')} stand{'s' * (len(rows) == 1)} on two machines or more; the verdict is the "
+           f"same on all of them in {sum(alike.values())}" + (f" (the arm is {', '.join(told)})" if told else "") + "."]
     if turning:
         out.append(f"Who wins depends on the machine in {len(turning)}, most in {named(turning[0])}: "
                    f"{each(found, turning[0])}.")
@@ -190,7 +190,8 @@ def count_sentences(found: Board) -> list[str]:
         return []
     counts = findings(rows)
     told = [f"{counts[finding]} {words}" for finding, words in (
-        (AGREE, "are equal"), (REAL, "differ with settings and page size the same"), (SETTINGS, "differ with the settings"),
+        (AGREE, "are equal"), (REAL, "differ with settings and page size the same"),
+        (SETTINGS, "differ with the settings"),
         (PAGE, "are equal a page and differ with its size"), (OPEN, "cannot be told")) if counts[finding]]
     return [f"Of {plural(len(rows), 'exact count')}, {', '.join(told)}."]
 
@@ -272,6 +273,6 @@ def notes(found: Board) -> list[str]:
 
 TERMS = (
     "ratio: time of the arm ÷ time of the baseline on the same machine, its verdict reached there alone",
-    "real difference: intervals apart by more than δ with the same page size and settings; settings, page size: apart, and these "
-    "differ too (a count: the same a page); agree: the same within δ",
+    "real difference: surely apart by more than δ, with the same page size and settings; settings, page size: apart, "
+    "and these differ too (a count: the same a page); agree: the same within δ",
 )

@@ -64,7 +64,8 @@ def parser_make() -> Parser:
     parser = Parser(prog=NAME, description=__doc__, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("given", metavar="RUN", nargs="*", help="BASE and CAND")
-    parser.add_argument(LIVE, action="store_true", help=f"measure two launchers round by round ('{NAME} {LIVE} --help')")
+    parser.add_argument(LIVE, action="store_true",
+                        help=f"measure two launchers round by round ('{NAME} {LIVE} --help')")
     parser.add_argument(BOARD, action="store_true", help=f"put machines beside each other ('{NAME} {BOARD} --help')")
     parser.add_argument("--base", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the base")
     parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[],

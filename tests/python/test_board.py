@@ -77,7 +77,8 @@ def test_a_real_difference(tmp_path: Path) -> None:
     one = row(found, "fast")
     assert one.finding == REAL and one.one_verdict == FASTER and not one.turns
     (apart,) = one.apart
-    assert (apart.a, apart.b) == (0, 1) and apart.change is not None and apart.change.estimate == pytest.approx(0.7 / 0.9, rel=0.01)
+    assert (apart.a, apart.b) == (0, 1) and apart.change is not None
+    assert apart.change.estimate == pytest.approx(0.7 / 0.9, rel=0.01)
     assert "cpu_model" in str(one.why) and apart.differs.settings == () and not apart.differs.page
     assert board.exit_status(found) == board.exit_status(found, True) - 3 == 0  # "faulting" is open
     assert row(found, "faulting").finding == OPEN
@@ -117,7 +118,7 @@ def test_settings_are_named(tmp_path: Path) -> None:
 
 
 def test_the_strongest_finding_of_several_machines(tmp_path: Path) -> None:
-    """Of a, b and c only a and c differ in nothing but the processor, so the row is real though b has other settings."""
+    """Only a and c differ in nothing but the processor; so the row is real though b has other settings."""
     always = {**OTHER, "thp": {"enabled": "always"}}
     paths = (machine(tmp_path / "a", 1), machine(tmp_path / "b", 2, [scenario(fast=0.6)], blocking=always),
              machine(tmp_path / "c", 3, [scenario(fast=0.8)], blocking=OTHER))
@@ -168,7 +169,8 @@ def test_one_machine_alone(tmp_path: Path) -> None:
 
 
 def test_an_arm_that_one_machine_cannot_do(tmp_path: Path) -> None:
-    arms = [FakeArm("pread"), FakeArm("fast", status="unsupported", reason="no such call"), FakeArm("faulting", 1.3, faults=2)]
+    arms = [FakeArm("pread"), FakeArm("fast", status="unsupported", reason="no such call"),
+            FakeArm("faulting", 1.3, faults=2)]
     found = made(machine(tmp_path / "a", 1), machine(tmp_path / "b", 2, [scenario(arms=arms)], blocking=OTHER))
     one = row(found, "fast")
     assert one.finding == ALONE and "no such call" in str(one.why)
@@ -194,7 +196,8 @@ def test_runs_of_one_machine_are_one_column(tmp_path: Path) -> None:
     assert value is not None and value.ratio is not None and value.runs == 3 and value.verdict == FASTER
     singles = [next(r for r in made(path).rows if r.arm == "fast").values[0] for path in paths]
     ratios = [v.ratio for v in singles if v is not None and v.ratio is not None]
-    assert value.ratio.low == min(r.low for r in ratios if r.low) and value.ratio.high == max(r.high for r in ratios if r.high)
+    assert value.ratio.low == min(r.low for r in ratios if r.low)
+    assert value.ratio.high == max(r.high for r in ratios if r.high)
     assert value.ratio.estimate == pytest.approx(float(np.median([r.estimate for r in ratios])))
 
 
@@ -226,7 +229,8 @@ def test_two_machines_of_one_name(tmp_path: Path) -> None:
 
 
 def test_nameless_machines_are_called_by_their_architecture(tmp_path: Path) -> None:
-    paths = [run(tmp_path / a, 1 + i, name="(none)", blocking={"architecture": a}) for i, a in enumerate(("x86_64", "ppc64le"))]
+    paths = [run(tmp_path / a, 1 + i, name="(none)", blocking={"architecture": a})
+             for i, a in enumerate(("x86_64", "ppc64le"))]
     assert [m.label for m in made(*paths).machines] == ["x86_64", "ppc64le"]
 
 
@@ -399,17 +403,25 @@ def test_a_machine_on_which_an_arm_never_crosses(tmp_path: Path) -> None:
     assert "do not turn at the same place" in str(one.why) and "cpu_model" in str(one.why)
 
 
-@pytest.mark.parametrize(("a", "b", "told"), [
-    (dict(at=Interval(4, 3, 5), between=(2, 8), faster_above=True), dict(at=Interval(9, 7, 12), between=(8, 16), faster_above=True), True),
-    (dict(at=Interval(4, 3, 5), between=(2, 8), faster_above=True), dict(at=Interval(4.2, 3, 5), between=(2, 8), faster_above=True), False),
-    (dict(at=Interval(4, 3, 9), between=(2, 8), faster_above=True), dict(at=Interval(9, 7, 12), between=(8, 16), faster_above=True), None),
-    (dict(at=Interval(4, 3, 5), between=(2, 8), faster_above=True), dict(at=Interval(4, 3, 5), between=(2, 8), faster_above=False), True),
-    (dict(at=None, verdict="FASTER"), dict(at=None, verdict="FASTER"), False),
-    (dict(at=None, verdict="FASTER"), dict(at=None, verdict="SLOWER"), True),
-    (dict(at=None, why="some of its points cannot be told"), dict(at=None, verdict="SLOWER"), None),
+def turn(at: float, low: float, high: float, between: tuple[float, float], above: bool = True) -> board_axes.Turn:
+    return board_axes.Turn(Interval(at, low, high), between, above)
+
+
+def never(verdict: str | None = None, why: str | None = None) -> board_axes.Turn:
+    return board_axes.Turn(None, verdict=verdict, why=why)
+
+
+@pytest.mark.parametrize(("one", "other", "told"), [
+    (turn(4, 3, 5, (2, 8)), turn(9, 7, 12, (8, 16)), True),
+    (turn(4, 3, 5, (2, 8)), turn(4.2, 3, 5, (2, 8)), False),
+    (turn(4, 3, 9, (2, 8)), turn(9, 7, 12, (8, 16)), None),
+    (turn(4, 3, 5, (2, 8)), turn(4, 3, 5, (2, 8), above=False), True),
+    (turn(4, 3, 5, (2, 8)), never("FASTER"), True),
+    (never("FASTER"), never("FASTER"), False),
+    (never("FASTER"), never("SLOWER"), True),
+    (never(why="some of its points cannot be told"), never("SLOWER"), None),
 ])
-def test_two_crossovers(a: dict[str, Any], b: dict[str, Any], told: bool | None) -> None:
-    one, other = board_axes.Turn(**a), board_axes.Turn(**b)
+def test_two_crossovers(one: board_axes.Turn, other: board_axes.Turn, told: bool | None) -> None:
     assert board_axes.turns_compare(one, other) is told and board_axes.turns_compare(other, one) is told
 
 
@@ -432,7 +444,8 @@ def test_what_a_byte_costs(tmp_path: Path) -> None:
     one = next(r for r in found.slopes if r.arm == "pread")
     for line, cost in zip(one.values, (0.06, 0.03)):
         assert line is not None and line.is_straight and line.bytes == (64, MIB)
-        assert line.per_byte.estimate == pytest.approx(cost, rel=0.05) and line.fixed.estimate == pytest.approx(400, rel=0.1)
+        assert line.per_byte.estimate == pytest.approx(cost, rel=0.05)
+        assert line.fixed.estimate == pytest.approx(400, rel=0.1)
 
 
 # ---- the speed-of-light panel ----
@@ -441,19 +454,21 @@ def test_what_a_byte_costs(tmp_path: Path) -> None:
 def light_scenarios(ns: float) -> list[FakeScenario]:
     common: dict[str, Any] = dict(trials=8)
     return [
-        fake_run.read_or_map(name="floor/syscall-floor", cells=[{}], base_ns=ns, arms=[FakeArm("getppid", 1.0, "syscall_floor")], **common),
+        fake_run.read_or_map(name="floor/syscall-floor", cells=[{}], base_ns=ns,
+                             arms=[FakeArm("getppid", 1.0, "syscall_floor")], **common),
         fake_run.read_or_map(name="floor/copy-slope", cells=fake_run.product(block_bytes=[4096, MIB]),
                              common={"recipe": "write-2MiB"}, base_ns=lambda p: p["block_bytes"] / 8,
                              arms=[FakeArm("pread", 1.0, "pread"), FakeArm("mapped-copy", 0.8)], **common),
         fake_run.read_or_map(name="faults/tlb", cells=[{"working_set_bytes": 64 * MIB}], base_ns=40.0,
                              arms=[FakeArm("anonymous-small"), FakeArm("anonymous-thp", 0.5)], **common),
-        fake_run.read_or_map(name="contention/ping-pong", cells=[{"place": "same-l3"}], common={"worker_kind": "process"},
-                             base_ns=60.0, arms=[FakeArm("cas")], **common),
+        fake_run.read_or_map(name="contention/ping-pong", cells=[{"place": "same-l3"}],
+                             common={"worker_kind": "process"}, base_ns=60.0, arms=[FakeArm("cas")], **common),
     ]
 
 
 def test_the_panel(tmp_path: Path) -> None:
-    found = made(machine(tmp_path / "a", 1, [*light_scenarios(50), scenario()]), machine(tmp_path / "b", 2, blocking=OTHER))
+    found = made(machine(tmp_path / "a", 1, [*light_scenarios(50), scenario()]),
+                 machine(tmp_path / "b", 2, blocking=OTHER))
     panel = {r.light.name: r.values for r in found.light}
     expected = {"system call": 50, "copy of 1 MiB": 10, "TLB miss, 64 MiB": 20, "cache line, same-l3": 60}
     for name, value in expected.items():
@@ -624,7 +639,8 @@ def test_files(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     found = json.loads((tmp_path / "board.json").read_text())
     SCHEMA.validate(found)
     assert found["exit"] == 0 and [m["label"] for m in found["machines"]] == ["a", "b"]
-    assert found["conclusion"].startswith("2 machines: a, b.") and capsys.readouterr().out.startswith("2 machines: a, b.")
+    assert found["conclusion"].startswith("2 machines: a, b.")
+    assert capsys.readouterr().out.startswith("2 machines: a, b.")
     alone = str(tmp_path / "board.svg")
     assert compare.main(["--board", str(runs / "a"), "--picture", alone]) == 7
     assert not Path(alone).exists()  # an older picture does not stay
@@ -635,7 +651,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Board:
     """Three machines, many cells, names made to do harm."""
     top = tmp_path_factory.mktemp("large")
     cells = fake_run.product(block_bytes=[64 << i for i in range(8)], working_set_bytes=[MIB << i for i in range(5)])
-    arms = [FakeArm("pread"), FakeArm(NASTY, 0.8, faults=3), FakeArm("mapped", 0.9, faults=1), FakeArm("other", 1.1, faults=2)]
+    arms = [FakeArm("pread"), FakeArm(NASTY, 0.8, faults=3), FakeArm("mapped", 0.9, faults=1),
+            FakeArm("other", 1.1, faults=2)]
     paths = [machine(top / f"m{i}", i, [scenario(name=f"s/{NASTY}", cells=cells, arms=arms, trials=3, rounds=4)],
                      name=f"{NASTY}{i}", blocking={"cpu_model": f"{NASTY}{i}"}) for i in range(3)]
     return made(*paths)
