@@ -747,18 +747,32 @@ def manifest_read(value: Mapping[str, Any], types: Mapping[str, type]) -> Manife
 
 
 def strangers_remove(trials: list[Trial], manifest: Manifest) -> tuple[list[Trial], list[Problem]]:
-    """Records that the plan does not know are errors: of another plan, or with other arms than the cell's, in its
-    order."""
-    arms = {(c.scenario, c.cell): [(a.name, a.is_null) for a in c.arms] for c in manifest.cells}
+    """Records that the plan does not know are errors: of another plan, with other arms than the cell's, in its order, or
+    measured with other parameters than it has."""
+    cells = {(c.scenario, c.cell): c for c in manifest.cells if c.scenario in manifest.scenarios}
     kept, problems = [], []
     for trial in trials:
-        planned = arms.get((trial.scenario, trial.cell))
-        if trial.scenario in manifest.scenarios and planned == [(a.name, a.is_null) for a in trial.arms]:
+        why = strange(trial, cells.get((trial.scenario, trial.cell)))
+        if why is None:
             kept.append(trial)
         else:
-            text = f"the plan has no cell {safe(trial.scenario)} {safe(trial.cell)} with these arms"
-            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", text))
+            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", why))
     return kept, problems
+
+
+def strange(trial: Trial, plan: CellPlan | None) -> str | None:
+    """Why a record is none of this cell of the plan; None when it is. What only one of them has says nothing: each may
+    be of another version."""
+    if plan is None or [(a.name, a.is_null) for a in plan.arms] != [(a.name, a.is_null) for a in trial.arms]:
+        return f"the plan has no cell {safe(trial.scenario)} {safe(trial.cell)} with these arms"
+    for mine, its in ((trial.params, plan.params), *((a.params, b.params) for a, b in zip(trial.arms, plan.arms))):
+        other = next((key for key, value in its.items() if key in mine and mine[key] != value), None)
+        if other is not None:
+            return f"it was measured with {safe(other)}={safe(mine[other])[:100]}, the plan has {safe(its[other])[:100]}"
+    for arm, planned in zip(trial.arms, plan.arms):
+        if arm.method != planned.method or planned.method_version not in (None, arm.method_version):
+            return f"arm {safe(arm.name)} is of another method, or another version of it, than the plan has"
+    return None
 
 
 def histograms_of(trial: Trial) -> Iterator[Histogram]:
