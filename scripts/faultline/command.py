@@ -8,16 +8,22 @@ import os
 import signal
 import sys
 import traceback
-from typing import Callable
+from typing import Callable, Sequence
 
 from faultline.text import safe
 
 BROKEN = 7  # unreadable, damaged, or not to be written
 INTERRUPTED = 128 + signal.SIGINT
+UNDECIDED = 125  # for git bisect run, which takes 7 for bad
 
 
 class Complaint(Exception):
     """A command cannot go on; the text is one line for the user."""
+
+
+def broken(words: Sequence[str]) -> int:
+    """The status of a command that could not end, by its command line."""
+    return UNDECIDED if "--bisect" in words else BROKEN
 
 
 def output_end() -> None:
@@ -44,8 +50,8 @@ def told(error: Exception) -> str:
     return f"internal error: {type(error).__name__}: {safe(error)[:300]}{where}"
 
 
-def guarded(name: str, body: Callable[[], int], broken: int = BROKEN) -> int:
-    """The exit status of a command: what `body` returns once all that it printed is written, or `broken` after one line
+def guarded(name: str, body: Callable[[], int], otherwise: int = BROKEN) -> int:
+    """The exit status of a command: what `body` returns once all that it printed is written, or `otherwise` after one line
     that says why it could not end. name: of the command, as it is typed."""
     try:
         status = body()
@@ -59,4 +65,4 @@ def guarded(name: str, body: Callable[[], int], broken: int = BROKEN) -> int:
     except Exception as error:
         output_end()
         print(f"{name}: {told(error)}", file=sys.stderr)
-    return broken
+    return otherwise

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn, Sequence
 
 from faultline import command, files, fingerprint
+from faultline.command import UNDECIDED
 from faultline.text import safe
 
-UNDECIDED = 125  # for git bisect run
 OUTPUTS = {"json": "compare.json", "markdown": "compare.md", "junit": "junit.xml", "html": "compare.html",
            "badge": "badge.json"}
 NAME = "faultline compare"
@@ -201,14 +201,13 @@ def stored_body(words: Sequence[str], misused: int) -> Callable[[], int]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
     words = list(sys.argv[1:] if argv is None else argv)
-    bisects = "--bisect" in words
     if LIVE in words:
         body = live_body([word for word in words if word != LIVE])
     else:
         for ended in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
-        body = stored_body(words, UNDECIDED if bisects else 2)
-    return command.guarded(NAME, body, UNDECIDED if bisects else command.BROKEN)
+        body = stored_body(words, UNDECIDED if "--bisect" in words else 2)
+    return command.guarded(NAME, body, command.broken(words))
 
 
 if __name__ == "__main__":

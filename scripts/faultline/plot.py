@@ -89,7 +89,7 @@ def gnuplot_draw(directory: Path, wanted: Sequence[pictures.Picture], form: str,
             sys.stdout.flush()
             gnuplot_run(picture.plot.name, settings)
             if not terminal:
-                print(target)
+                print(safe(target))
 
 
 def matplotlib_draw(directory: Path, wanted: Sequence[pictures.Picture], form: str) -> None:
@@ -97,7 +97,7 @@ def matplotlib_draw(directory: Path, wanted: Sequence[pictures.Picture], form: s
     for picture in wanted:
         target = directory / "plots" / f"{picture.stem}.{form}"
         files.replace(target, picture.render(form))
-        print(target)
+        print(safe(target))
 
 
 def plot(options: argparse.Namespace) -> int:

@@ -102,3 +102,14 @@ def test_a_schema_that_is_nowhere(run: Path, monkeypatch: pytest.MonkeyPatch,
         assert told == "faultline compare: /nowhere: No such file or directory\n", told
     assert report.main([str(run)]) == 7
     assert capsys.readouterr().err == "faultline report: /nowhere: No such file or directory\n"
+
+
+@pytest.mark.parametrize("words, status", [(["report"], 7), (["compare", "--bisect", "x"], 125), (["plot"], 7)])
+def test_without_a_module(run: Path, tmp_path: Path, words: list[str], status: int) -> None:
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError('No module named numpy', name='numpy')")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT / 'scripts'}"}
+    done = subprocess.run([sys.executable, "-B", "-m", "faultline", *words, str(run)], env=environment, text=True,
+                          capture_output=True, timeout=300)
+    assert done.returncode == status and done.stderr == (
+        f"faultline {words[0]}: a module of Python is missing: No module named numpy (scripts/setup installs what is"
+        " needed)\n")
