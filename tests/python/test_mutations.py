@@ -13,6 +13,7 @@ import os
 import random
 import re
 import shutil
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -22,7 +23,7 @@ import pytest
 
 import fake_run
 from fake_run import FakeArm
-from faultline import compare, history, plot, records, report, verdict
+from faultline import compare, history, plot, records, report, sources, verdict
 from faultline.records import RecordsError
 
 TABLE = {"report": {0, 3, 4, 5, 7}, "compare": {0, 1, 3, 4, 5, 6, 7}, "history": {0, 7}, "plot": {0, 7}}
@@ -291,6 +292,54 @@ def test_hostile_names_in_every_output(base: Path, victim: Path, tmp_path: Path,
         ElementTree.parse(path)
     for path in (*victim.glob("*.csv"), *victim.glob("*.md"), victim / "report.html"):
         assert "\x1b" not in path.read_text(encoding="utf-8"), path
+
+
+def test_a_summary_of_any_kind(victim: Path, tmp_path: Path, mutations: int,
+                               capsys: pytest.CaptureFixture[str]) -> None:
+    """What a history takes over it can show."""
+    rng = random.Random("summaries")
+    assert report.main([str(victim), "--no-plots"]) == 0
+    path, index = victim / "summary.json", tmp_path / "index"
+    sound = path.read_bytes()
+    found = list(places(json.loads(sound)))
+    range_of = next(at for at in found if at[-1] == "counts_range")
+    kept = [(range_of, {"minor_faults": end}) for end in ([1, RAW + "1e999"], [3, 2], ["a", 1], [1], 7, [5, 9])]
+    for at, value in kept + [(rng.choice(found), rng.choice(VALUES)) for _ in range(mutations)]:
+        put(victim, "summary.json", at, value)
+        status = history.main(["add", "--index", str(index), str(victim)])
+        harmless("history", status, capsys.readouterr())
+        assert status == 7 or (at, value) not in kept
+        if status == 0:
+            assert history.main(["show", "--json", "--index", str(index)]) == 0
+            json.loads(capsys.readouterr().out)
+            for end in ("", "-wal", "-shm"):
+                Path(f"{index}{end}").unlink(missing_ok=True)
+        path.write_bytes(sound)
+
+
+@pytest.mark.parametrize("form", ["tar", "gztar", "xztar", "zip"])
+def test_bits_of_an_archive(form: str, base: Path, tmp_path: Path, mutations: int,
+                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused, or what is read is what was packed, but for what the reader says was lost."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    rng = random.Random(f"bits of {form}")
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), form, base))
+    sound, whole = path.read_bytes(), sources.stored(path).records
+    refused = 0
+    for _ in range(mutations):
+        path.write_bytes(flipped(sound, rng))
+        try:
+            found = sources.stored(path)
+        except RecordsError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+            refused += 1
+            continue
+        assert found.records <= whole
+        assert found.records == whole or any(p.severity == "error" for p in found.run.problems)
+    assert refused > (0 if form == "tar" else mutations // 2)
+    assert not list(scratch.iterdir()), "what was unpacked is gone"
 
 
 def test_plot_of_what_is_damaged(victim: Path, capsys: pytest.CaptureFixture[str]) -> None:
