@@ -27,7 +27,7 @@ static void pairs_hold(const struct topology *place)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size == 0)
+    if (size == 0 || data[0] == '\0' || data[0] == '/') /* names that hwloc takes for this machine: see main.c */
         return 0;
     char *text = fuzz_text(data, size);
     struct topology *place = NULL;
