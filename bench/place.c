@@ -392,12 +392,15 @@ static void try_foreign(void)
 static bool survives_foreign(void)
 {
     int status = 0;
-    pid_t child = fork();
+    pid_t child = fork(), ended;
+    if (child < 0)
+        return false;
     if (child == 0)
         try_foreign();
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    return child > 0 && status == 0;
+    do
+        ended = waitpid(child, &status, 0);
+    while (ended < 0 && errno == EINTR);
+    return ended == child && status == 0;
 }
 
 /*

@@ -51,8 +51,8 @@ class Unpacking(io.RawIOBase):
         self.decoder = self.fresh()
 
     def fresh(self) -> "zlib._Decompress | lzma.LZMADecompressor | None":
-        """A decoder for the next stream of the file; None for what is not compressed. Refused when there are too many of
-        them."""
+        """A decoder for the next stream of the file; None for what is not compressed. Refused when there are too many
+        of them."""
         self.streams += 1
         if self.streams > STREAMS_MOST:
             raise Refused(f"it consists of more than {STREAMS_MOST} compressed streams")

@@ -27,8 +27,8 @@ def broken(words: Sequence[str]) -> int:
 
 
 def output_end() -> None:
-    """Writes what is still to be written on standard output; where that cannot be, it goes nowhere: the interpreter would
-    complain of it again at its end, by a status of its own."""
+    """Writes what is still to be written on standard output; where that cannot be, it goes nowhere: the interpreter
+    would complain of it again at its end, by a status of its own."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -51,8 +51,8 @@ def told(error: Exception) -> str:
 
 
 def guarded(name: str, body: Callable[[], int], otherwise: int = BROKEN) -> int:
-    """The exit status of a command: what `body` returns once all that it printed is written, or `otherwise` after one line
-    that says why it could not end. name: of the command, as it is typed."""
+    """The exit status of a command: what `body` returns once all that it printed is written, or `otherwise` after one
+    line that says why it could not end. name: of the command, as it is typed."""
     try:
         status = body()
         sys.stdout.flush()

@@ -568,8 +568,8 @@ def lines_split(path: Path) -> Iterator[tuple[int, bytes, bool]]:
 
 
 def torn(line: bytes) -> tuple[str, str]:
-    """How severe a last line without a newline is, and what is said of it: a record whose writing was cut off, unless there is more in
-    it than one record has."""
+    """How severe a last line without a newline is, and what is said of it: a record whose writing was cut off, unless
+    there is more in it than one record has."""
     if len(line) > LINE_MAX:
         return "error", "the line is longer than any record"
     tail = RECORD_TAIL.search(line)
@@ -747,8 +747,8 @@ def manifest_read(value: Mapping[str, Any], types: Mapping[str, type]) -> Manife
 
 
 def strangers_remove(trials: list[Trial], manifest: Manifest) -> tuple[list[Trial], list[Problem]]:
-    """Records that the plan does not know are errors: of another plan, with other arms than the cell's, in its order, or
-    measured with other parameters than it has."""
+    """Records that the plan does not know are errors: of another plan, with other arms than the cell's, in its order,
+    or measured with other parameters than it has."""
     cells = {(c.scenario, c.cell): c for c in manifest.cells if c.scenario in manifest.scenarios}
     kept, problems = [], []
     for trial in trials:
@@ -768,9 +768,10 @@ def strange(trial: Trial, plan: CellPlan | None) -> str | None:
     for mine, its in ((trial.params, plan.params), *((a.params, b.params) for a, b in zip(trial.arms, plan.arms))):
         other = next((key for key, value in its.items() if key in mine and mine[key] != value), None)
         if other is not None:
-            return f"it was measured with {safe(other)}={safe(mine[other])[:100]}, the plan has {safe(its[other])[:100]}"
-    for arm, planned in zip(trial.arms, plan.arms):
-        if arm.method != planned.method or planned.method_version not in (None, arm.method_version):
+            found, planned = (safe(values[other])[:100] for values in (mine, its))
+            return f"it was measured with {safe(other)}={found}, the plan has {planned}"
+    for arm, row in zip(trial.arms, plan.arms):
+        if arm.method != row.method or row.method_version not in (None, arm.method_version):
             return f"arm {safe(arm.name)} is of another method, or another version of it, than the plan has"
     return None
 

@@ -2,8 +2,8 @@
 """Runs that were damaged, by chance or on purpose: a status of the table and one line, never a crash, never a record
 that passes as what it was not.
 
-Which mutations are drawn depends on a fixed seed; `--mutations N` draws N of each kind (default: 24). Those that once did
-harm are kept in KEPT.
+Which mutations are drawn depends on a fixed seed; `--mutations N` draws N of each kind (default: 24). Those that once
+did harm are kept in KEPT.
 """
 
 from __future__ import annotations
