@@ -109,6 +109,7 @@ def trial_of(folder, side):
         draw = random.Random(f"{told['seed']} {name} {index}")
         ns = side["ns"] * draw.lognormvariate(0, side["spread"]) * side.get("bias", {}).get(name, 1)
         arm_times(arm, ns, draw)
+        arm["params"] = cell["arms"][index]["params"]
         arm["checksum"] = side.get("checksum", arm["checksum"])
         if not whole:
             arm |= {"status": "failed", "reason": "the other side has gone", "batch_ns": [], "order": []}
