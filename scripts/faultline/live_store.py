@@ -16,11 +16,12 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from faultline import files
-from faultline.live_sides import BASE, CANDIDATE, LeftOut, LiveSide, narrowed
-from faultline.records import LineError, Problem, RecordsError, get, json_parse
+from faultline.live_sides import BASE, CANDIDATE, LiveSide, narrowed, tool_of
+from faultline.pairing import LeftOut
+from faultline.records import LineError, Problem, RecordsError, get, json_load, json_parse, schema_check
 
 PAIR, LIVE = "faultline.pair/1", "faultline.live/1"
 CONTROLS = ("control-first", "control-second")
@@ -78,19 +79,6 @@ def append(path: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
-def tool_of(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The program as its machine.json names it. Its own hash is unknown: what a launcher starts nobody tells."""
-    blocking = machine.get("blocking", {})
-    tool = blocking.get("tool") or {}
-    return {
-        "version": tool.get("version"),
-        "compiler": blocking.get("compiler"),
-        "flags": blocking.get("flags"),
-        "build": tool.get("build"),
-        "program": None,
-    }
-
-
 class RunWriter:
     """One run of the comparison."""
 
@@ -134,24 +122,34 @@ class RunWriter:
             self.manifest["machine_after"] = machine_after
         self.put()
 
-    def put_exit(self, status: int) -> None:
-        """Writes what the comparison ends with."""
-        self.manifest["exit_status"] = status
-        self.put()
+
+def exit_put(directory: Path, runs: Iterable[str], status: int) -> None:
+    """Writes what the comparison ends with into live.json and the manifests of these runs. RecordsError or OSError."""
+    places = {directory / name / "manifest.json": ("faultline.manifest", "exit_status") for name in runs}
+    for path, (name, key) in (places | {directory / "live.json": ("faultline.live", "exit")}).items():
+        files.replace_json(path, {**json_load(path, name), key: status})
 
 
 def pair_text(pair: PairLine) -> bytes:
     """A line of pairs.jsonl."""
-    return json.dumps({"schema": PAIR, **asdict(pair)}, ensure_ascii=False).encode() + b"\n"
+    return json.dumps({"schema": PAIR, **asdict(pair)}, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+
+
+def numbers(value: Mapping[str, Any], key: str, least: int = 0) -> tuple[int, ...]:
+    """A member that is a list of whole numbers, `least` of them or more, none negative; LineError when it is none."""
+    found = get(value, key, list)
+    if len(found) < least or not all(type(one) is int and one >= 0 for one in found):
+        raise LineError(f'"{key}" is no list of whole numbers')
+    return tuple(found)
 
 
 def pair_read(value: Any) -> PairLine:
     """The reverse; LineError when it is none."""
-    if not isinstance(value, dict) or value.get("schema") != PAIR:
-        raise LineError(f"no {PAIR}")
-    lists = {key: get(value, key, list) for key in ("cpus", "environment_bytes")}
-    if not all(type(n) is int for one in lists.values() for n in one) or len(lists["environment_bytes"]) != 2:
-        raise LineError('"cpus" or "environment_bytes" are no whole numbers')
+    try:
+        schema_check(value, "faultline.pair")
+    except RecordsError as error:
+        raise LineError(str(error)) from None
+    bytes_ = numbers(value, "environment_bytes", 2)
     pair = PairLine(
         scenario=get(value, "scenario", str),
         cell=get(value, "cell", str),
@@ -160,8 +158,8 @@ def pair_read(value: Any) -> PairLine:
         second=get(value, "second", str),
         starter=get(value, "starter", str),
         seed=get(value, "seed", int),
-        cpus=tuple(lists["cpus"]),
-        environment_bytes=(lists["environment_bytes"][0], lists["environment_bytes"][1]),
+        cpus=numbers(value, "cpus", 1),
+        environment_bytes=(bytes_[0], bytes_[1]),
         started=get(value, "started", str),
         wall_s=float(get(value, "wall_s", (int, float))),
         status=get(value, "status", str),
@@ -169,6 +167,8 @@ def pair_read(value: Any) -> PairLine:
     )
     if pair.starter not in ("first", "second") or pair.status not in STATUSES:
         raise LineError('"starter" or "status" is unknown')
+    if (pair.reason is None) != (pair.status == "ok"):
+        raise LineError('"status" and "reason" do not fit together')
     if (pair.first, pair.second) not in ((BASE, CANDIDATE), CONTROLS):
         raise LineError('"first" and "second" are no two runs that belong together')
     return pair
