@@ -28,6 +28,7 @@ from faultline.compare import FAIL_ON, LIVE, UNDECIDED, Parser, UsageError, name
 from faultline.live_measure import MEANT, NAME, Settings, Signals, measure
 from faultline.live_rows import LiveResults, could_tell
 from faultline.live_sides import IO, USAGE, LiveError
+from faultline.live_store import SEED_MAX, exit_put
 from faultline.records import RecordsError
 from faultline.schema import SchemaError
 from faultline.text import percent, safe
@@ -52,7 +53,7 @@ def count(value: str) -> int:
 
 def seed(value: str) -> int:
     """A seed as `faultline run` takes it."""
-    if not value.isdigit() or int(value) >= 1 << 53:
+    if not value.isdigit() or int(value) >= SEED_MAX:
         raise argparse.ArgumentTypeError(f"'{safe(value)}' is no number from 0 to 2^53 - 1")
     return int(value)
 
@@ -132,7 +133,7 @@ def path_tell(path: Path) -> None:
 
 def tell(results: LiveResults, options: argparse.Namespace, number: int) -> int:
     """The files and the table of what was compared; its exit status. number: the signal that ended it, or 0."""
-    from faultline import compare_table, comparison, live_compare, live_store
+    from faultline import compare_table, comparison, live_compare
 
     for problem in results.problems:
         print(f"{NAME}: {safe(results.directory)}/{safe(problem)}", file=sys.stderr)
@@ -143,7 +144,7 @@ def tell(results: LiveResults, options: argparse.Namespace, number: int) -> int:
     if number:
         status = 128 + number
     live_compare.write(found, status, results.directory)
-    live_store.exit_put(results.directory, results.runs, status)
+    exit_put(results.directory, results.runs, status)
     compare_table.write(found, sys.stdout, options.width, options.all)
     floors_tell(results)
     path_tell(results.directory)

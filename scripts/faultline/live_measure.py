@@ -16,6 +16,7 @@ import secrets
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
@@ -47,6 +48,7 @@ from faultline.live_sides import (
 )
 from faultline.live_store import (
     CONTROLS,
+    PADDING_MAX,
     PairLine,
     RunWriter,
     append,
@@ -72,13 +74,12 @@ from faultline.trial_pair import (
 
 NAME = "faultline compare"
 RUNGS = (8, 10, 15, 20, 30)  # pairs after which a cell is looked at
-DELTA_PARTS = 4  # an interval is narrow enough when half its width is δ ÷ this
+DELTA_PARTS = 5  # an interval is narrow enough when half its width is δ ÷ this: δ/2 beyond the margin is told then
 FAILURES_MAX = 2  # a cell whose pairs fail this often is given up
 ROUNDS_MAX = 200  # bench/schedule.h
 ROUNDS_LEAST = 4  # that leave neighbours of both kinds when the first and the last are left out
 MEANT = ("tool", "compiler")  # differences of the fingerprint that a live comparison is made for
 DEADLINE_FACTOR = 10  # of the plan's estimate of a pair
-PADDING_MAX = 4096  # bytes of environment: a page of stack, as in a run (bench/runner.c)
 QUIET_S = 2.0  # what takes no longer needs no progress
 TELL_S = 10.0  # between two words on how far it is
 FOLDER, LOCK, MARK = "faultline-run-", "lock", b"faultline working folder\n"  # bench/workdir.c sweeps what bears them
@@ -262,9 +263,10 @@ def environment(padding: int) -> dict[str, str]:
 
 @dataclass
 class CellState:
-    """How far a cell is. logs: of each arm, over its pairs."""
+    """How far a cell is. family: arms of its scenario; logs: of each of its arms, over its pairs."""
 
     cell: LiveCell
+    family: int = 1
     logs: dict[str, list[float]] = field(default_factory=dict)
     pairs: int = 0
     ops: list[int] | None = None
@@ -274,8 +276,10 @@ class CellState:
     is_finished: bool = False
 
     def half_width(self) -> float | None:
-        """Of the widest interval of its arms, log ratio; None while one has none."""
-        widths = [stats.hodges_lehmann(logs).half_width for logs in self.logs.values() if logs]
+        """Of the widest interval of its arms, log ratio, at the level at which the family is told apart; None while one
+        has none."""
+        level = 1 - stats.ALPHA / self.family
+        widths = [stats.hodges_lehmann(logs, level).half_width for logs in self.logs.values() if logs]
         known = [width for width in widths if width is not None]
         return max(known) if known and len(known) == len(widths) else None
 
@@ -285,15 +289,19 @@ class CellState:
         return width is not None and width <= math.log1p(self.cell.delta) / DELTA_PARTS
 
 
-def rungs_of(cells: Sequence[LiveCell], pairs: int | None) -> dict[str, tuple[int, ...]]:
-    """After how many pairs each scenario's cells are looked at: none with fewer than its family needs for any
-    verdict."""
-    found = {}
-    for scenario in dict.fromkeys(cell.scenario for cell in cells):
-        family = sum(len(cell.arms) for cell in cells if cell.scenario == scenario)
-        least = max(RUNGS[0], stats.trials_least(family))
-        found[scenario] = (pairs,) if pairs else tuple(sorted({max(rung, least) for rung in RUNGS}))
+def families_of(cells: Sequence[LiveCell]) -> Counter[str]:
+    """How many arms each scenario has in all its cells."""
+    found: Counter[str] = Counter()
+    for cell in cells:
+        found[cell.scenario] += len(cell.arms)
     return found
+
+
+def rungs_of(family: int, pairs: int | None) -> tuple[int, ...]:
+    """After how many pairs the cells of a family of that many arms are looked at: none with fewer than it needs for any
+    verdict."""
+    least = max(RUNGS[0], stats.trials_least(family))
+    return (pairs,) if pairs else tuple(sorted({max(rung, least) for rung in RUNGS}))
 
 
 class Progress:
@@ -329,8 +337,9 @@ class Measuring:
                  directory: Path, progress: Progress, interrupted: Callable[[], int], begin: float) -> None:
         self.settings, self.sides, self.seed, self.directory = settings, sides, seed, directory
         self.progress, self.interrupted, self.begin = progress, interrupted, begin
-        self.states = [CellState(cell) for cell in cells]
-        self.rungs = rungs_of(cells, settings.pairs)
+        families = families_of(cells)
+        self.states = [CellState(cell, families[cell.scenario]) for cell in cells]
+        self.rungs = {scenario: rungs_of(family, settings.pairs) for scenario, family in families.items()}
         self.allowed = allowed_cpus(list(sides.values()))
         self.validator = schema.validator("faultline.trial/1")
         self.random = random.Random(seed)

@@ -26,6 +26,8 @@ from faultline.records import LineError, Problem, RecordsError, get, json_load, 
 PAIR, LIVE = "faultline.pair/1", "faultline.live/1"
 CONTROLS = ("control-first", "control-second")
 STATUSES = ("ok", "failed")
+PADDING_MAX = 4096  # bytes of environment: a page of stack, as in a run (bench/runner.c)
+SEED_MAX = 1 << 53  # exact in any JSON reader
 
 
 @dataclass(frozen=True)
@@ -135,12 +137,20 @@ def pair_text(pair: PairLine) -> bytes:
     return json.dumps({"schema": PAIR, **asdict(pair)}, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
-def numbers(value: Mapping[str, Any], key: str, least: int = 0) -> tuple[int, ...]:
-    """A member that is a list of whole numbers, `least` of them or more, none negative; LineError when it is none."""
+def numbers(value: Mapping[str, Any], key: str, below: int) -> tuple[int, ...]:
+    """A member that is a list of whole numbers from 0; LineError when it is none."""
     found = get(value, key, list)
-    if len(found) < least or not all(type(one) is int and one >= 0 for one in found):
-        raise LineError(f'"{key}" is no list of whole numbers')
+    if not all(type(one) is int and 0 <= one < below for one in found):
+        raise LineError(f'"{key}" is no list of whole numbers from 0 to {below - 1}')
     return tuple(found)
+
+
+def whole(value: Mapping[str, Any], key: str, below: int) -> int:
+    """A member that is a whole number from 0; LineError when it is none."""
+    found: int = get(value, key, int)
+    if not 0 <= found < below:
+        raise LineError(f'"{key}" is no whole number from 0 to {below - 1}')
+    return found
 
 
 def pair_read(value: Any) -> PairLine:
@@ -149,17 +159,19 @@ def pair_read(value: Any) -> PairLine:
         schema_check(value, "faultline.pair")
     except RecordsError as error:
         raise LineError(str(error)) from None
-    bytes_ = numbers(value, "environment_bytes", 2)
+    cpus, padding = numbers(value, "cpus", 1 << 16), numbers(value, "environment_bytes", PADDING_MAX)
+    if not cpus or len(set(cpus)) != len(cpus) or len(padding) != 2:
+        raise LineError('"cpus" or "environment_bytes" has too few or too many numbers')
     pair = PairLine(
         scenario=get(value, "scenario", str),
         cell=get(value, "cell", str),
-        trial=get(value, "trial", int),
+        trial=whole(value, "trial", 1 << 31),
         first=get(value, "first", str),
         second=get(value, "second", str),
         starter=get(value, "starter", str),
-        seed=get(value, "seed", int),
-        cpus=numbers(value, "cpus", 1),
-        environment_bytes=(bytes_[0], bytes_[1]),
+        seed=whole(value, "seed", SEED_MAX),
+        cpus=cpus,
+        environment_bytes=(padding[0], padding[1]),
         started=get(value, "started", str),
         wall_s=float(get(value, "wall_s", (int, float))),
         status=get(value, "status", str),

@@ -43,6 +43,10 @@ from faultline import (
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+SCHEMAS = {
+    name: jsonschema.Draft202012Validator(json.loads((ROOT / "results" / f"{name}.schema.json").read_text()))
+    for name in ("live", "pair", "compare")
+}
 SCENARIO = fake_run.FakeScenario(name="fake/one", rounds=12, arms=[fake_run.FakeArm("pread", method="pread")])
 
 
@@ -108,12 +112,26 @@ class Sides:
         return [base or start[0], candidate or start[1], "fake/one", "--out", str(self.out), "--seed", "5", *words]
 
     def run(self, *words: str, **launchers: str) -> int:
-        """The comparison, in this process."""
+        """The comparison, in this process. What it writes keeps to the schemas."""
         os.environ["FAULTLINE_TEST_MARK"] = self.mark
         try:
-            return live.main(self.words(*words, **launchers))
+            status = live.main(self.words(*words, **launchers))
         finally:
             del os.environ["FAULTLINE_TEST_MARK"]
+        if (self.out / "live.json").exists():
+            self.check_files(status)
+        return status
+
+    def check_files(self, status: int) -> None:
+        """live.json, pairs.jsonl and compare.json, where it came to that."""
+        told = json.loads((self.out / "live.json").read_text())
+        SCHEMAS["live"].validate(told)
+        for line in (self.out / "pairs.jsonl").read_text().splitlines():
+            SCHEMAS["pair"].validate(json.loads(line))
+        if told["exit"] is not None:
+            found = json.loads((self.out / "compare.json").read_text())
+            SCHEMAS["compare"].validate(found)
+            assert found["exit"] == told["exit"] == status
 
     def results(self) -> live_rows.LiveResults:
         """What its files say."""
@@ -208,9 +226,10 @@ def tmp_path_of(parent: Path, name: str) -> Path:
 
 def test_no_ladder_begins_below_what_its_family_needs():
     cell = live_sides.LiveCell("s", "c", 0.01, {}, tuple(f"a{i}" for i in range(60)), {})
-    rungs = live_measure.rungs_of([cell, cell], None)["s"]
+    assert live_measure.families_of([cell, cell]) == {"s": 120}
+    rungs = live_measure.rungs_of(120, None)
     assert rungs[0] == stats.trials_least(120) == 13 and rungs[-1] == 30 and list(rungs) == sorted(set(rungs))
-    assert live_measure.rungs_of([cell], 17)["s"] == (17,)
+    assert live_measure.rungs_of(60, 17) == (17,)
 
 
 def test_both_sides_of_a_pair_do_the_same_and_pairs_differ(sides):
@@ -265,9 +284,9 @@ class Ladder:
     def cell(self, change: float) -> live_rows.LiveCellResult:
         """One cell with the verdicts of its arms, which all have that true log ratio."""
         names = tuple(f"a{i}" for i in range(self.arms))
-        state = live_measure.CellState(live_sides.LiveCell("s", "c", 0.01, {}, names, {}))
+        state = live_measure.CellState(live_sides.LiveCell("s", "c", 0.01, {}, names, {}), self.arms)
         measuring = object.__new__(live_measure.Measuring)
-        measuring.rungs, measuring.begin = live_measure.rungs_of([state.cell], None), time.monotonic()
+        measuring.rungs, measuring.begin = {"s": live_measure.rungs_of(self.arms, None)}, time.monotonic()
         while not state.is_finished:
             for name in names:
                 state.logs.setdefault(name, []).append(self.value(change))
@@ -302,9 +321,11 @@ def test_the_interval_of_a_ladder_covers_as_often_as_it_says():
     assert scipy.stats.binomtest(covered, 600, 0.94, alternative="less").pvalue > 0.001, covered
 
 
-def test_a_change_of_3_percent_is_found():
-    ladder = Ladder(13, 1, 0.004)
-    assert ladder.told(math.log(1.03), 200, ("SLOWER",)) > 190
+def test_a_change_of_half_as_much_beyond_the_margin_is_found():
+    """1.5 % at δ = 1 %, with the spread that docs/compare-live.md names."""
+    ladder = Ladder(13, 1, 0.0035)
+    found = ladder.told(math.log(1.015), 300, ("SLOWER",))
+    assert scipy.stats.binomtest(found, 300, 0.97, alternative="less").pvalue > 0.001, found
     assert ladder.told(0.0, 200, ("SLOWER", "FASTER")) == 0
 
 
@@ -342,8 +363,7 @@ def test_delta_may_be_given(sides):
 def test_writes_what_compare_writes(sides):
     sides.tell("candidate", ns=630)
     assert sides.run("--quiet") == 1
-    found = json.loads((sides.out / "compare.json").read_text())
-    jsonschema.validate(found, json.loads((ROOT / "results" / "compare.schema.json").read_text()))
+    found = sides.get("out", "compare.json")
     assert found["exit"] == 1 and found["counts"]["SLOWER"] == 2 and found["unit"] == "pair"
     row = found["rows"][0]
     assert row["quantity"] == "ns_per_op" and row["unit"] == "pair" and row["units"][0] == row["units"][1] > 5
@@ -946,6 +966,39 @@ def test_files_alone_say_the_same(sides):
     results = live_rows.conclude(moved)
     assert [arm.verdict for _, arm in results.arms] == ["SLOWER", "SLOWER"]
     assert results.live["base"] and not results.problems
+
+
+PAIR = {
+    "schema": "faultline.pair/1.2", "scenario": "s", "cell": "c", "trial": 0, "first": "base", "second": "candidate",
+    "starter": "first", "seed": 1, "cpus": [0], "environment_bytes": [0, 4095], "started": "2026-01-31T12:00:00.000Z",
+    "wall_s": 0.5, "status": "ok", "reason": None, "later": True,
+}
+
+
+def test_a_pair_of_a_later_version_is_read():
+    SCHEMAS["pair"].validate(PAIR)
+    assert live_store.pair_read(PAIR).cpus == (0,)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "faultline.pair/2"}, {"schema": "faultline.live/1"}, {"trial": -1}, {"starter": "base"}, {"cpus": []},
+        {"cpus": [-1]}, {"environment_bytes": [0]}, {"environment_bytes": [0, 4096]}, {"second": "control-second"},
+        {"status": "failed"}, {"reason": "none"}, {"wall_s": "1"}, {"seed": 1 << 53}, {"cpus": [1, 1]},
+    ],
+)
+def test_what_is_no_pair(change):
+    damaged = {**PAIR, **change}
+    assert not SCHEMAS["pair"].is_valid(damaged)
+    with pytest.raises(records.LineError):
+        live_store.pair_read(damaged)
+
+
+@pytest.mark.parametrize("change", [{"ended": None}, {"stopped": "tired"}, {"vary": "tool"}, {"delta": 0}, {"exit": 2}])
+def test_what_is_no_comparison(sides, change):
+    assert sides.run("--quiet", "--pairs", "6") == 0
+    assert not SCHEMAS["live"].is_valid({**sides.get("out", "live.json"), **change})
 
 
 def test_damaged_pairs_are_told_and_left_out(sides):
