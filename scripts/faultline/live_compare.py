@@ -66,7 +66,8 @@ def failures_of(results: LiveResults) -> list[LeftOut]:
 def notes_of(results: LiveResults) -> list[str]:
     """Arms that neither side has: nothing of them is compared, and nothing has failed."""
     return [
-        f"{safe(cell.scenario)} {safe(cell.cell)}: {safe(arm.name)} is measured on neither side: {safe(arm.pairs[0].reason)}"
+        f"{safe(cell.scenario)} {safe(cell.cell)}: {safe(arm.name)} is measured on neither side: "
+        f"{safe(arm.pairs[0].reason)}"
         for cell, arm in results.arms
         if arm.is_absent
     ]

@@ -608,8 +608,8 @@ def ops_of_worker(arm: Arm) -> int:
 
 def rounds_of(arms: Sequence[Arm], arm_count: int, arm_time: int) -> int:
     """Rounds of each trial: as many as a trial alone had; or, where its warm-up was disturbed and it had fewer, those
-    that arm_time (ns) has room for by the batches it then timed, in whole blocks of orders (bench/schedule.c); and never
-    so few that nothing can be said."""
+    that arm_time (ns) has room for by the batches it then timed, in whole blocks of orders (bench/schedule.c); and
+    never so few that nothing can be said."""
     ns = float(np.mean([np.nanmedian(arm.batch_ns) for arm in arms]))
     block = 2 * arm_count
     least = -(-ROUNDS_LEAST // block) * block

@@ -103,9 +103,9 @@ class LiveArm:
 
 @dataclass
 class LiveCellResult:
-    """A cell over all its pairs, and over its controls, whose ratios are of the base against itself. failed: what did not
-    deliver, or did other work; invalid: why nothing in it counts; between: what of that concerns counts too and lies in
-    neither run alone."""
+    """A cell over all its pairs, and over its controls, whose ratios are of the base against itself. failed: what did
+    not deliver, or did other work; invalid: why nothing in it counts; between: what of that concerns counts too and
+    lies in neither run alone."""
 
     scenario: str
     cell: str
@@ -248,9 +248,8 @@ def cell_result(plan: CellPlan, delta: float, lines: Sequence[PairLine], reader:
         ]
     cell = LiveCellResult(plan.scenario, plan.cell, delta, results[False], results[True])
     cell.failed = [f"pair {line.trial}: {line.reason}" for line in lines if line.status != "ok"]
-    cell.failed += [
-        f"the base beside itself: {arm.name}: {pair.reason}" for arm in cell.controls for pair in arm.pairs if pair.failed
-    ]
+    beside_itself = [(arm.name, pair.reason) for arm in cell.controls for pair in arm.pairs if pair.failed]
+    cell.failed += [f"the base beside itself: {name}: {why}" for name, why in beside_itself]
     other_work = checksum_complaint(whole)
     if other_work:
         cell.failed.append(other_work)

@@ -109,7 +109,8 @@ def line(name: str, found: dict[str, Any]) -> str:
         return f"{name}: not tried"
     bounds = f"{told['low']:.1%} to {told['high']:.1%}"
     sizes = f"seen as {change[1]:+.2%} ({change[0]:+.2%} to {change[2]:+.2%})"
-    return f"{name}: told in {told['k']} of {told['n']} ({bounds}); {sizes}; {found['pairs']:g} pairs, {found['wall_s']:.1f} s"
+    each = f"{found['pairs']:g} pairs, {found['wall_s']:.1f} s"
+    return f"{name}: told in {told['k']} of {told['n']} ({bounds}); {sizes}; {each}"
 
 
 def bench(stage: Stage, options: argparse.Namespace) -> int:
@@ -136,7 +137,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/selfbench live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--program", type=Path, required=True, help="the faultline program (scripts/selfbench gives it)")
+    parser.add_argument("--program", type=Path, required=True, help="of faultline (scripts/selfbench gives it)")
     parser.add_argument("--library", type=Path, required=True, help="the library (scripts/selfbench gives it)")
     parser.add_argument("--change", metavar="D", type=fraction, default=0.015, help="which is made (default: 1.5%%)")
     parser.add_argument("--found", metavar="N", type=int, default=20, help="comparisons with it (default: 20)")

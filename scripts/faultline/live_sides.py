@@ -247,8 +247,9 @@ def machines_check(base: LiveSide, candidate: LiveSide, vary: Sequence[str]) -> 
     for key, (mine, its) in same.items():
         if mine is None or mine != its:
             raise LiveError(f"the sides differ in {key}: {safe(mine)} and {safe(its)}", NOT_COMPARABLE)
-    sides = [Side(side.name, [Stored(side.name, verdict.conclude(side.run), frozenset())]) for side in (base, candidate)]
-    refused = comparison.refusals(*sides, fingerprint.differences([base.run], [candidate.run], vary))
+    runs = [Stored(side.name, verdict.conclude(side.run), frozenset()) for side in (base, candidate)]
+    found = fingerprint.differences([base.run], [candidate.run], vary)
+    refused = comparison.refusals(Side(BASE, runs[:1]), Side(CANDIDATE, runs[1:]), found)
     if refused:
         raise LiveError(f"not comparable: {'; '.join(refused)}", NOT_COMPARABLE)
 
