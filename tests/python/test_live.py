@@ -1083,10 +1083,12 @@ def test_the_deadline_follows_the_plan(sides):
 
 
 def test_a_full_standard_output_is_told(sides):
-    process = subprocess.run(
-        [sys.executable, "-B", "-m", "faultline.live", *sides.words("--quiet", "--pairs", "6")],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")}, stdout=open("/dev/full", "wb"), stderr=subprocess.PIPE,
-    )
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [sys.executable, "-B", "-m", "faultline.live", *sides.words("--quiet", "--pairs", "6")],
+            env={**buffered, "PYTHONPATH": str(ROOT / "scripts")}, stdout=full, stderr=subprocess.PIPE,
+        )
     assert process.returncode == 7, process.stderr
     assert process.stderr.count(b"\n") == 1 and b"No space left" in process.stderr
     assert (sides.out / "compare.json").exists()
