@@ -27,6 +27,7 @@ OUTPUTS = {"json": "compare.json", "markdown": "compare.md", "junit": "junit.xml
            "badge": "badge.json"}
 NAME = "faultline compare"
 LIVE = "--live"
+FAIL_ON = ("slower", "any", "never")  # which rows make the status 1
 
 
 class UsageError(Exception):
@@ -75,7 +76,7 @@ def parser_make() -> Parser:
     parser.add_argument("--scenario", metavar="NAME,...", type=names, action="extend", default=[], help="only these")
     parser.add_argument("--quantity", metavar="NAME,...", type=names, action="extend", default=[],
                         help="only these: ratio, ns_per_op, or names of counts")
-    parser.add_argument("--fail-on", choices=("slower", "any", "never"), default="slower",
+    parser.add_argument("--fail-on", choices=FAIL_ON, default=FAIL_ON[0],
                         help="which rows make the status 1: SLOWER ones (default), FASTER ones too, none")
     parser.add_argument("--require-conclusive", action="store_true", help="status 3 when anything is CANNOT TELL")
     parser.add_argument("--bisect", action="store_true", help="status for git bisect run: 0 good, 1 bad, 125 undecided")

@@ -30,6 +30,8 @@ MAJOR = {
     "faultline.plan": 1,
     "faultline.machine": 1,
     "faultline.summary": 1,
+    "faultline.pair": 1,
+    "faultline.live": 1,
 }
 CRC_TAIL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 RECORD_START = b'{"schema":"faultline.trial/'

@@ -456,7 +456,7 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
     other = run(tmp_path / "b", 2, [scenario(common={"recipe": "write-4KiB"}), floor])
     found = compared(one, other)
     (left,) = found.left_out
-    assert left.unlike and left.reason.endswith("its parameters differ: recipe (write-1MiB and write-4KiB)")
+    assert left.kind == "unlike" and left.reason.endswith("its parameters differ: recipe (write-1MiB and write-4KiB)")
     assert {r.scenario for r in found.rows} == {"floor/null"} and comparison.exit_status(found) == 6
     declared = compared(one, other, vary=["recipe"])
     assert not declared.left_out and row(declared, "fast", "ratio").verdict in (SAME, CANNOT_TELL)
@@ -469,7 +469,7 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
 
 def test_a_scenario_of_one_side(base: Path, tmp_path: Path) -> None:
     found = compared(base, run(tmp_path / "b", 2, [scenario(), fake_run.floor(trials=8)]))
-    assert [(o.scenario, o.unlike) for o in found.left_out] == [("floor/null", False)]
+    assert [(o.scenario, o.cell, o.kind) for o in found.left_out] == [("floor/null", None, "missing")]
     assert comparison.exit_status(found, "never") == 0 and comparison.exit_status(found, "never", True) == 3
 
 
