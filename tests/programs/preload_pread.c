@@ -55,6 +55,11 @@ CHAIN(10, TIMES_8 TIMES_2)
 CHAIN(12, TIMES_8 TIMES_4)
 CHAIN(14, TIMES_8 TIMES_4 TIMES_2)
 CHAIN(16, TIMES_16)
+CHAIN(20, TIMES_16 TIMES_4)
+CHAIN(24, TIMES_16 TIMES_8)
+CHAIN(32, TIMES_32)
+CHAIN(40, TIMES_32 TIMES_8)
+CHAIN(48, TIMES_32 TIMES_16)
 CHAIN(64, TIMES_64)
 CHAIN(256, TIMES_256)
 
@@ -62,7 +67,8 @@ static const struct {
     uint64_t length;
     chain_function *run;
 } chains[] = {{0, chain_0},   {4, chain_4},   {8, chain_8},   {10, chain_10},  {12, chain_12},
-              {14, chain_14}, {16, chain_16}, {64, chain_64}, {256, chain_256}};
+              {14, chain_14}, {16, chain_16}, {20, chain_20}, {24, chain_24},  {32, chain_32},
+              {40, chain_40}, {48, chain_48}, {64, chain_64}, {256, chain_256}};
 
 static pread_function *next;
 static chain_function *chain;
