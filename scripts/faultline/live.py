@@ -28,7 +28,7 @@ from faultline.compare import FAIL_ON, LIVE, UNDECIDED, Parser, UsageError, name
 from faultline.live_measure import MEANT, NAME, Settings, Signals, measure
 from faultline.live_rows import LiveResults, could_tell
 from faultline.live_sides import IO, USAGE, LiveError
-from faultline.live_store import SEED_MAX, exit_put
+from faultline.live_store import SEED_MAX, exit_put, written
 from faultline.records import RecordsError
 from faultline.schema import SchemaError
 from faultline.text import percent, safe
@@ -110,7 +110,7 @@ def settings_of(options: argparse.Namespace, argv: Sequence[str]) -> Settings:
         profile=options.profile, seed=options.seed, budget_s=options.budget, delta=options.delta, pairs=options.pairs,
         controls=options.control, deadline_s=options.deadline, directory=options.directory, set=options.set,
         cell=options.cell, arms=options.arms, vary=options.vary, fail_on=options.fail_on or FAIL_ON[0],
-        quiet=options.quiet, argv=["faultline", "compare", LIVE, *argv],
+        quiet=options.quiet, argv=["faultline", "compare", LIVE, *map(written, argv)],
     )
 
 

@@ -314,7 +314,7 @@ def conclude(directory: Path) -> LiveResults:
     live = live_load(directory)
     lines, problems = pairs_load(directory / "pairs.jsonl")
     names = [BASE, CANDIDATE, *(name for name in CONTROLS if (directory / name).is_dir())]
-    runs = {name: Stored(str(directory / name), verdict.conclude(run_load(directory / name)), frozenset())
+    runs = {name: Stored(str(directory / name), verdict.conclude(run_load(directory / name)))
             for name in names}
     problems += [replace(one, where=f"{name}/{one.where}") for name, stored in runs.items()
                  for one in stored.run.problems]

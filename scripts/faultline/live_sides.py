@@ -25,6 +25,7 @@ from faultline.records import (
     json_parse,
     manifest_read,
     objects,
+    parameter_types,
     schema_check,
 )
 from faultline.sources import Stored
@@ -103,7 +104,7 @@ class LiveSide:
         """A run of it without any trial: what comparisons of stored runs read of a side. RecordsError or LineError when
         its plan is none."""
         manifest = {"run": self.name, "tool": tool_of(self.machine), "plan": self.plan}
-        return Run(Path(self.name), manifest_read(manifest), (), self.machine)
+        return Run(Path(self.name), manifest_read(manifest, parameter_types()), (), self.machine)
 
     @property
     def topology(self) -> Mapping[str, Any]:
@@ -247,7 +248,7 @@ def machines_check(base: LiveSide, candidate: LiveSide, vary: Sequence[str]) -> 
     for key, (mine, its) in same.items():
         if mine is None or mine != its:
             raise LiveError(f"the sides differ in {key}: {safe(mine)} and {safe(its)}", NOT_COMPARABLE)
-    runs = [Stored(side.name, verdict.conclude(side.run), frozenset()) for side in (base, candidate)]
+    runs = [Stored(side.name, verdict.conclude(side.run)) for side in (base, candidate)]
     found = fingerprint.differences([base.run], [candidate.run], vary)
     refused = comparison.refusals(Side(BASE, runs[:1]), Side(CANDIDATE, runs[1:]), found)
     if refused:

@@ -81,6 +81,11 @@ def append(path: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
+def written(word: str) -> str:
+    """A word of the command line as JSON may hold it: bytes that are no text as \\xNN."""
+    return os.fsencode(word).decode(errors="backslashreplace")
+
+
 class RunWriter:
     """One run of the comparison."""
 
@@ -90,7 +95,7 @@ class RunWriter:
         cells = [cell for key, cell in side.cells().items() if key in keys]
         self.manifest: dict[str, Any] = {
             "schema": "faultline.manifest/1",
-            "run": f"{directory.parent.name}/{directory.name}",
+            "run": written(f"{directory.parent.name}/{directory.name}"),
             "tool": tool_of(side.machine),
             "plan": narrowed(side.plan, cells),
             "argv": list(argv),

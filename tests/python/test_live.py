@@ -587,7 +587,7 @@ def test_controls_that_fail_are_given_up(sides):
 
 
 def test_rounds_are_never_too_few():
-    arm = next(iter(records.trial_read(fake_run.record(SCENARIO, {}, 0, np.random.default_rng(1)), 1).arms))
+    arm = next(iter(records.trial_read(fake_run.record(SCENARIO, {}, 0, np.random.default_rng(1)), 1, b"").arms))
     slow = records.Arm(**{**arm.__dict__, "batch_ns": np.array([1e9]), "order": np.array([0])})
     assert [live_measure.rounds_of([slow], arms, 1000) for arms in (1, 2, 3)] == [4, 4, 6]
 
@@ -1021,6 +1021,7 @@ def test_a_record_that_is_missing_is_told(sides):
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
     results = sides.results()
     assert [str(p) for p in results.problems] == [
+        "base/trials.jsonl: error: 1 of 8 finished records are missing: the file was cut",
         "base/trials.jsonl: error: the record of fake/one all, trial 0 is missing"]
     assert live_compare.exit_status(results, live_compare.comparison_of(results)) == 7
 
