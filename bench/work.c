@@ -177,8 +177,8 @@ static void stall(struct work *work, unsigned a, uint64_t operations)
     uint64_t each = (uint64_t)(1 / share + 0.5), before = work->operations[a];
     work->operations[a] += operations;
     uint64_t end = clock_now_ns() + STALL_NS * (work->operations[a] / each - before / each);
-    while (clock_now_ns() < end)
-        continue;
+    while (clock_now_ns() < end) { /* nothing else to do */
+    }
 }
 
 /* One batch between its two clock readings. */
