@@ -15,12 +15,12 @@ parameters, method or tool versions); 7 unreadable or damaged, or nothing stands
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import Any, Sequence
 
-from faultline import files
+from faultline import command, files
+from faultline.command import UNDECIDED
 from faultline.compare import Parser, UsageError, names, share
 from faultline.text import safe
 
@@ -49,7 +49,7 @@ def parser_make() -> argparse.ArgumentParser:
 
 
 def run(words: Sequence[str]) -> int:
-    """Everything for one board; the exit status. UsageError, RecordsError or OSError when there can be none."""
+    """Everything for one board; the exit status. UsageError, Complaint or OSError when there can be none."""
     options = parser_make().parse_args(words)
     if not options.runs:
         raise UsageError("runs are needed: --board RUN RUN...")
@@ -94,19 +94,12 @@ def write(found: Any, status: int, options: argparse.Namespace) -> None:
 
 def main(words: Sequence[str]) -> int:
     """The command."""
-    from faultline.records import RecordsError
 
-    for ended in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
-    try:
-        return run(words)
-    except UsageError as error:
-        print(f"{NAME}: {safe(error).replace('faultline compare --help', f'{NAME} --help')}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        sys.stderr.close()
-    except (RecordsError, OSError) as error:
-        print(f"{NAME}: {safe(error)}", file=sys.stderr)
-    return 7
+    def body() -> int:
+        try:
+            return run(words)
+        except UsageError as error:
+            print(f"{NAME}: {safe(error).replace('faultline compare --help', f'{NAME} --help')}", file=sys.stderr)
+            return UNDECIDED if "--bisect" in words else 2
+
+    return command.guarded(NAME, body, command.broken(words))

@@ -179,21 +179,13 @@ def params_unlike(
     }
 
 
-def unlike_text(found: Mapping[str, tuple[Any, Any]]) -> str:
-    """ "arm_time (1 and 2), touches (3 and 4) and 2 more"."""
-    told = [f"{safe(key)} ({safe(a)} and {safe(b)})" for key, (a, b) in found.items()]
-    more = len(told) - pairing.PARAMETERS_NAMED
-    return ", ".join(told[: pairing.PARAMETERS_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
 def arm_unlike(mine: ArmPlan, its: ArmPlan, pages: tuple[int | None, int | None]) -> str | None:
     """Why two arms of one name are not the same, None when they are."""
     if mine.method != its.method:
         return f"its method is {safe(mine.method)} and {safe(its.method)}"
     if mine.method_version != its.method_version:
         return f"version {safe(mine.method_version)} and {safe(its.method_version)} of its method"
-    found = params_unlike(mine.params, its.params, pages)
-    return f"its parameters differ: {unlike_text(found)}" if found else None
+    return pairing.parameters_text(params_unlike(mine.params, its.params, pages), ())
 
 
 @dataclass(frozen=True)
@@ -213,9 +205,9 @@ def cell_unlike(a: Placed, b: Placed) -> str | None:
     if (mine.scenario.op, mine.scenario.delta) != (its.scenario.op, its.scenario.delta):
         return "its operation or δ differs"
     pages = (a.machine.page_bytes, b.machine.page_bytes)
-    found = params_unlike(mine.plan.params, its.plan.params, pages)
-    if found:
-        return f"its parameters differ: {unlike_text(found)}"
+    unlike = pairing.parameters_text(params_unlike(mine.plan.params, its.plan.params, pages), ())
+    if unlike:
+        return unlike
     base = (mine.plan.arms[0], its.plan.arms[0])
     if base[0].name != base[1].name:
         return f"its baseline is {safe(base[0].name)} and {safe(base[1].name)}"
