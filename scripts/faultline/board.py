@@ -42,6 +42,7 @@ class Board:
     times: list[TimeRow]
     light: list[LightRow]
     differences: dict[str, list[str]]
+    deltas: dict[str, float]  # of each scenario: what counts as the same
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -71,9 +72,12 @@ def findings(rows: Sequence[Row] | Sequence[CrossingRow]) -> dict[str, int]:
 
 
 def in_order(rows: list[Row]) -> list[Row]:
-    """Rows by what they find: who wins where first, then by finding and size of the effect; else in plan order."""
+    """Rows by what they find: who wins where first, then by finding and size of the effect; else ratios, then counts, in
+    plan order, those of one cell and quantity together."""
     effect = {id(row): row.worst.effect if row.worst is not None else 0.0 for row in rows}
-    return sorted(rows, key=lambda row: (not row.turns, FINDINGS.index(row.finding), -effect[id(row)]))
+    place = {key: i for i, key in enumerate(dict.fromkeys((row.scenario, row.cell, row.quantity) for row in rows))}
+    return sorted(rows, key=lambda row: (not row.turns, FINDINGS.index(row.finding), -effect[id(row)],
+                                         row.quantity != RATIO, place[row.scenario, row.cell, row.quantity]))
 
 
 def time_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[TimeRow]:
@@ -117,7 +121,7 @@ def board_of(runs: Sequence[Stored], delta: float | None = None, scenarios: Sequ
     return Board(
         machines, left, in_order(rows), crossing_rows(cells, machines) if ratios else [],
         slope_rows(cells, machines), time_rows(cells, machines), light_rows(machines), differing(machines),
-        remarks(machines),
+        {cell.key[0]: cell.first.scenario.delta if delta is None else delta for cell in cells}, remarks(machines),
     )
 
 

@@ -98,6 +98,7 @@ def document(found: Board, status: int) -> dict[str, Any]:
         "machines": [machine_object(machine, found.hidden(machine)) for machine in found.machines],
         "differences": [{"key": key, "values": values} for key, values in found.differences.items()],
         "speed_of_light": [light_object(row) for row in found.light],
+        "delta": found.deltas,
         "counts": findings(found.rows),
         "rows": [row_object(row) for row in found.rows],
         "crossings": [crossing_object(row) for row in found.crossings],

@@ -70,8 +70,8 @@ def blocks(found: Board) -> Iterator[str]:
     yield "\n## Speed of light\n\nAbsolute times, to be looked at and never divided by.\n\n"
     yield table_head(["", *labels(found)])
     yield from map(table_row, light_table(found))
-    for command in board_words.light_missing(found):
-        yield f"\nTo measure what is missing: {code(command)}\n"
+    for command, names in board_words.light_missing(found):
+        yield f"\nTo measure what is missing: {code(command)} on {escape(names)}\n"
     keys = board_words.key_differences(found)
     if keys:
         yield "\n## Difference of the fingerprints\n\n" + table_head(["key", *labels(found)])
@@ -80,8 +80,8 @@ def blocks(found: Board) -> Iterator[str]:
     yield from axis_blocks(found)
     if found.times:
         yield "\n## Times of an operation, side by side\n\nAbsolute, not compared.\n\n"
-        yield table_head(["scenario, cell", "arm", *labels(found)])
-        yield from (table_row([board_words.where(row), safe(row.arm), *map(board_words.time_text, row.values)])
+        yield table_head(["scenario, cell (operation)", "arm", *labels(found)])
+        yield from (table_row([board_words.where_timed(row), safe(row.arm), *board_words.time_texts(row.values)])
                     for row in found.times)
 
 
@@ -89,7 +89,7 @@ def row_blocks(found: Board) -> Iterator[str]:
     """The rows: a head, then a row each."""
     if not found.rows:
         return
-    terms = "".join(f"{escape(term)}.\n" for term in board_words.TERMS)
+    terms = "".join(f"{escape(term)}.\n" for term in board_words.terms(found))
     yield f"\n## The board\n\n{terms}\n" + table_head(["scenario, cell", "arm", *labels(found), "between them", "why"])
     for row in found.rows:
         why = text.shorten(safe(row.why or ""), LINE_MOST) if row.apart or row.turns else ""
@@ -107,7 +107,7 @@ def axis_blocks(found: Board) -> Iterator[str]:
         yield "\n## What a further byte costs\n\nAbsolute, not compared.\n\n"
         yield table_head(["scenario, axis", "arm", *labels(found)])
         for one in found.slopes:
-            yield table_row([board_words.along(one), safe(one.arm), *map(board_words.line_text, one.values)])
+            yield table_row([board_words.along(one), safe(one.arm), *board_words.line_texts(one.values)])
 
 
 def markdown(found: Board) -> str:
@@ -152,16 +152,16 @@ def view(found: Board, svg: str | None, rows: int) -> dict[str, Any]:
         commands=board_words.light_missing(found),
         picture=Markup(svg) if svg else None,
         differences=board_words.key_differences(found),
-        terms=board_words.TERMS,
+        terms=board_words.terms(found),
         rows=[row_view(found, row) for row in found.rows[:rows]],
         rows_hidden=max(0, len(found.rows) - rows),
         crossings=[(board_words.along(row), safe(row.arm), [safe(turn_text(row.axis, value)) for value in row.values],
                     row.finding, CLASSES.get(row.finding, ""), safe(row.why or "")) for row in found.crossings[:rows]],
-        slopes=[(board_words.along(row), safe(row.arm), list(map(board_words.line_text, row.values)))
+        slopes=[(board_words.along(row), safe(row.arm), board_words.line_texts(row.values))
                 for row in found.slopes[:rows]],
-        times=[(board_words.where(row), safe(row.arm), [
-            (board_words.time_text(value), board_words.per_kib_text(value)) for value in row.values])
-            for row in found.times[:rows]],
+        times=[(board_words.where_timed(row), safe(row.arm),
+                list(zip(board_words.time_texts(row.values), board_words.per_kib_texts(row.values))))
+               for row in found.times[:rows]],
         times_hidden=max(0, len(found.times) - rows),
         paged=len({machine.page_bytes for machine in found.machines}) > 1,
     )

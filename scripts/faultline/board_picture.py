@@ -17,7 +17,9 @@ from faultline.text import safe, shorten
 from faultline.verdict import FASTER, SAME, SLOWER
 
 ROWS_MOST = 60  # lines, the first of the board
-STEP_INCH = 0.30  # height of a line
+STEP_INCH = (0.30, 0.80)  # least and most height of a line
+MARKER_INCH = 0.07  # height that a marker needs not to lie on the next machine's
+SHARE = 0.7  # of a line's height that its markers take
 NAME_MOST = 64  # characters of a line's name
 DECIDED = (FASTER, SLOWER, SAME)
 
@@ -44,18 +46,28 @@ def label(row: Row) -> str:
     return shorten(safe(f"{row.arm}, {row.scenario} {canvas.cell_values(row.cell)}"), NAME_MOST)
 
 
+def columns_shown(found: Board) -> list[int]:
+    """The machines that have markers."""
+    return [i for i, machine in enumerate(found.machines) if not found.hidden(machine)]
+
+
+def step_inch(found: Board) -> float:
+    """Height of a line: more where more machines have their markers in it."""
+    least, most = STEP_INCH
+    return min(max(least, MARKER_INCH * len(columns_shown(found)) / SHARE), most)
+
+
 def layout(found: Board) -> Layout:
     """A line a row, names at the left, findings at the right."""
     rows = shown(found)
     left = canvas.widest([label(row) for row in rows]) + 0.25
     right = canvas.widest([board_words.finding_text(row) for row in rows]) + 0.3
-    return Layout(heights=(STEP_INCH * len(rows) + 0.1,), widths=(4.6,), left=left, right=right, bottom=0.5)
+    return Layout(heights=(step_inch(found) * len(rows) + 0.1,), widths=(4.6,), left=left, right=right, bottom=0.5)
 
 
 def legend(found: Board) -> list[Any]:
     """The machines, and what a hollow marker means."""
-    out: list[Any] = [canvas.legend_entry(machine.label, i) for i, machine in enumerate(found.machines)
-                      if not found.hidden(machine)]
+    out: list[Any] = [canvas.legend_entry(found.machines[i].label, i) for i in columns_shown(found)]
     if any(value is not None and value.ratio is not None and value.verdict not in DECIDED
            for row in shown(found) for value in row.values):
         out.append(Line2D([], [], linestyle="none", marker="o", markerfacecolor="white", color=canvas.GREY,
@@ -69,11 +81,12 @@ def draw(found: Board, axes: Any) -> None:
     axis.set_xscale("log", base=2)
     axis.set_xlim(*SCALE)
     axis.axvline(1, color="black", linewidth=0.8)
-    machines = len(found.machines)
+    machines = columns_shown(found)
     for y, row in enumerate(rows):
-        for i, value in enumerate(row.values):
+        for lane, i in enumerate(machines):
+            value = row.values[i]
             if value is not None and value.ratio is not None:
-                value_draw(axis, value, y + 0.6 * ((i + 0.5) / machines - 0.5), i)
+                value_draw(axis, value, y + SHARE * ((lane + 0.5) / len(machines) - 0.5), i)
         axis.axhline(y + 0.5, color="#E4E4E4", linewidth=0.6)
         axis.annotate(board_words.finding_text(row), (1, y), xycoords=("axes fraction", "data"), xytext=(8, 0),
                       textcoords="offset points", va="center", fontsize=canvas.FONT - 1, annotation_clip=False)

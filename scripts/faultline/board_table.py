@@ -83,8 +83,8 @@ def light_lines(found: Board, look: Look) -> Iterator[str]:
     for row in [] if lines else rows:
         yield from stacked(head, row, look.width)
     yield from lines or []
-    for command in board_words.light_missing(found):
-        yield from wrap(f"to measure what is missing: {command}", look.width)
+    for command, names in board_words.light_missing(found):
+        yield from wrap(f"to measure what is missing: {command} (on {names})", look.width)
 
 
 def axis_lines(found: Board, look: Look, everything: bool) -> Iterator[str]:
@@ -102,8 +102,8 @@ def axis_lines(found: Board, look: Look, everything: bool) -> Iterator[str]:
         yield from wrap("What a further byte costs: absolute, side by side", look.width, "")
     for one in slopes:
         yield from wrap(f"{text.safe(one.arm)}, {board_words.along(one)}", look.width)
-        for machine, line in zip(found.machines, one.values):
-            yield from wrap(f"{machine.label}: {board_words.line_text(line)}", look.width, INDENT * 3)
+        for machine, line in zip(found.machines, board_words.line_texts(one.values)):
+            yield from wrap(f"{machine.label}: {line}", look.width, INDENT * 3)
     if len(slopes) < len(found.slopes):
         yield from wrap(f"… and {len(found.slopes) - len(slopes)} more (--all shows them)", look.width)
 
@@ -113,10 +113,10 @@ def time_lines(found: Board, look: Look) -> Iterator[str]:
     yield from wrap("Times of an operation, side by side: absolute, not compared", look.width, "")
     place = None
     for row in found.times:
-        if place != board_words.where(row):
-            place = board_words.where(row)
-            yield from wrap(f"{place} ({text.safe(row.op)})", look.width)
-        told = " | ".join(board_words.time_text(value) for value in row.values)
+        if place != board_words.where_timed(row):
+            place = board_words.where_timed(row)
+            yield from wrap(place, look.width)
+        told = " | ".join(board_words.time_texts(row.values))
         yield from wrap(f"{text.safe(row.arm)}: {told}", look.width, INDENT * 2)
 
 
@@ -136,7 +136,7 @@ def lines(found: Board, look: Look, everything: bool) -> Iterator[str]:
         yield from wrap(f"{key}: {' | '.join(values)}", look.width)
     yield ""
     if found.rows:
-        for term in board_words.TERMS:
+        for term in board_words.terms(found):
             yield from wrap(term, look.width, "")
         yield from row_lines(found, look, everything)
         yield ""

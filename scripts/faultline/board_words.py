@@ -33,6 +33,11 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
+def where_timed(row: TimeRow) -> str:
+    """Scenario and cell, and what an operation is."""
+    return f"{where(row)} ({safe(row.op)})"
+
+
 def where(row: Row | TimeRow) -> str:
     """Scenario and cell, and which count it is of."""
     count = f", {safe(row.quantity)} an operation" if isinstance(row, Row) and row.quantity != RATIO else ""
@@ -86,24 +91,38 @@ def shortened_status(value: Value) -> str:
     return safe(value.why or "not measured").partition(":")[0].partition(" ")[0]
 
 
-def time_text(value: Value | None) -> str:
-    """ "612 [601, 630] ns"."""
-    return NOTHING if value is None or value.time is None else time_interval(value.time)
+def least(values: Sequence[float | None]) -> float | None:
+    """The smallest of some times: its unit is that of all that stand side by side."""
+    return min((abs(value) for value in values if value is not None), default=None)
 
 
-def per_kib_text(value: Value | None) -> str:
-    """ "38 ns/KiB": what machines with pages of different sizes have in common."""
-    if value is None or value.time is None or not value.bytes_per_op:
-        return NOTHING
-    return f"{text.time(1024 * value.time.estimate / value.bytes_per_op)}/KiB"
+def time_texts(values: Sequence[Value | None]) -> list[str]:
+    """ "612 [601, 630] ns" of each machine, in one unit."""
+    times = [value.time if value is not None else None for value in values]
+    like = least([None if time is None else time.estimate for time in times])
+    return [time_interval(time, like) for time in times]
 
 
-def line_text(value: Line | None) -> str:
-    """ "0.031 [0.030, 0.032] ns a byte + 612 ns", marked where it is no straight line."""
-    if value is None:
-        return NOTHING
-    bent = "" if value.is_straight else f" (no straight line: off by {text.percent(value.miss)})"
-    return f"{figure(value.per_byte)} ns a byte + {text.time(max(value.fixed.estimate, 0.0))}{bent}"
+def per_kib_texts(values: Sequence[Value | None]) -> list[str]:
+    """ "38 ns/KiB" of each machine, in one unit: what machines with pages of different sizes have in common."""
+    found = [1024 * value.time.estimate / value.bytes_per_op
+             if value is not None and value.time is not None and value.bytes_per_op else None for value in values]
+    scale, unit = text.time_unit(least(found) or 0.0)
+    return [NOTHING if one is None else f"{digits(one / scale)} {unit}/KiB" for one in found]
+
+
+def line_texts(values: Sequence[Line | None]) -> list[str]:
+    """ "0.031 [0.030, 0.032] ns a byte + 612 ns" of each machine, in one unit, marked where it is no straight line."""
+    scale, unit = text.time_unit(least([None if one is None else one.fixed.estimate for one in values]) or 0.0)
+    out = []
+    for one in values:
+        if one is None:
+            out.append(NOTHING)
+            continue
+        fixed = one.fixed.estimate / scale
+        bent = "" if one.is_straight else f" (no straight line: off by {text.percent(one.miss)})"
+        out.append(f"{figure(one.per_byte)} ns a byte {'−' if fixed < 0 else '+'} {digits(abs(fixed))} {unit}{bent}")
+    return out
 
 
 def figure(found: Interval) -> str:
@@ -115,19 +134,20 @@ def figure(found: Interval) -> str:
 def light_text(row: LightRow, machine: Machine, value: Interval | None, hidden: bool) -> str:
     """A piece on a machine; how to measure it where it was not."""
     if value is not None:
-        return time_interval(value) if row.light.unit == "ns" else f"{figure(value)} {row.light.unit}"
+        like = least([None if one is None else one.estimate for one in row.values])
+        return time_interval(value, like) if row.light.unit == "ns" else f"{figure(value)} {row.light.unit}"
     planned = any(name == row.light.scenario for cells in machine.cells for name, _ in cells)
     return "emulated" if hidden else "no valid figure" if planned else "not measured"
 
 
-def light_missing(found: Board) -> list[str]:
-    """The commands that would measure what the panel lacks, each once, with the machines that lack it."""
+def light_missing(found: Board) -> list[tuple[str, str]]:
+    """The commands that would measure what the panel lacks, each once, and the machines that lack it."""
     lost: dict[str, list[str]] = {}
     for row in found.light:
         for machine, value in zip(found.machines, row.values):
             if value is None and not found.hidden(machine):
                 lost.setdefault(row.light.command, []).append(machine.label)
-    return [f"{command}   (on {listed(list(dict.fromkeys(names)))})" for command, names in lost.items()]
+    return [(command, listed(list(dict.fromkeys(names)))) for command, names in lost.items()]
 
 
 # ---- what to conclude ----
@@ -163,18 +183,20 @@ def ratio_sentences(found: Board) -> list[str]:
                    f"{each(found, turning[0])}.")
     else:
         out.append("No arm surely wins on one machine and surely loses on another.")
-    return [*out, *finding_sentences(found, rows)]
+    return [*out, *finding_sentences(found, rows, turning[0] if turning else None)]
 
 
-def finding_sentences(found: Board, rows: Sequence[Row]) -> list[str]:
-    """How the ratios differ, by what that comes from."""
+def finding_sentences(found: Board, rows: Sequence[Row], said: Row | None) -> list[str]:
+    """How the ratios differ, by what that comes from. said: the row of which the sentence before has told."""
     counts = findings(rows)
     out = []
     for finding, words in ((REAL, "a real difference, settings and page size being the same, in"),
                            (SETTINGS, "a difference that may come from settings in"),
                            (PAGE, "a difference that may come from the page size in")):
         some = [row for row in rows if row.finding == finding]
-        if some:
+        if some and some[0] is said:
+            out.append(f"{words} {counts[finding]}, that one among them")
+        elif some:
             out.append(f"{words} {counts[finding]}, most in {named(some[0])}: {each(found, some[0])}")
     rest = [f"{counts[finding]} {words}" for finding, words in ((AGREE, "agree within δ"), (OPEN, "cannot be told"))
             if counts[finding]]
@@ -189,10 +211,12 @@ def count_sentences(found: Board) -> list[str]:
     if not rows:
         return []
     counts = findings(rows)
-    told = [f"{counts[finding]} {words}" for finding, words in (
-        (AGREE, "are equal"), (REAL, "differ with settings and page size the same"),
-        (SETTINGS, "differ with the settings"),
-        (PAGE, "are equal a page and differ with its size"), (OPEN, "cannot be told")) if counts[finding]]
+    told = [f"{counts[finding]} {one if counts[finding] == 1 else many}" for finding, one, many in (
+        (AGREE, "is equal", "are equal"),
+        (REAL, "differs with settings and page size the same", "differ with settings and page size the same"),
+        (SETTINGS, "differs with the settings", "differ with the settings"),
+        (PAGE, "is equal a page and differs with its size", "are equal a page and differ with its size"),
+        (OPEN, "cannot be told", "cannot be told")) if counts[finding]]
     return [f"Of {plural(len(rows), 'exact count')}, {', '.join(told)}."]
 
 
@@ -271,8 +295,19 @@ def notes(found: Board) -> list[str]:
     return [*map(safe, found.notes), *left_out_lines(found), *problems]
 
 
-TERMS = (
-    "ratio: time of the arm ÷ time of the baseline on the same machine, its verdict reached there alone",
-    "real difference: surely apart by more than δ, with the same page size and settings; settings, page size: apart, "
-    "and these differ too (a count: the same a page); agree: the same within δ",
-)
+def delta_text(found: Board) -> str:
+    """ "1 %", or "1 % in access/scan, 2 % in faults/tlb" where it is not the same in all scenarios."""
+    told = dict.fromkeys(found.deltas.values())
+    if len(told) == 1:
+        return text.percent(next(iter(told)))
+    return ", ".join(f"{text.percent(delta)} in {safe(name)}" for name, delta in found.deltas.items())
+
+
+def terms(found: Board) -> list[str]:
+    """What the words of the rows mean."""
+    return [
+        "ratio: time of the arm ÷ time of the baseline on the same machine, its verdict reached there alone",
+        "real difference: surely apart by more than δ, with the same page size and settings; settings, page size: "
+        "apart, and these differ too (a count: the same a page); agree: the same within δ, or equal counts",
+        f"δ: {delta_text(found)}",
+    ]

@@ -66,11 +66,11 @@ def look_of(stream: TextIO, width: int | None) -> Look:
     return Look(max(WIDTH_LEAST, found), encoding == "utf8", colour)
 
 
-def time_interval(value: Interval | None) -> str:
-    """ "612 [601, 630] ns": one unit for the three."""
+def time_interval(value: Interval | None, like: float | None = None) -> str:
+    """ "612 [601, 630] ns": one unit for the three, that of `like` ns where that is given."""
     if value is None:
         return "–"
-    scale, unit = text.time_unit(value.estimate)
+    scale, unit = text.time_unit(value.estimate if like is None else like)
     if value.low is None or value.high is None:
         return f"{text.digits(value.estimate / scale)} {unit}"
     middle, low, high = (text.digits(v / scale) for v in (value.estimate, value.low, value.high))

@@ -31,6 +31,7 @@ from faultline import (
     board_light,
     board_machines,
     board_pages,
+    board_picture,
     board_rows,
     board_table,
     board_words,
@@ -479,8 +480,8 @@ def test_the_panel(tmp_path: Path) -> None:
         told = board_words.light_text(row_, machine_, row_.values[found.machines.index(machine_)], False)
         assert told == "not measured" if machine_.label == "b" else told.endswith(" ns")
     missing = board_words.light_missing(found)
-    assert missing[0] == "faultline run floor/syscall-floor   (on b)"
-    assert "faultline run faults/single-fault   (on a, b)" in missing
+    assert missing[0] == ("faultline run floor/syscall-floor", "b")
+    assert ("faultline run faults/single-fault", "a, b") in missing
 
 
 def test_a_walk_that_costs_nothing_is_no_figure(tmp_path: Path) -> None:
@@ -705,3 +706,68 @@ def test_verdicts_of_a_row() -> None:
     values = [board_rows.Value(verdict, None) for verdict in (FASTER, SLOWER, INVALID)]
     made_row = Row("s", "c", "a", "ratio", list(values), OPEN)
     assert made_row.turns and made_row.one_verdict is None and made_row.worst is None
+
+
+# ---- words ----
+
+
+def test_times_side_by_side_have_one_unit() -> None:
+    values = [board_rows.Value(None, None, time=Interval(at, at / 2, at * 2), bytes_per_op=1024 * 100)
+              for at in (800.0, 2500.0)]
+    assert board_words.time_texts([*values, None]) == ["800 [400, 1600] ns", "2500 [1250, 5000] ns", "–"]
+    assert board_words.per_kib_texts([None, *values]) == ["–", "8.00 ns/KiB", "25.0 ns/KiB"]
+
+
+def test_a_line_that_begins_below_nothing_says_so() -> None:
+    lines = [board_axes.Line(Interval(fixed), Interval(0.5), 0.1, (1, 9)) for fixed in (-1500.0, 20000.0)]
+    assert board_words.line_texts(lines) == ["0.500 ns a byte − 1.50 µs", "0.500 ns a byte + 20.0 µs"]
+
+
+def test_what_counts_as_the_same_is_said(tmp_path: Path) -> None:
+    other = fake_run.floor(trials=6, delta=0.05)
+    paths = [machine(tmp_path / name, i, [scenario(delta=0.01), other], blocking={"cpu_model": name})
+             for i, name in enumerate("ab")]
+    told = made(*paths)
+    assert told.deltas == {"access/read-or-map": 0.01, other.name: 0.05}
+    assert board_words.terms(told)[-1] == f"δ: 1 % in access/read-or-map, 5 % in {other.name}"
+    assert board_words.terms(made(*paths, delta=0.03))[-1] == "δ: 3 %"
+    assert board_files.document(told, 0)["delta"] == told.deltas
+
+
+def test_nothing_is_said_twice(tmp_path: Path) -> None:
+    """The row where the winner changes is the first of the real differences, too."""
+    found = made(machine(tmp_path / "a", 1), machine(tmp_path / "b", 2, [scenario(fast=1.3)], blocking=OTHER))
+    said = board_words.conclusion(found)
+    assert said.count("fast, access/read-or-map all") == 1 and "that one among them" in said
+    assert "1 is equal" in said
+
+
+def test_ratios_come_before_counts_and_a_place_once(tmp_path: Path) -> None:
+    cells = fake_run.product(block_bytes=[64, 4096])
+    arms = [FakeArm("pread", faults=1), FakeArm("x", 0.8, faults=2), FakeArm("y", 0.9, faults=3)]
+    found = made(*(machine(tmp_path / name, i, [scenario(cells=cells, arms=arms)], blocking={"cpu_model": name})
+                   for i, name in enumerate("ab")), delta=0.2)
+    assert {one.finding for one in found.rows} == {AGREE}
+    places = [board_words.where(one) for one in found.rows]
+    assert len(list(itertools.groupby(places))) == len(set(places)) == 4
+    assert [one.quantity == "ratio" for one in found.rows] == sorted((one.quantity == "ratio" for one in found.rows),
+                                                                     reverse=True)
+
+
+def test_markers_of_many_machines_do_not_lie_on_each_other(tmp_path: Path) -> None:
+    found = made(*(machine(tmp_path / f"m{i}", i, blocking={"cpu_model": f"m{i}"}) for i in range(6)))
+    step = board_picture.step_inch(found)
+    assert step * board_picture.SHARE / 6 >= 4.5 / 72 and step > board_picture.STEP_INCH[0]
+
+
+def test_a_wrong_line_of_bisect_is_undecided(capsys: pytest.CaptureFixture[str]) -> None:
+    """git bisect takes 2 for bad."""
+    assert compare.main(["--board", "--bisect"]) == 125 and compare.main(["--board", "--nonsense"]) == 2
+    assert capsys.readouterr().err.count("faultline compare --board: ") == 2
+
+
+def test_an_error_inside_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                     capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("faultline.board.board_of", lambda *_: 1 / 0)
+    assert compare.main(["--board", str(machine(tmp_path / "a", 1))]) == 7
+    assert capsys.readouterr().err.startswith("faultline compare --board: internal error: ZeroDivisionError")
