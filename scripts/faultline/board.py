@@ -72,8 +72,8 @@ def findings(rows: Sequence[Row] | Sequence[CrossingRow]) -> dict[str, int]:
 
 
 def in_order(rows: list[Row]) -> list[Row]:
-    """Rows by what they find: who wins where first, then by finding and size of the effect; else ratios, then counts, in
-    plan order, those of one cell and quantity together."""
+    """Rows by what they find: who wins where first, then by finding and size of the effect; else ratios, then counts,
+    in plan order, those of one cell and quantity together."""
     effect = {id(row): row.worst.effect if row.worst is not None else 0.0 for row in rows}
     place = {key: i for i, key in enumerate(dict.fromkeys((row.scenario, row.cell, row.quantity) for row in rows))}
     return sorted(rows, key=lambda row: (not row.turns, FINDINGS.index(row.finding), -effect[id(row)],
