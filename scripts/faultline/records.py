@@ -654,19 +654,59 @@ def manifest_read(value: Mapping[str, Any]) -> Manifest:
     )
 
 
+def params_unlike(planned: Mapping[str, Any], recorded: Mapping[str, Any]) -> str | None:
+    """The first parameter that a plan and a record have otherwise, None when they agree in all that both have."""
+    return next((key for key in planned if key in recorded and planned[key] != recorded[key]), None)
+
+
+def stranger_why(trial: Trial, planned: CellPlan | None) -> str | None:
+    """In what a record is not of its plan, None when it is."""
+    if planned is None or [(a.name, a.is_null) for a in planned.arms] != [(a.name, a.is_null) for a in trial.arms]:
+        return f"the plan has no cell {safe(trial.scenario)} {safe(trial.cell)} with these arms"
+    for mine, its in zip(planned.arms, trial.arms):
+        versions = mine.method_version in (None, its.method_version)
+        if mine.method != its.method or not versions:
+            return f"arm {safe(mine.name)} is not of the plan's method, or of another version of it"
+    for one, other in ((planned, trial), *zip(planned.arms, trial.arms)):
+        key = params_unlike(one.params, other.params)
+        if key is not None:
+            found, wanted = (safe(side.params[key]) for side in (other, one))
+            return f'the parameter "{safe(key)}" is not as planned: {found} for {wanted}'
+    return None
+
+
 def strangers_remove(trials: list[Trial], manifest: Manifest) -> tuple[list[Trial], list[Problem]]:
-    """Records that the plan does not know are errors: of another plan, or with other arms than the cell's, in its
-    order."""
-    arms = {(c.scenario, c.cell): [(a.name, a.is_null) for a in c.arms] for c in manifest.cells}
+    """Records that the plan does not know are errors: of another plan, or with other arms, methods or parameters than
+    the cell's, in its order."""
+    cells = {(c.scenario, c.cell): c for c in manifest.cells if c.scenario in manifest.scenarios}
     kept, problems = [], []
     for trial in trials:
-        planned = arms.get((trial.scenario, trial.cell))
-        if trial.scenario in manifest.scenarios and planned == [(a.name, a.is_null) for a in trial.arms]:
+        why = stranger_why(trial, cells.get((trial.scenario, trial.cell)))
+        if why is None:
             kept.append(trial)
         else:
-            text = f"the plan has no cell {safe(trial.scenario)} {safe(trial.cell)} with these arms"
-            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", text))
+            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", why))
     return kept, problems
+
+
+def fnv(data: bytes) -> str:
+    """FNV-1a of 64 bits as 16 hexadecimal digits (bench/fnv.h)."""
+    state = 0xCBF29CE484222325
+    for byte in data:
+        state = ((state ^ byte) * 0x100000001B3) & (1 << 64) - 1
+    return f"{state:016x}"
+
+
+def machine_check(machine: Mapping[str, Any], manifest: Manifest) -> list[Problem]:
+    """machine.json must be the one that the manifest names: the hash of its blocking keys (docs/machine.md)."""
+    if not machine:
+        return []
+    text = json.dumps(machine.get("blocking"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    found = fnv(text.encode("utf-8", "surrogatepass"))
+    if found == machine.get("hash") and manifest.machine in (None, found):
+        return []
+    text = f"its blocking keys have the hash {found}, and that of the run is {safe(manifest.machine)}"
+    return [Problem("machine.json", "error", f"{text}: it was changed or is of another machine")]
 
 
 def histograms_of(trial: Trial) -> Iterator[Histogram]:
@@ -710,4 +750,5 @@ def run_load(directory: Path | str) -> Run:
     trials, strangers = strangers_remove(trials, manifest)
     trials, miscut = miscut_remove(trials)
     machine = json_load(path / "machine.json", "faultline.machine") if (path / "machine.json").exists() else {}
-    return Run(path, manifest, tuple(trials), machine, tuple(problems + strangers + miscut))
+    changed = machine_check(machine, manifest)
+    return Run(path, manifest, tuple(trials), machine, tuple(problems + strangers + miscut + changed))

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Sequence
 
 from faultline import archive, verdict
-from faultline.records import RecordsError, Run, lines_split, run_load
+from faultline.history_run import time_read
+from faultline.records import LineError, RecordsError, Run, lines_split, run_load
 from faultline.verdict import Results
 
-RUNS_MOST = 200  # a side: each is read and concluded from
+RUNS_MOST = 200  # of one directory: each is read and concluded from
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,11 @@ class Stored:
 
     @property
     def started(self) -> str:
-        """When it began: sortable text, "" where nobody knows."""
-        return self.run.manifest.started or ""
+        """When it began: in UTC, so that texts sort as times do; "" where nobody knows."""
+        try:
+            return time_read(self.run.manifest.started)
+        except LineError:
+            return ""
 
     @property
     def boot(self) -> str | None:

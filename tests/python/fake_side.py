@@ -105,7 +105,8 @@ def trial_of(folder, side):
     record |= {"scenario": cell["scenario"], "cell": cell["cell"], "trial": number, "process": job["process"]}
     record |= {"seed": told["seed"], "params": {**cell["params"], "op": "block read"}, "machine": job["machine"]}
     record |= {"boot_id": job["boot_id"]}
-    for index, arm in enumerate(record["arms"]):
+    for index, (arm, planned) in enumerate(zip(record["arms"], cell["arms"])):
+        arm["params"] = planned["params"]
         draw = random.Random(f"{told['seed']} {name} {index}")
         ns = side["ns"] * draw.lognormvariate(0, side["spread"]) * side.get("bias", {}).get(name, 1)
         arm_times(arm, ns, draw)

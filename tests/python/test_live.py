@@ -69,9 +69,10 @@ class Sides:
         """A machine."""
         blocking = {"architecture": "x86_64", "page_bytes": 4096}
         tool = {"tool": {"version": "0.1.0", "build": "release"}, "compiler": "gcc 12.2.0", "flags": "-O2 -g"}
+        keys = blocking | tool
         return {
-            "schema": "faultline.machine/1", "name": "fake", "hash": "00112233445566aa", "boot_id": "b007",
-            "blocking": blocking | tool, "informational": {}, "topology": {}, "available": {},
+            "schema": "faultline.machine/1", "name": "fake", "hash": fake_run.machine_hash(keys), "boot_id": "b007",
+            "blocking": keys, "informational": {}, "topology": {}, "available": {},
         }
 
     def tell(self, side: str, ns: float = 600.0, spread: float = 0.001, **more: Any) -> None:
@@ -268,7 +269,7 @@ def test_runs_are_runs(sides, capsys):
         assert report.main([str(sides.out / name), "--no-plots"]) == 0
         manifest = sides.get(f"out/{name}", "manifest.json")
         assert manifest["finished"] == 6 and manifest["tool"]["compiler"] == "gcc 12.2.0"
-        assert manifest["machine_after"] == manifest["machine"] == "00112233445566aa"
+        assert manifest["machine_after"] == manifest["machine"] == sides.machine()["hash"]
         assert all(arm["params"]["latency"] == "none" for cell in manifest["plan"]["cells"] for arm in cell["arms"])
     assert "pread" in capsys.readouterr().out
 

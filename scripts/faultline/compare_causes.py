@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""What makes a comparison end with 4, 5, 6 or 7 although there are rows: of every run, whatever rows were asked for.
+
+The status itself is comparison.exit_status; here it is put into words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faultline.comparison import Comparison, exit_status
+from faultline.sources import Stored
+from faultline.text import safe
+from faultline.verdict import environment_changes, machines_of
+
+BAD = (4, 5, 6, 7)  # statuses with which rows are not to be relied on as they stand
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A reason for a status. what: in general; where: with the run."""
+
+    status: int
+    what: str
+    where: str
+
+
+def damage_of(run: Stored) -> list[Cause]:
+    """Records that were lost."""
+    errors = [one for one in run.run.problems if one.severity == "error"]
+    where = f"{run.label}: {len(errors)} lost or damaged, first {errors[0]}" if errors else ""
+    return [Cause(7, "records are damaged", where)] if errors else []
+
+
+def failures_of(run: Stored) -> list[Cause]:
+    """Trials that failed, and arms that did other work than their baseline."""
+    arms = [(cell, arm) for cell in run.results.cells for arm in cell.arms]
+    failed = [(cell, arm, trial) for cell, arm in arms for trial in arm.trials if trial.status == "failed"]
+    out = []
+    if failed:
+        cell, arm, trial = failed[0]
+        where = f"{cell.scenario.name} {cell.plan.cell}, {arm.name}: {trial.reason or 'no reason recorded'}"
+        out.append(Cause(5, "a trial failed", f"{run.label}: failed {len(failed)}×, first {where}"))
+    for cell in (cell for cell in run.results.cells if cell.checksum_wrong):
+        where = f"{run.label}: {cell.scenario.name} {cell.plan.cell}: {'; '.join(cell.invalid)}"
+        out.append(Cause(5, "an arm did other work than its baseline", where))
+    return out
+
+
+def invalid_of(run: Stored) -> list[Cause]:
+    """What makes a run invalid as a whole."""
+    results, what = run.results, "a run is invalid as a whole"
+    out = []
+    if results.null_rejected:
+        out.append(Cause(4, what, f"{run.label}: identical arms differ in {', '.join(results.null_rejected)}"))
+    if results.environment_invalid:
+        changed = environment_changes(results.run.trials, machines_of(results.run))
+        out.append(Cause(4, what, f"{run.label}: {'; '.join(changed) or 'no comparison of it is valid'}"))
+    return out
+
+
+def causes(found: Comparison) -> list[Cause]:
+    """All of them, the gravest first."""
+    out = [cause for run in found.runs for part in (damage_of, failures_of, invalid_of) for cause in part(run)]
+    if exit_status(found) == 6 and not found.refused:
+        out.append(Cause(6, "a scenario is not the same on both sides", ""))
+    return sorted(out, key=lambda one: -one.status)
+
+
+def notes(found: Comparison) -> list[str]:
+    """The causes that no other note tells."""
+    return [f"Status {one.status}: {one.what}: {safe(one.where)}" for one in causes(found) if one.status in (4, 5)]
+
+
+def warning(found: Comparison) -> str | None:
+    """Why the rows are not to be relied on, None where the exit status has nothing against them."""
+    status = exit_status(found)
+    if status not in BAD or not found.rows:
+        return None
+    what = dict.fromkeys(one.what for one in causes(found))
+    return f"Status {status}" + (f": {'; '.join(what)}" if what else "")
