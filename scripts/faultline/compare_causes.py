@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from faultline.comparison import Comparison, exit_status
 from faultline.sources import Stored
 from faultline.text import safe
-from faultline.verdict import environment_changes, machines_of
+from faultline.verdict import INVALID, environment_changes, machines_of
 
 BAD = (4, 5, 6, 7)  # statuses with which rows are not to be relied on as they stand
 
@@ -62,6 +62,8 @@ def invalid_of(run: Stored) -> list[Cause]:
 def causes(found: Comparison) -> list[Cause]:
     """All of them, the gravest first."""
     out = [cause for run in found.runs for part in (damage_of, failures_of, invalid_of) for cause in part(run)]
+    if found.has(INVALID):
+        out.append(Cause(4, "rows are INVALID", ""))
     if exit_status(found) == 6 and not found.refused:
         out.append(Cause(6, "a scenario is not the same on both sides", ""))
     return sorted(out, key=lambda one: -one.status)
@@ -69,7 +71,8 @@ def causes(found: Comparison) -> list[Cause]:
 
 def notes(found: Comparison) -> list[str]:
     """The causes that no other note tells."""
-    return [f"Status {one.status}: {one.what}: {safe(one.where)}" for one in causes(found) if one.status in (4, 5)]
+    told = (one for one in causes(found) if one.status in (4, 5) and one.where)
+    return [f"Status {one.status}: {one.what}: {safe(one.where)}" for one in told]
 
 
 def warning(found: Comparison) -> str | None:

@@ -265,7 +265,7 @@ def remarks(base: Side, candidate: Side, judge: Judge) -> list[str]:
     boots = {run.boot for run in (*base.runs, *candidate.runs)}
     if judge.apart:
         out.append("Different machines: only ratios and counts are compared; times stand side by side.")
-    elif judge.level == BOOT:
+    elif len(boots) > 1 and not judge.unplaced:
         name = safe(base.runs[0].instance)
         out.append(f"The machine was booted between runs: {len(boots)} boots. Machines are told apart by their names, and "
                    f"all runs name {name}.")

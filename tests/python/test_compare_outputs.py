@@ -279,6 +279,13 @@ def test_badge(runs: Path) -> None:
     assert compare_files.badge(fell)["color"] == "brightgreen"
 
 
+def test_rows_that_are_invalid_are_said_first(runs: Path) -> None:
+    found = loaded(runs / "base", runs / "again")
+    found.rows[0].verdict = INVALID
+    assert compare_words.conclusion(found).startswith("Status 4: rows are INVALID. No row is known to have changed")
+    assert not any(note.startswith("Status") for note in compare_words.notes(found))
+
+
 def test_words_for_ratios(runs: Path) -> None:
     """A ratio falls when its baseline slows down, too: it is no speed of the candidate."""
     found = loaded(runs / "base", runs / "faster")
