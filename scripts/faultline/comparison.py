@@ -204,8 +204,8 @@ def open_by_rule(judge: Judge, quantity: str) -> str | None:
     if judge.unplaced:
         return f"nobody knows the {level} of {', '.join(map(safe, judge.unplaced))}, and {level}s differ by themselves"
     if level in (BOOT, INSTANCE) and len(judge.base.units) == len(judge.candidate.units) == 1:
-        turns = ", in turns," if level == BOOT else ""
-        return f"{level}s differ by themselves, and there is one a side; {units_least(1, level)} or more a side{turns} would tell"
+        need = f"{units_least(1, level)} or more a side{', in turns,' if level == BOOT else ''} would tell"
+        return f"{level}s differ by themselves, and there is one a side; {need}"
     if quantity == NS and level == TRIAL:
         return f"the times of two single runs differ by 4 to 44 % for identical code: {LIVE}"
     if not judge.turns and (level == BOOT or (level != TRIAL and quantity == NS)):
@@ -266,9 +266,7 @@ def remarks(base: Side, candidate: Side, judge: Judge) -> list[str]:
     if judge.apart:
         out.append("Different machines: only ratios and counts are compared; times stand side by side.")
     elif len(boots) > 1 and not judge.unplaced:
-        name = safe(base.runs[0].instance)
-        out.append(f"The machine was booted between runs: {len(boots)} boots. Machines are told apart by their names, and "
-                   f"all runs name {name}.")
+        out.append(f"The machine was booted between runs: {len(boots)} boots. Machines are told apart by their names.")
     if judge.level not in (TRIAL, INSTANCE) and not judge.turns:
         judged = "nothing timed is judged" if judge.level == BOOT else (
             "times are not judged, and ratios only as far as nothing else changed meanwhile")
