@@ -7,13 +7,17 @@ The status itself is comparison.exit_status; here it is put into words.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Sequence
 
 from faultline.comparison import Comparison, exit_status
+from faultline.pairing import FAILED, UNLIKE
+from faultline.records import Problem
 from faultline.sources import Stored
 from faultline.text import safe
 from faultline.verdict import INVALID, environment_changes, machines_of
 
 BAD = (4, 5, 6, 7)  # statuses with which rows are not to be relied on as they stand
+LEFT_OUT = {UNLIKE: (6, "something is not the same on both sides"), FAILED: (5, "a side failed")}  # each has a note
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,16 @@ class Cause:
     where: str
 
 
-def damage_of(run: Stored) -> list[Cause]:
-    """Records that were lost."""
-    errors = [one for one in run.run.problems if one.severity == "error"]
-    where = f"{run.label}: {len(errors)} lost or damaged, first {errors[0]}" if errors else ""
+def damage(problems: Sequence[Problem], place: str = "") -> list[Cause]:
+    """Records that were lost. place: what goes before the first of them."""
+    errors = [one for one in problems if one.severity == "error"]
+    where = f"{place}{len(errors)} lost or damaged, first {errors[0]}" if errors else ""
     return [Cause(7, "records are damaged", where)] if errors else []
+
+
+def damage_of(run: Stored) -> list[Cause]:
+    """Records that a run has lost."""
+    return damage(run.run.problems, f"{run.label}: ")
 
 
 def failures_of(run: Stored) -> list[Cause]:
@@ -62,10 +71,11 @@ def invalid_of(run: Stored) -> list[Cause]:
 def causes(found: Comparison) -> list[Cause]:
     """All of them, the gravest first."""
     out = [cause for run in found.runs for part in (damage_of, failures_of, invalid_of) for cause in part(run)]
+    out += damage(found.problems)
     if found.has(INVALID):
         out.append(Cause(4, "rows are INVALID", ""))
-    if exit_status(found) == 6 and not found.refused:
-        out.append(Cause(6, "a scenario is not the same on both sides", ""))
+    left = {one.kind for one in found.left_out}
+    out += [Cause(status, what, "") for kind, (status, what) in LEFT_OUT.items() if kind in left]
     return sorted(out, key=lambda one: -one.status)
 
 

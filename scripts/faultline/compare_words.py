@@ -149,8 +149,8 @@ def differences(found: Comparison) -> list[str]:
 
 
 def left_out(found: Comparison) -> list[str]:
-    """The scenarios that were not compared."""
-    return [f"not compared: {safe(one.scenario)}: {safe(one.reason)}" for one in found.left_out]
+    """The scenarios and cells that were not compared."""
+    return [f"not compared: {safe(one)}" for one in found.left_out]
 
 
 def reasons(found: Comparison, verdict: str) -> list[str]:
@@ -189,7 +189,8 @@ def notes(found: Comparison) -> list[str]:
     """Everything a reader has to know beside the rows."""
     problems = [f"{safe(run.label)}/{safe(problem)}" for run in found.runs for problem in run.run.problems]
     why = [*reasons(found, INVALID), *reasons(found, CANNOT_TELL)]
-    return [*map(safe, found.notes), *left_out(found), *compare_causes.notes(found), *why, *problems]
+    return [*map(safe, found.notes), *left_out(found), *compare_causes.notes(found), *why,
+            *map(safe, found.problems), *problems]
 
 
 def is_clear(found: Comparison) -> bool:

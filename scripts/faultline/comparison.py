@@ -27,7 +27,8 @@ from faultline.change_rows import (
 )
 from faultline.exact_counts import counted_rows, exact_names
 from faultline.fingerprint import Difference
-from faultline.pairing import BOOT, INSTANCE, NS, RATIO, TRIAL, Key, LeftOut, Side
+from faultline.pairing import BOOT, FAILED, INSTANCE, NS, RATIO, TRIAL, UNLIKE, Key, LeftOut, Side
+from faultline.records import Problem
 from faultline.sources import Stored
 from faultline.stats import ALPHA, Interval, holm
 from faultline.text import safe, signed
@@ -60,6 +61,7 @@ class Comparison:
     beside: list[Beside] = field(default_factory=list)
     compared: int = 0  # cells of which both sides have a figure
     delta: float | None = None
+    problems: list[Problem] = field(default_factory=list)  # of what lies beside the runs of both sides
 
     @property
     def counts(self) -> dict[str, int]:
@@ -105,7 +107,8 @@ class Judge:
         """The runs of which nobody knows what they are a unit of."""
         if self.level not in (BOOT, INSTANCE):
             return []
-        return [run.name for run in (*self.base.runs, *self.candidate.runs) if pairing.place_of(run, self.level) is None]
+        runs = (*self.base.runs, *self.candidate.runs)
+        return [run.name for run in runs if pairing.place_of(run, self.level) is None]
 
     def margin(self, cell: CellResult) -> float:
         """δ as a margin on the log ratio."""
@@ -296,10 +299,11 @@ def compare(
     left = [one for one in left if not scenarios or one.scenario in scenarios]
     out = Comparison(base, candidate, level, differences, refusals(base, candidate, differences), left,
                      remarks(base, candidate, judge), delta=delta)
-    out.differences += pairing.parameters_declared(base, candidate, wanted)
+    out.differences += pairing.parameters_declared(base, candidate, wanted, vary)
     keys = {name: keys_of(base, candidate, name) for name in wanted}
     if out.refused:
-        out.compared = sum(bool(measured(base, key) & measured(candidate, key)) for name in wanted for key in keys[name])
+        planned = [key for name in wanted for key in keys[name]]
+        out.compared = sum(bool(measured(base, key) & measured(candidate, key)) for key in planned)
         return out
     for name in wanted:
         rows_put(out, judge, keys[name])
@@ -350,14 +354,14 @@ def exit_status(out: Comparison, fail_on: str = "slower", insist: bool = False) 
     """7 nothing was compared or records are damaged, 6 not comparable, 5 a trial failed or a checksum was wrong, 4
     invalid, 1 a change that was asked for, 3 undecided (only if insisted), 0."""
     results = [one.results for one in out.runs]
-    unlike = any(one.unlike for one in out.left_out)
+    problems = [*out.problems, *(one for r in results for one in r.run.problems)]
+    left = {one.kind for one in out.left_out}
     undecided = out.has(CANNOT_TELL) or bool(out.left_out)
     statuses = [
-        (7, not out.compared or (not out.rows and not out.refused)
-         or any(p.severity == "error" for r in results for p in r.run.problems)),
-        (6, bool(out.refused) or unlike),
+        (7, not out.compared or any(p.severity == "error" for p in problems)),
+        (6, bool(out.refused) or UNLIKE in left),
         (5, any(t.status == "failed" for r in results for a in r.arms for t in a.trials)
-         or any(c.checksum_wrong for r in results for c in r.cells)),
+         or any(c.checksum_wrong for r in results for c in r.cells) or FAILED in left),
         (4, out.has(INVALID) or any(verdict.exit_status(r, False) == 4 for r in results)),
         (1, any(out.has(one) for one in FAIL_ON[fail_on])),
         (3, insist and undecided),

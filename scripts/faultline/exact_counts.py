@@ -44,15 +44,15 @@ def counts_of(arms: Sequence[ArmResult], name: str) -> list[tuple[int, float]]:
             if t.status == "ok" and name in t.counts_per_op]
 
 
-def selection_why(arms: Sequence[ArmResult], name: str, side: str) -> str | None:
-    """Why the trials of a side that know a count cannot speak for it, None when they can. Trials of one number may have
-    been laid out alike, in different runs too (--seed), and count once."""
+def selection_why(arms: Sequence[ArmResult], name: str, side: str, least: int) -> str | None:
+    """Why the trials of a side that know a count cannot speak for it, None when they can: `least` of them must. Trials
+    of one number may have been laid out alike, in different runs too (--seed), and count once."""
     known, every = counts_of(arms, name), sum(len(arm.trials) for arm in arms)
     if too_many(every - len(known), every):
         return f"the {side} counted it in {len(known)} of {trials_text(every)}"
-    least = len({number for number, _ in known})
-    if least < TRIALS_LEAST:
-        return f"the {side} has {trials_text(least)} of it; what repeats shows in {TRIALS_LEAST} or more"
+    different = len({number for number, _ in known})
+    if different < least:
+        return f"the {side} has {trials_text(different)} of it; what repeats shows in {least} or more"
     return None
 
 
@@ -62,9 +62,10 @@ def equal(a: float, b: float) -> bool:
 
 
 def counted_row(
-    sides: tuple[Side, Side], key: Key, arm: ArmResult, name: str, invalid: str | None
+    sides: tuple[Side, Side], key: Key, arm: ArmResult, name: str, invalid: str | None, least: int
 ) -> Row | None:
-    """An exact count on both sides; None where neither knows it. invalid: why the cell is, if it is."""
+    """An exact count on both sides; None where neither knows it. invalid: why the cell is, if it is; least:
+    trials a side that must know it."""
     arms = [side.arms(key, arm.name) for side in sides]
     values = [[value for _, value in counts_of(one, name)] for one in arms]
     if not values[0] and not values[1]:
@@ -78,7 +79,7 @@ def counted_row(
         row.change = Interval(shown[1].estimate / shown[0].estimate)
     elif shown[1].estimate == 0:
         row.change = Interval(1.0)
-    row.why = invalid or counted_why(row, arms, name)
+    row.why = invalid or counted_why(row, arms, name, least)
     if invalid:
         row.verdict = INVALID
     elif row.why is None:
@@ -89,7 +90,7 @@ def counted_row(
     return row
 
 
-def counted_why(row: Row, arms: Sequence[Sequence[ArmResult]], name: str) -> str | None:
+def counted_why(row: Row, arms: Sequence[Sequence[ArmResult]], name: str, least: int) -> str | None:
     """Why a count that should be exact is not evidence here, None when it is."""
     events = [one for side in arms for arm in side for one in arm.counted if one.name == name]
     if any(one.is_partial for one in events):
@@ -100,18 +101,19 @@ def counted_why(row: Row, arms: Sequence[Sequence[ArmResult]], name: str) -> str
         assert shown is not None and shown.low is not None and shown.high is not None
         if not equal(shown.low, shown.high):
             return f"it differs between trials of the {side} already: {count(shown.low)} to {count(shown.high)}"
-        why = selection_why(mine, name, side)
+        why = selection_why(mine, name, side, least)
         if why:
             return why
     return None
 
 
 def counted_rows(
-    sides: tuple[Side, Side], cells: Mapping[Key, CellResult], names: Sequence[str], bad: Mapping[Key, str]
+    sides: tuple[Side, Side], cells: Mapping[Key, CellResult], names: Sequence[str], bad: Mapping[Key, str],
+    least: int = TRIALS_LEAST,
 ) -> list[Row]:
-    """The exact counts of these cells. bad: the invalid ones, with why."""
+    """The exact counts of these cells. bad: the invalid ones, with why; least: trials a side that must know a count."""
     rows = [
-        counted_row(sides, key, arm, name, bad.get(key))
+        counted_row(sides, key, arm, name, bad.get(key), least)
         for key, cell in cells.items()
         for arm in cell.arms
         if not arm.plan.is_null

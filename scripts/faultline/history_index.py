@@ -10,16 +10,18 @@ other, and each run is one transaction. docs/history.md describes the tables.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import statistics
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence, TypeVar
 
 from faultline import changes
+from faultline.command import Complaint
 from faultline.history_run import COUNT_SUFFIX, Figure, RunFigures
 from faultline.text import safe
 from faultline.verdict import INVALID
@@ -53,7 +55,7 @@ CREATE TABLE changes (series INTEGER NOT NULL REFERENCES series, started TEXT NO
 NO_VERSION = -1  # of a method whose plan names none
 
 
-class HistoryError(Exception):
+class HistoryError(Complaint):
     """The index cannot be used; the text is one line for the user."""
 
 
@@ -130,6 +132,46 @@ class Told:
     before: float
     after: float
     p: float
+
+
+Row = TypeVar("Row", Stored, Series, Point, Told)
+KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "str": (str,),
+    "float": (float, int),
+    "float | None": (float, int, type(None)),
+    "str | None": (str, type(None)),
+}
+
+
+def row_read(kind: type[Row], row: Sequence[Any] | None) -> Row:
+    """A row as what it is of; sqlite3.DatabaseError when there is none, or it holds what is not of the column's type,
+    which SQLite does not see to."""
+    if row is None:
+        raise sqlite3.DatabaseError(f"a row is missing that others refer to ({kind.__name__})")
+    for one, value in zip(fields(kind), row):
+        if not isinstance(value, KINDS[str(one.type)]) or (isinstance(value, float) and not math.isfinite(value)):
+            raise sqlite3.DatabaseError(f"{one.name} of a row is {value!r:.80}")
+    return kind(*row)
+
+
+def numbers(rows: Sequence[Sequence[Any]], column: int = 0) -> list[float]:
+    """The numbers in a column of rows; sqlite3.DatabaseError when one is none."""
+    found = [row[column] for row in rows]
+    if not all(isinstance(one, (float, int)) and math.isfinite(one) for one in found):
+        raise sqlite3.DatabaseError("an estimate is no number")
+    return found
+
+
+def blocking_read(text: Any) -> dict[str, Any] | None:
+    """What blocks, of a fingerprint; sqlite3.DatabaseError when it is no object."""
+    try:
+        found = None if text is None else json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        found = text
+    if not isinstance(found, (dict, type(None))):
+        raise sqlite3.DatabaseError("what a fingerprint blocks is no object")
+    return found
 
 
 def is_judged(quantity: str) -> bool:
@@ -217,7 +259,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # else SQLite has rolled it back, and to say so again would hide why
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
@@ -287,7 +330,7 @@ def changes_found(
     ).fetchall()
     rows = earlier[::-1] + later
     found = []
-    for one in changes.find([row[2] for row in rows], delta, len(earlier)):
+    for one in changes.find(numbers(rows, 2), delta, len(earlier)):
         first, before, confirmed = rows[one.first][:2], rows[one.first - 1][1], rows[one.confirmed][:2]
         found.append((series, *first, before, *confirmed, one.before, one.after, one.p))
     return found, later[-1][:2] if len(later) == most else None
@@ -370,7 +413,7 @@ def series_find(connection: sqlite3.Connection, wanted: Filter) -> list[Series]:
         " (SELECT min(started) FROM figures WHERE series = series.number)",
         values,
     )
-    return [Series(*row) for row in rows]
+    return [row_read(Series, row) for row in rows]
 
 
 POINT = "SELECT started, run, estimate, low, high, verdict, trials FROM figures WHERE series = ?"
@@ -383,14 +426,14 @@ def ends(connection: sqlite3.Connection, series: int) -> tuple[Point, Point]:
         row = connection.execute(
             f"{POINT} AND verdict IS NOT ? ORDER BY {order} LIMIT 1", (series, INVALID)
         ).fetchone() or connection.execute(f"{POINT} ORDER BY {order} LIMIT 1", (series,)).fetchone()
-        found.append(Point(*row))
+        found.append(row_read(Point, row))
     return found[0], found[1]
 
 
 def points(connection: sqlite3.Connection, series: int, most: int) -> list[Point]:
     """The last points of a series in the order of time, at most so many."""
     rows = connection.execute(f"{POINT} ORDER BY started DESC, run DESC LIMIT ?", (series, most)).fetchall()
-    return [Point(*row) for row in reversed(rows)]
+    return [row_read(Point, row) for row in reversed(rows)]
 
 
 def changes_of(connection: sqlite3.Connection, series: int) -> list[Told]:
@@ -400,7 +443,7 @@ def changes_of(connection: sqlite3.Connection, series: int) -> list[Told]:
         " ORDER BY started, run",
         (series,),
     )
-    return [Told(*row) for row in rows]
+    return [row_read(Told, row) for row in rows]
 
 
 def runs_since(connection: sqlite3.Connection, series: int, started: str, most: int) -> int:
@@ -419,18 +462,16 @@ def run_of(connection: sqlite3.Connection, number: int) -> Stored:
         " commit_text FROM runs WHERE number = ?",
         (number,),
     ).fetchone()
-    if row is None:
-        raise sqlite3.DatabaseError(f"there is no run {number}")
-    return Stored(*row)
+    return row_read(Stored, row)
 
 
 def fingerprint_of(connection: sqlite3.Connection, number: int) -> tuple[str, dict[str, Any] | None, list[str]]:
     """(hash, what blocks, names of its machines) of a fingerprint."""
-    hash_, blocking = connection.execute(
-        "SELECT hash, blocking FROM fingerprints WHERE number = ?", (number,)
-    ).fetchone()
-    names = connection.execute("SELECT name FROM machines WHERE fingerprint = ? ORDER BY name", (number,))
-    return hash_, None if blocking is None else json.loads(blocking), [row[0] for row in names]
+    row = connection.execute("SELECT hash, blocking FROM fingerprints WHERE number = ?", (number,)).fetchone()
+    names = connection.execute("SELECT name FROM machines WHERE fingerprint = ? ORDER BY name", (number,)).fetchall()
+    if row is None or not all(isinstance(one[0], str) for one in (row, *names)):
+        raise sqlite3.DatabaseError(f"the fingerprint {number} is missing, or no text")
+    return row[0], blocking_read(row[1]), [name for name, in names]
 
 
 def levels_ns(
@@ -457,4 +498,4 @@ def levels_ns(
     ).fetchall()
     if not before or not after:
         return None
-    return statistics.median(row[0] for row in before), statistics.median(row[0] for row in after)
+    return statistics.median(numbers(before)), statistics.median(numbers(after))

@@ -152,7 +152,8 @@ def view(connection: sqlite3.Connection, wanted: Filter) -> list[Shown]:
             ]
             shown.append(one)
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # else SQLite has ended it, and to do so again would hide why
+            connection.execute("ROLLBACK")
     for _, group in groupby(shown, key=subject):
         link(list(group))
     return shown

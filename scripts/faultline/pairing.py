@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,14 +22,30 @@ Key = tuple[str, str]  # scenario, cell
 PARAMETERS_NAMED = 4
 TURNS_P = 0.5  # two-sided p of the order of starts: below it, a drift alone would be part of a verdict
 
+MISSING, UNLIKE, REFUSED, FAILED = LEFT_OUT = ("missing", "unlike", "refused", "failed")  # why something is left out
+
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A scenario that is not compared. unlike: because it is not the same on both sides, rather than missing on one."""
+    """What is not compared: a cell, or with `cell` None a scenario, and why. kind: one of LEFT_OUT."""
 
     scenario: str
+    cell: str | None
     reason: str
-    unlike: bool
+    kind: str
+
+    @property
+    def place(self) -> str:
+        """What it is."""
+        return self.scenario if self.cell is None else f"{self.scenario} {self.cell}"
+
+    @property
+    def breaks(self) -> bool:
+        """Whether it is an error of its own, rather than something that remains open."""
+        return self.kind in (UNLIKE, FAILED)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
 
 
 @dataclass
@@ -174,8 +190,8 @@ def damaged(what: str) -> RecordsError:
 
 def scenario_unlike(one: Run, other: Run, name: str, vary: Sequence[str]) -> str | None:
     """Why a scenario is not the same in two runs, None when it is but for declared parameters. The contents decide;
-    RecordsError where they differ in what no run can have changed under one hash. (Live comparisons leave out cells and
-    latencies under the hash of the whole.)"""
+    RecordsError where they differ in what no run can have changed under one hash. (Runs of live comparisons have cells
+    and latencies left out under the hash of the whole.)"""
     mine, its = one.manifest.scenarios[name], other.manifest.scenarios[name]
     alike = mine.hash is not None and mine.hash == its.hash
     if (mine.op, mine.delta) != (its.op, its.delta):
@@ -193,11 +209,16 @@ def scenario_unlike(one: Run, other: Run, name: str, vary: Sequence[str]) -> str
     found: dict[str, tuple[Any, Any]] = {}
     for key, cell in plans[0].items():
         found = parameters_differ(cell, plans[1][key]) | found
+    return parameters_text(found, vary) or (None if found or mine.hash == its.hash else "its hash differs")
+
+
+def parameters_text(found: Mapping[str, tuple[Any, Any]], vary: Sequence[str]) -> str | None:
+    """In which of these parameters two sides differ although nobody declared it, None when in none."""
     open_ = [f"{safe(key)} ({safe(a)} and {safe(b)})" for key, (a, b) in found.items() if key not in vary]
-    if open_:
-        more = f" and {len(open_) - PARAMETERS_NAMED} more" if len(open_) > PARAMETERS_NAMED else ""
-        return f"its parameters differ: {', '.join(open_[:PARAMETERS_NAMED])}{more}"
-    return None if found or mine.hash == its.hash else "its hash differs"
+    if not open_:
+        return None
+    more = f" and {len(open_) - PARAMETERS_NAMED} more" if len(open_) > PARAMETERS_NAMED else ""
+    return f"its parameters differ: {', '.join(open_[:PARAMETERS_NAMED])}{more}"
 
 
 def stored_unlike(one: Stored, other: Stored, name: str, vary: Sequence[str]) -> str | None:
@@ -217,27 +238,29 @@ def scenarios_match(base: Side, candidate: Side, vary: Sequence[str]) -> tuple[l
         having = [[one for one in side.runs if name in one.run.manifest.scenarios] for side in (base, candidate)]
         missing = [side.name for side, runs in zip((base, candidate), having) if not runs]
         if missing:
-            left.append(LeftOut(name, f"the {missing[0]} does not have it", False))
+            left.append(LeftOut(name, None, f"the {missing[0]} does not have it", MISSING))
             continue
         pairs = [(mine[0], one, ()) for mine in having for one in mine[1:]] + [(having[0][0], having[1][0], vary)]
         why = next((why for why in (stored_unlike(*pair[:2], name, pair[2]) for pair in pairs) if why), None)
         if why:
-            left.append(LeftOut(name, f"it is not the same in all runs: {why}", True))
+            left.append(LeftOut(name, None, f"it is not the same in all runs: {why}", UNLIKE))
         else:
             same.append(name)
     return same, left
 
 
-def parameters_declared(base: Side, candidate: Side, names: Sequence[str]) -> list[Difference]:
-    """The parameters in which these scenarios differ between the sides: declared ones, or there would be no
-    comparison."""
+def parameters_declared(
+    base: Side, candidate: Side, names: Iterable[str], vary: Sequence[str]
+) -> list[Difference]:
+    """The declared parameters in which these scenarios differ between the sides."""
     out = []
     for name in names:
         plans = [next(plans_of(one.run, name) for one in side.runs if name in one.run.manifest.scenarios)
                  for side in (base, candidate)]
         found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
         for key, cell in plans[0].items():
-            for parameter, values in parameters_differ(cell, plans[1][key]).items():
+            differ = parameters_differ(cell, plans[1][key])
+            for parameter, values in ((parameter, differ[parameter]) for parameter in differ if parameter in vary):
                 for seen, value in zip(found.setdefault(parameter, ({}, {})), values):
                     seen[str(value)] = None
         out += [Difference(f"{name}: {key}", tuple(mine), tuple(its), True, True) for key, (mine, its) in found.items()]

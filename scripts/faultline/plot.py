@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from faultline import files, pictures, plots, tables
+from faultline import command, files, pictures, plots, tables
 from faultline.records import RecordsError, run_load
 from faultline.tables import FILES, Table
 from faultline.text import safe
@@ -48,7 +48,7 @@ def tables_load(directory: Path) -> Table:
     sources = [p for p in (directory / name for name in SOURCES) if p.exists()]
     stored = [directory / name for name in FILES]
     newest = max((p.stat().st_mtime_ns for p in sources), default=None)
-    if newest is not None and all(p.exists() and p.stat().st_mtime_ns >= newest for p in stored):
+    if newest is not None and all(p.is_file() and p.stat().st_mtime_ns >= newest for p in stored):
         try:
             return tables.table_of({p.name: p.read_text(encoding="utf-8") for p in stored})
         except (ValueError, KeyError):
@@ -89,7 +89,7 @@ def gnuplot_draw(directory: Path, wanted: Sequence[pictures.Picture], form: str,
             sys.stdout.flush()
             gnuplot_run(picture.plot.name, settings)
             if not terminal:
-                print(target)
+                print(safe(target))
 
 
 def matplotlib_draw(directory: Path, wanted: Sequence[pictures.Picture], form: str) -> None:
@@ -97,7 +97,7 @@ def matplotlib_draw(directory: Path, wanted: Sequence[pictures.Picture], form: s
     for picture in wanted:
         target = directory / "plots" / f"{picture.stem}.{form}"
         files.replace(target, picture.render(form))
-        print(target)
+        print(safe(target))
 
 
 def plot(options: argparse.Namespace) -> int:
@@ -118,9 +118,8 @@ def plot(options: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    options = arguments(argv)
+def run(options: argparse.Namespace) -> int:
+    """What the command line asks for; the exit status."""
     if options.list:
         for name in plots.names():
             print(f"{name:18} {plots.load(name).title}{' (gnuplot too)' if name in gnuplot_names() else ''}")
@@ -130,9 +129,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except plots.NoSuchPlot as error:
         print(f"faultline plot: {safe(error)}", file=sys.stderr)
         return 2
-    except (RecordsError, OSError, subprocess.CalledProcessError) as error:
-        print(f"faultline plot: {safe(error)}", file=sys.stderr)
-        return 7
+    except subprocess.CalledProcessError as error:
+        raise RecordsError(str(error)) from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return command.guarded("faultline plot", lambda: run(arguments(argv)))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from fake_run import FakeArm
 from faultline import compare as compare_command
 from faultline import compare_files, compare_pages, compare_table, compare_words, comparison, sources
 from faultline.comparison import Comparison, compare
-from faultline.pairing import LeftOut
+from faultline.pairing import FAILED, UNLIKE, LeftOut
 from faultline.table import Look
 from faultline.text import columns
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
@@ -151,9 +151,12 @@ def test_precedence(runs: Path) -> None:
     assert comparison.exit_status(found, insist=True) == 1
     found.rows[2].verdict = INVALID
     assert comparison.exit_status(found, insist=True) == 4
+    found.left_out = [LeftOut("s", "c", "why", FAILED)]
+    assert comparison.exit_status(found, insist=True) == 5
+    found.left_out = []
     found.runs[0].results.cells[0].checksum_wrong = True
     assert comparison.exit_status(found, insist=True) == 5
-    found.left_out.append(LeftOut("s", "why", True))
+    found.left_out.append(LeftOut("s", None, "why", UNLIKE))
     assert comparison.exit_status(found, insist=True) == 6
     found.compared = 0
     assert comparison.exit_status(found, insist=True) == 7
@@ -228,7 +231,7 @@ BAD = [
     ("null_moved", 4, "a run is invalid as a whole"),
     ("failed", 5, "a trial failed"),
     ("other_work", 5, "an arm did other work than its baseline"),
-    ("half_plan", 6, "a scenario is not the same on both sides"),
+    ("half_plan", 6, "something is not the same on both sides"),
     ("damaged", 7, "records are damaged"),
 ]
 
