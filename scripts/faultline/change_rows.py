@@ -10,12 +10,12 @@ from typing import Sequence
 import numpy as np
 
 from faultline import unpaired
-from faultline.pairing import INSTANCE, TRIAL
+from faultline.pairing import BOOT, INSTANCE, TRIAL
 from faultline.stats import ALPHA, Interval, detectable_effect, holm
-from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, decided
 
 RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one quiet machine (docs/statistics.md)
-UNITS_FLOOR = {INSTANCE: 5}  # units a side below which nothing is told, however small the family
+UNITS_FLOOR = {BOOT: 3, INSTANCE: 5}  # units a side below which nothing is told, however small the family
 ORDER = {v: i for i, v in enumerate((SLOWER, FASTER, INVALID, CANNOT_TELL, SAME))}  # of the rows
 LIVE = "a live comparison, or several runs a side that take turns, would tell"
 
@@ -39,6 +39,8 @@ class Row:
     p: float | None = None
     p_holm: float | None = None
     detectable: float | None = None
+    by_baseline: bool = False  # a ratio: whether it was rather its baseline's time that moved
+    baseline_kept: bool = True  # a ratio: whether its baseline's time is known not to have risen
 
     @property
     def effect(self) -> float:
@@ -81,7 +83,7 @@ class Pair:
                      for p, i in zip(exact, (seen, mirrored)))  # type: ignore[return-value]
 
 
-def spread_of(values: np.ndarray) -> Interval | None:
+def median_and_range(values: np.ndarray) -> Interval | None:
     """The median of log values with their range, as times or ratios."""
     if not values.size:
         return None
@@ -100,9 +102,14 @@ def units_text(number: int, level: str) -> str:
     return f"{number} {level}{'s' * (number != 1)}"
 
 
+def units_least(pairs: int, level: str) -> int:
+    """Fewest units a side that could tell anything in that many comparisons."""
+    return max(unpaired.units_least(pairs), UNITS_FLOOR.get(level, 0))
+
+
 def few_why(n: int, m: int, level: str, pairs: int) -> str | None:
     """Why that few units could never tell anything, None when they could."""
-    least = max(unpaired.units_least(pairs), UNITS_FLOOR.get(level, 0))
+    least = units_least(pairs, level)
     if unpaired.can_fire(n, m, pairs) and min(n, m) >= UNITS_FLOOR.get(level, 0):
         return None
     return (f"{n} against {units_text(m, level)}; {least} a side are needed for {pairs} "
@@ -121,18 +128,15 @@ def family_decide(family: Sequence[Pair], level: str) -> None:
         effect = None if few else detectable_effect(interval, ALPHA / len(family))
         row.detectable = None if effect is None else math.expm1(pair.margin + effect)
         too_few = min(pair.base.size, pair.candidate.size) < UNITS_FLOOR.get(level, 0)
-        near = pair.interval(0.90)
+        found = None if too_few else decided(adjusted, faster, slower, pair.interval(0.90), pair.margin)
+        row.verdict = INVALID if pair.invalid else found or CANNOT_TELL
         if pair.invalid:
-            row.verdict, row.why = INVALID, pair.invalid
-        elif adjusted <= ALPHA and not too_few:
-            row.verdict = FASTER if faster < slower else SLOWER
-        elif not too_few and None not in (near.low, near.high) and -pair.margin < near.low and near.high < pair.margin:
-            row.verdict = SAME
-        else:
-            row.verdict, row.why = CANNOT_TELL, few or open_why(pair, interval, level, len(family))
+            row.why = pair.invalid
+        elif found is None:
+            row.why = few or open_why(pair, level, len(family))
 
 
-def open_why(pair: Pair, interval: Interval, level: str, pairs: int) -> str:
+def open_why(pair: Pair, level: str, pairs: int) -> str:
     """What kept a verdict open although the test could have told, and what would tell."""
     if level == TRIAL:
         return f"single runs differ by themselves: {LIVE}"

@@ -105,6 +105,16 @@ def sides_of(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     return [Path(one) for one in base], [Path(one) for one in candidate]
 
 
+def options_check(options: argparse.Namespace) -> None:
+    """What argparse cannot tell; UsageError when options do not go together."""
+    from faultline import sources
+
+    if options.bisect and options.fail_on == "never":
+        raise UsageError("--bisect needs rows that are bad: it does not go with --fail-on never")
+    if options.out and sources.is_run(options.out):
+        raise UsageError(f"--out: {options.out} is a run, whose own junit.xml and badge.json would be replaced")
+
+
 def vary_check(vary: Sequence[str], known: set[str]) -> None:
     """Every name of --vary must be one; UsageError otherwise."""
     for name in vary:
@@ -169,10 +179,11 @@ def run(options: argparse.Namespace) -> int:
     """Everything for one comparison; the exit status."""
     from faultline import compare_table, comparison
 
+    options_check(options)
     found = compared(options)
     status = comparison.exit_status(found, options.fail_on, options.require_conclusive)
     if options.bisect:
-        status = comparison.bisect_status(found, status)
+        status = comparison.bisect_doubt(found, comparison.bisect_status(found, status), options.fail_on)
     write(found, status, outputs_of(options))
     compare_table.write(found, sys.stdout, options.width, options.all)
     return status

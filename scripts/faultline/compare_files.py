@@ -7,9 +7,9 @@ import dataclasses
 from typing import Any
 from xml.etree import ElementTree
 
-from faultline import compare_words
+from faultline import compare_causes, compare_words
 from faultline.change_rows import Row
-from faultline.comparison import Comparison
+from faultline.comparison import Comparison, exit_status
 from faultline.pairing import Side
 from faultline.summary import interval, number, xml_text
 from faultline.verdict import CANNOT_TELL, INVALID, SLOWER
@@ -61,11 +61,12 @@ def document(found: Comparison, status: int) -> dict[str, Any]:
         "base": side_object(found.base),
         "candidate": side_object(found.candidate),
         "unit": found.level,
+        "deltas": found.deltas,
         "conclusion": compare_words.conclusion(found),
         "fingerprint_diff": [
             {"key": one.key, "base": one_or_list(one.base), "candidate": one_or_list(one.candidate),
              "blocking": one.blocking, "declared": one.declared}
-            for one in found.found
+            for one in found.differences
         ],
         "refused": found.refused,
         "left_out": [dataclasses.asdict(one) for one in found.left_out],
@@ -103,6 +104,12 @@ def case_add(suite: ElementTree.Element, row: Row) -> str | None:
     return raised
 
 
+def ended(found: Comparison) -> str:
+    """What a comparison ended with, and why."""
+    return " · ".join([f"status {exit_status(found)}: {compare_words.conclusion(found)}",
+                       *(f"{one.what}: {one.where}" for one in compare_causes.causes(found) if one.where)])
+
+
 def extra_add(suite: ElementTree.Element, name: str, kind: str, message: str) -> str:
     """A case of the comparison as a whole."""
     case = ElementTree.SubElement(suite, "testcase", classname="faultline.compare", name=xml_text(name))
@@ -111,8 +118,9 @@ def extra_add(suite: ElementTree.Element, name: str, kind: str, message: str) ->
 
 
 def junit(found: Comparison) -> bytes:
-    """junit.xml: a suite a scenario, a case a row. What was refused, failed, or is not the same on both sides, is an error,
-    and so is having compared nothing: a job that reads this file alone must not turn green."""
+    """junit.xml: a suite a scenario, a case a row. What was refused, failed, or is not the same on both sides, is an
+    error, and so is what ends the comparison with 4 to 7: a job that reads this file alone must not turn
+    green."""
     root = ElementTree.Element("testsuites", name="faultline compare")
     for scenario in sorted({row.scenario for row in found.rows}):
         suite = ElementTree.SubElement(root, "testsuite", name=xml_text(scenario))
@@ -121,8 +129,8 @@ def junit(found: Comparison) -> bytes:
     raised = [extra_add(suite, "comparable", "error", why) for why in found.refused]
     for one in found.left_out:
         raised.append(extra_add(suite, one.place, "error" if one.breaks else "skipped", one.reason))
-    if not found.rows and not found.refused:
-        raised.append(extra_add(suite, "compared", "error", compare_words.conclusion(found)))
+    if exit_status(found) in compare_causes.BAD:
+        raised.append(extra_add(suite, "exit status", "error", ended(found)))
     suite_count(suite, raised)
     if not raised:
         root.remove(suite)
@@ -140,13 +148,14 @@ def suite_count(suite: ElementTree.Element, raised: "list[str | None] | list[str
 def badge(found: Comparison) -> dict[str, Any]:
     """badge.json, in the form that shields.io reads; green only when everything is the same or faster."""
     told = ", ".join(f"{n} {verdict.lower()}" for verdict, n in found.counts.items() if n)
-    counts = found.counts
-    colour = "red" if counts[SLOWER] or counts[INVALID] or found.refused or any(o.breaks for o in found.left_out) else (
-        "brightgreen" if compare_words.is_clear(found) else "lightgrey")
+    message = "not comparable" if found.refused else told if told and found.compared else "nothing compared"
+    status = exit_status(found)
+    bad = f" (status {status})" if status in compare_causes.BAD else ""
+    colour = "red" if bad or status == 1 else "brightgreen" if compare_words.is_clear(found) else "lightgrey"
     return {
         "schema": "faultline.badge/1",
         "schemaVersion": 1,
         "label": "faultline compare",
-        "message": "not comparable" if found.refused else told or "nothing compared",
+        "message": message + bad,
         "color": colour,
     }

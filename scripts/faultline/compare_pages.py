@@ -96,7 +96,7 @@ def html(found: Comparison) -> str:
         differences=[
             (safe(one.key), compare_words.values(one.base), compare_words.values(one.candidate),
              "declared" if one.declared else "blocking" if one.blocking else "informational")
-            for one in found.found
+            for one in found.differences
         ],
         head=[(title, "number" if i in RIGHT else "") for i, title in enumerate(HEADER)],
         rows=[row_view(row) for row in found.rows[:ROWS_MOST]],

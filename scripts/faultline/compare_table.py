@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A comparison on the terminal: what to conclude, the difference of the fingerprints, then the rows by effect."""
+"""A comparison on the terminal: the difference of the fingerprints, what to conclude, then the rows by effect."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def beside_lines(found: Comparison, look: Look) -> Iterator[str]:
 
 def lines(found: Comparison, look: Look, everything: bool) -> Iterator[str]:
     """The whole text, a line at a time."""
-    yield from wrap(compare_words.conclusion(found), look.width, "")
-    yield from wrap(compare_words.counts(found), look.width, "")
-    yield ""
     for number in (0, 1):
         yield from wrap(compare_words.side_line(found, number), look.width, "")
     yield "Difference of the fingerprints"
     for one in compare_words.differences(found):
         yield from wrap(one, look.width)
+    yield ""
+    yield from wrap(compare_words.conclusion(found), look.width, "")
+    yield from wrap(compare_words.counts(found), look.width, "")
     yield ""
     if found.rows:
         yield from wrap(" · ".join(compare_words.terms(found)), look.width, "")

@@ -7,9 +7,9 @@ import math
 import re
 from typing import Sequence
 
-from faultline import text
+from faultline import compare_causes, text
 from faultline.change_rows import Row
-from faultline.comparison import Comparison
+from faultline.comparison import Comparison, exit_status
 from faultline.fingerprint import Difference
 from faultline.pairing import NS, RATIO
 from faultline.stats import Interval
@@ -80,20 +80,40 @@ def counts(found: Comparison) -> str:
     return " · ".join(f"{n} {verdict}" for verdict, n in found.counts.items())
 
 
+def changed(rows: Sequence[Row], total: int, words: tuple[str, str]) -> list[str]:
+    """What these rows of one verdict say: of times and counts the first words, of ratios the second ones."""
+    kinds = ([row for row in rows if row.quantity != RATIO], [row for row in rows if row.quantity == RATIO])
+    return [f"{told} in {len(each)} of {total} rows, most in {named(each[0])}"
+            for told, each in zip(words, kinds) if each]
+
+
 def conclusion(found: Comparison) -> str:
-    """The first sentence: what to conclude."""
+    """The first sentence: what to conclude, and before it what is against concluding anything."""
     if found.refused:
         return f"Not compared: {'; '.join(map(safe, found.refused))}."
+    if not found.compared:
+        return f"Nothing was compared: {nothing_why(found)}{', and scenarios were left out' if found.left_out else ''}."
+    warning = compare_causes.warning(found)
+    return (f"{warning}. " if warning else "") + rows_sentence(found)
+
+
+def nothing_why(found: Comparison) -> str:
+    """Why no row has two figures."""
     if not found.rows:
-        why = "there is no row of what was asked for" if found.compared else "no cell was measured on both sides"
-        return f"Nothing was compared: {why}{', and scenarios were left out' if found.left_out else ''}."
+        return "there is no row of what was asked for"
+    return "no row has a figure of both sides"
+
+
+def rows_sentence(found: Comparison) -> str:
+    """What the rows say."""
     slower, faster, invalid, open_ = (rows_of(found, v) for v in (SLOWER, FASTER, INVALID, CANNOT_TELL))
     total = len(found.rows)
-    told = [f"{words} in {len(rows)} of {total} rows, most in {named(rows[0])}"
-            for words, rows in (("slower", slower), ("faster", faster)) if rows]
+    told = [*changed(slower, total, ("the candidate is slower", "a ratio to the baseline rose")),
+            *changed(faster, total, ("the candidate is faster", "a ratio to the baseline fell"))]
     rest = [f"{len(invalid)} INVALID"] * bool(invalid) + [f"{len(open_)} that cannot be told"] * bool(open_)
     if told:
-        return f"The candidate is {'; and '.join(told)}." + (f" Beside them {' and '.join(rest)}." if rest else "")
+        sentence = "; ".join(told)
+        return f"{sentence[0].upper()}{sentence[1:]}." + (f" Beside them {' and '.join(rest)}." if rest else "")
     if rest:
         return f"No row is known to have changed, which is no all-clear: of {total} rows {' and '.join(rest)}."
     return f"No change: all {total} rows are the same within δ."
@@ -120,8 +140,8 @@ def difference(one: Difference) -> str:
 
 def differences(found: Comparison) -> list[str]:
     """The difference of the fingerprints, blocking keys first and in full."""
-    blocking = [difference(one) for one in found.found if one.blocking]
-    others = [difference(one) for one in found.found if not one.blocking]
+    blocking = [difference(one) for one in found.differences if one.blocking]
+    others = [difference(one) for one in found.differences if not one.blocking]
     out = blocking + others[:DIFFERENCES_SHOWN]
     if len(others) > DIFFERENCES_SHOWN:
         out.append(f"… and {len(others) - DIFFERENCES_SHOWN} more informational ones, in compare.json")
@@ -147,7 +167,7 @@ def reasons(found: Comparison, verdict: str) -> list[str]:
 def reason(rows: Sequence[Row]) -> str:
     """Why these rows have their verdict: they differ in numbers alone. And what would have been seen."""
     more = " (and the like)" if len({row.why for row in rows}) > 1 else ""
-    seen = sorted(row.detectable for row in rows if row.detectable is not None)
+    seen = sorted(row.detectable for row in rows if row.detectable is not None and row.verdict == CANNOT_TELL)
     ends = f"{percent(seen[0])}" + (f" to {percent(seen[-1])}" if len(seen) > 1 else "") if seen else ""
     return safe(rows[0].why) + more + (f"; a change of {ends} would have been seen" if ends else "")
 
@@ -155,7 +175,8 @@ def reason(rows: Sequence[Row]) -> str:
 def terms(found: Comparison) -> list[str]:
     """What the figures mean."""
     units = {(row.unit, row.units) for row in found.rows if row.quantity in (RATIO, NS) and row.units and row.unit}
-    out = ["change: candidate ÷ base; ratio: time of the arm ÷ time of its own side's baseline"]
+    out = ["change: candidate ÷ base; ratio: time of the arm ÷ time of its own side's baseline",
+           f"δ {', '.join(map(percent, found.deltas))}"]
     if len(units) == 1:
         unit, (n, m) = next(iter(units))
         out.append(f"a unit is a {unit}: {n} against {m}")
@@ -168,11 +189,12 @@ def notes(found: Comparison) -> list[str]:
     """Everything a reader has to know beside the rows."""
     problems = [f"{safe(run.label)}/{safe(problem)}" for run in found.runs for problem in run.run.problems]
     why = [*reasons(found, INVALID), *reasons(found, CANNOT_TELL)]
-    return [*map(safe, found.notes), *left_out(found), *why, *problems]
+    return [*map(safe, found.notes), *left_out(found), *compare_causes.notes(found), *why,
+            *map(safe, found.problems), *problems]
 
 
 def is_clear(found: Comparison) -> bool:
-    """Whether everything that was compared is the same or faster and nothing is open: the only case for green."""
-    told = found.counts
-    return bool(found.rows) and not found.refused and not found.left_out and not any(
-        told[v] for v in (SLOWER, INVALID, CANNOT_TELL)) and bool(told[SAME] + told[FASTER])
+    """Whether everything that was compared is the same or faster and nothing is open: the only case for green. A ratio
+    that fell is none, unless its baseline's time is known not to have risen."""
+    return exit_status(found, "slower", True) == 0 and all(
+        row.verdict in (SAME, FASTER) and row.baseline_kept for row in found.rows)

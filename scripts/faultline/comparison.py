@@ -14,14 +14,25 @@ from typing import Mapping, Sequence
 import numpy as np
 
 from faultline import fingerprint, pairing, sources, unpaired, verdict
-from faultline.change_rows import LIVE, ORDER, RUN_SPREAD, Pair, Row, family_decide, spread_of, unseen_spread
+from faultline.change_rows import (
+    LIVE,
+    ORDER,
+    RUN_SPREAD,
+    Pair,
+    Row,
+    family_decide,
+    median_and_range,
+    units_least,
+    unseen_spread,
+)
 from faultline.exact_counts import counted_rows, exact_names
 from faultline.fingerprint import Difference
-from faultline.pairing import BOOT, FAILED, NS, RATIO, TRIAL, UNLIKE, Key, LeftOut, Side
+from faultline.pairing import BOOT, FAILED, INSTANCE, NS, RATIO, TRIAL, UNLIKE, Key, LeftOut, Side
+from faultline.records import Problem
 from faultline.sources import Stored
 from faultline.stats import ALPHA, Interval, holm
 from faultline.text import safe, signed
-from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SLOWER, VERDICTS, ArmResult, CellResult
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult
 
 
 @dataclass(frozen=True)
@@ -37,29 +48,39 @@ class Beside:
 
 @dataclass
 class Comparison:
-    """Everything that is said of two sides."""
+    """Everything that is said of two sides. delta: what counts as the same where it is not each scenario's own."""
 
     base: Side
     candidate: Side
     level: str
-    found: list[Difference]
+    differences: list[Difference]
     refused: list[str]
     left_out: list[LeftOut]
     notes: list[str]
     rows: list[Row] = field(default_factory=list)
     beside: list[Beside] = field(default_factory=list)
-    compared: int = 0  # cells that both sides have measured
+    compared: int = 0  # cells of which both sides have a figure
+    delta: float | None = None
+    problems: list[Problem] = field(default_factory=list)  # of what lies beside the runs of both sides
 
     @property
     def counts(self) -> dict[str, int]:
         """How many rows got each verdict, every verdict named."""
-        found = Counter(row.verdict for row in self.rows)
-        return {verdict_: found.get(verdict_, 0) for verdict_ in VERDICTS}
+        each = Counter(row.verdict for row in self.rows)
+        return {verdict_: each.get(verdict_, 0) for verdict_ in VERDICTS}
 
     @property
     def runs(self) -> list[Stored]:
         """All runs of both sides."""
         return [*self.base.runs, *self.candidate.runs]
+
+    @property
+    def deltas(self) -> list[float]:
+        """What counted as the same in the rows, as fractions, each once."""
+        if self.delta is not None:
+            return [self.delta]
+        own = {name: plan.delta for run in self.runs for name, plan in run.run.manifest.scenarios.items()}
+        return sorted({own[row.scenario] for row in self.rows})
 
     def has(self, verdict_: str) -> bool:
         """Whether any row got this verdict."""
@@ -75,7 +96,19 @@ class Judge:
     level: str
     delta: float | None
     turns: bool  # whether the sides alternated
-    apart: bool  # whether they are different machines
+
+    @property
+    def apart(self) -> bool:
+        """Whether there is more than one machine."""
+        return self.level == INSTANCE
+
+    @property
+    def unplaced(self) -> list[str]:
+        """The runs of which nobody knows what they are a unit of."""
+        if self.level not in (BOOT, INSTANCE):
+            return []
+        runs = (*self.base.runs, *self.candidate.runs)
+        return [run.name for run in runs if pairing.place_of(run, self.level) is None]
 
     def margin(self, cell: CellResult) -> float:
         """δ as a margin on the log ratio."""
@@ -150,7 +183,7 @@ def timed_pairs(
         cell, invalid = judge.cell(key), bad.get(key)
         for arm in (arm for arm in cell.arms if asked(arm, quantity)):
             values = judge.both(key, arm.name, quantity)
-            row = Row(*key, arm.name, quantity, *map(spread_of, values), None, CANNOT_TELL, unit=judge.level,
+            row = Row(*key, arm.name, quantity, *map(median_and_range, values), None, CANNOT_TELL, unit=judge.level,
                       units=(values[0].size, values[1].size))
             if not (values[0].size and values[1].size):
                 row.why = judge.missing(key, arm.name) or "too few of the units have it"
@@ -170,15 +203,17 @@ def timed_pairs(
 
 def open_by_rule(judge: Judge, quantity: str) -> str | None:
     """Why no test can decide a quantity between these sides, None when one can."""
-    if judge.level == BOOT and len(judge.base.units) == len(judge.candidate.units) == 1:
-        return (f"kernels are compared by boots, and there is one a side; {unpaired.units_least(1)} a side or more "
-                "would tell")
-    if quantity != NS:
-        return None
-    if judge.level == TRIAL:
+    level = judge.level
+    if judge.unplaced:
+        return f"nobody knows the {level} of {', '.join(map(safe, judge.unplaced))}, and {level}s differ by themselves"
+    if level in (BOOT, INSTANCE) and len(judge.base.units) == len(judge.candidate.units) == 1:
+        need = f"{units_least(1, level)} or more a side{', in turns,' if level == BOOT else ''} would tell"
+        return f"{level}s differ by themselves, and there is one a side; {need}"
+    if quantity == NS and level == TRIAL:
         return f"the times of two single runs differ by 4 to 44 % for identical code: {LIVE}"
-    if not judge.turns:
-        return "the runs of the two sides did not take turns, so that whatever changed over time is in the difference"
+    if not judge.turns and (level == BOOT or (level != TRIAL and quantity == NS)):
+        return (f"the {level}s of the two sides did not take turns, so that whatever changed over time is in the "
+                "difference")
     return None
 
 
@@ -187,15 +222,21 @@ def times_beside(judge: Judge, keys: Sequence[Key]) -> list[Beside]:
     out = []
     for key in keys:
         for arm in (arm for arm in judge.cell(key).arms if asked(arm, NS)):
-            base, candidate = map(spread_of, judge.both(key, arm.name, NS))
+            base, candidate = map(median_and_range, judge.both(key, arm.name, NS))
             if base is not None and candidate is not None:
                 out.append(Beside(*key, arm.name, base, candidate))
     return out
 
 
-def measured(side: Side, key: Key) -> bool:
-    """Whether a side has a time in this cell."""
-    return any(arm.ns_per_op is not None for _, cell in side.of(key) for arm in cell.arms)
+def measured(side: Side, key: Key) -> set[str]:
+    """The arms of a cell of which a side has a time."""
+    return {arm.name for _, cell in side.of(key) for arm in cell.arms if arm.ns_per_op is not None}
+
+
+def is_mixed(one: Difference) -> bool:
+    """Whether a side is of several kinds of machine, as far as it is known."""
+    return fingerprint.covers(fingerprint.OF_THE_INSTANCE, one.key) and any(
+        len({*side} - {fingerprint.NOTHING}) > 1 for side in (one.base, one.candidate))
 
 
 def refusals(base: Side, candidate: Side, found: Sequence[Difference]) -> list[str]:
@@ -208,7 +249,7 @@ def refusals(base: Side, candidate: Side, found: Sequence[Difference]) -> list[s
     ]
     if len({fingerprint.emulated(run.run) for run in (*base.runs, *candidate.runs)}) > 1:
         out.append("an emulated machine and a real one: the times of one are the emulator's")
-    within = [one for one in found if one.blocking and one.within]
+    within = [one for one in found if (one.blocking and one.within) or is_mixed(one)]
     if within:
         out.append(f"the runs of one side differ among themselves in {', '.join(safe(one.key) for one in within)}")
     between = [one for one in found if one.blocking and not one.within and not one.declared]
@@ -224,13 +265,15 @@ def remarks(base: Side, candidate: Side, judge: Judge) -> list[str]:
     out = []
     if fingerprint.emulated(base.runs[0].run):
         out.append("Emulated machines: their times are the emulators'.")
+    boots = {run.boot for run in (*base.runs, *candidate.runs)}
     if judge.apart:
         out.append("Different machines: only ratios and counts are compared; times stand side by side.")
-    elif judge.level == TRIAL and base.runs[0].boot != candidate.runs[0].boot:
-        out.append("The machine was booted between the two runs.")
-    if judge.level != TRIAL and not judge.turns:
-        out.append("The runs of the two sides did not take turns (A B B A …): times are not judged, and ratios only as "
-                   "far as nothing else changed meanwhile.")
+    elif len(boots) > 1 and not judge.unplaced:
+        out.append(f"The machine was booted between runs: {len(boots)} boots. Machines are told apart by their names.")
+    if judge.level not in (TRIAL, INSTANCE) and not judge.turns:
+        judged = "nothing timed is judged" if judge.level == BOOT else (
+            "times are not judged, and ratios only as far as nothing else changed meanwhile")
+        out.append(f"The {judge.level}s of the two sides did not take turns (A B B A …): {judged}.")
     if not exact_names():
         out.append("No schema of records was found, so no count is known to be exact: counts are not compared.")
     return out
@@ -247,24 +290,26 @@ def compare(
     """Everything that may be said of two sides. Only these scenarios and quantities when any are named; the families
     are those of all rows of a scenario nevertheless."""
     base, candidate = Side("base", list(base_runs)), Side("candidate", list(candidate_runs))
-    found = fingerprint.differences([r.run for r in base.runs], [r.run for r in candidate.runs], vary)
-    level = pairing.level_of(base.runs, candidate.runs, found)
-    for side in (base, candidate):
-        side.units = pairing.units_of(side.runs, level)
-    judge = Judge(base, candidate, level, delta, pairing.alternate(base, candidate),
-                  pairing.other_machines(base, candidate, found))
+    differences = fingerprint.differences([r.run for r in base.runs], [r.run for r in candidate.runs], vary)
+    level = pairing.level_of(base.runs, candidate.runs, differences)
+    pairing.units_put(base, candidate, level)
+    judge = Judge(base, candidate, level, delta, pairing.alternate(base, candidate))
     names, left = pairing.scenarios_match(base, candidate, vary)
     wanted = [name for name in names if not scenarios or name in scenarios]
     left = [one for one in left if not scenarios or one.scenario in scenarios]
-    out = Comparison(base, candidate, level, found, refusals(base, candidate, found), left,
-                     remarks(base, candidate, judge))
+    out = Comparison(base, candidate, level, differences, refusals(base, candidate, differences), left,
+                     remarks(base, candidate, judge), delta=delta)
+    out.differences += pairing.parameters_declared(base, candidate, wanted, vary)
     keys = {name: keys_of(base, candidate, name) for name in wanted}
-    out.compared = sum(measured(base, key) and measured(candidate, key) for name in wanted for key in keys[name])
-    if not out.refused:
-        for name in wanted:
-            rows_put(out, judge, keys[name])
-        out.rows = [row for row in out.rows if not quantities or row.quantity in quantities]
-        out.rows.sort(key=lambda row: (ORDER[row.verdict], -row.effect))
+    if out.refused:
+        planned = [key for name in wanted for key in keys[name]]
+        out.compared = sum(bool(measured(base, key) & measured(candidate, key)) for key in planned)
+        return out
+    for name in wanted:
+        rows_put(out, judge, keys[name])
+    out.rows = [row for row in out.rows if not quantities or row.quantity in quantities]
+    out.rows.sort(key=lambda row: (ORDER[row.verdict], -row.effect))
+    out.compared = len({(row.scenario, row.cell) for row in out.rows if row.base and row.candidate})
     return out
 
 
@@ -276,13 +321,16 @@ def keys_of(base: Side, candidate: Side, scenario: str) -> list[Key]:
 
 def ratios_explain(judge: Judge, rows: Sequence[Row]) -> None:
     """Says of a ratio that changed which of the two times moved: an arm looks faster when its baseline slows down."""
-    moved = {(r.scenario, r.cell, r.arm): r.change for r in rows if r.quantity == NS and r.change is not None}
-    for row in rows:
+    times = {(r.scenario, r.cell, r.arm): r for r in rows if r.quantity == NS}
+    for row in (row for row in rows if row.quantity == RATIO and row.verdict in (FASTER, SLOWER)):
         key = (row.scenario, row.cell)
-        own, baseline = (moved.get((*key, name)) for name in (row.arm, judge.cell(key).arms[0].name))
-        if row.quantity == RATIO and row.verdict in (FASTER, SLOWER) and own is not None and baseline is not None:
-            row.why = (f"times, for orientation: the arm {signed(math.log(own.estimate))}, "
-                       f"its baseline {signed(math.log(baseline.estimate))}")
+        own, baseline = (times.get((*key, name)) for name in (row.arm, judge.cell(key).arms[0].name))
+        row.baseline_kept = baseline is not None and baseline.verdict in (SAME, FASTER)
+        if own is None or baseline is None or own.change is None or baseline.change is None:
+            continue
+        mine, its = (math.log(one.change.estimate) for one in (own, baseline))
+        row.by_baseline = abs(its) > abs(mine)
+        row.why = f"times, for orientation: the arm {signed(mine)}, its baseline {signed(its)}"
 
 
 def rows_put(out: Comparison, judge: Judge, keys: Sequence[Key]) -> None:
@@ -306,11 +354,11 @@ def exit_status(out: Comparison, fail_on: str = "slower", insist: bool = False) 
     """7 nothing was compared or records are damaged, 6 not comparable, 5 a trial failed or a checksum was wrong, 4
     invalid, 1 a change that was asked for, 3 undecided (only if insisted), 0."""
     results = [one.results for one in out.runs]
+    problems = [*out.problems, *(one for r in results for one in r.run.problems)]
     left = {one.kind for one in out.left_out}
     undecided = out.has(CANNOT_TELL) or bool(out.left_out)
     statuses = [
-        (7, not out.compared or (not out.rows and not out.refused)
-         or any(p.severity == "error" for r in results for p in r.run.problems)),
+        (7, not out.compared or any(p.severity == "error" for p in problems)),
         (6, bool(out.refused) or UNLIKE in left),
         (5, any(t.status == "failed" for r in results for a in r.arms for t in a.trials)
          or any(c.checksum_wrong for r in results for c in r.cells) or FAILED in left),
@@ -326,3 +374,12 @@ def bisect_status(out: Comparison, status: int) -> int:
     if status in (0, 3):
         return 125 if out.has(CANNOT_TELL) or out.left_out else 0
     return 1 if status == 1 else 125
+
+
+def bisect_doubt(out: Comparison, status: int, fail_on: str) -> int:
+    """The same, but undecided where nothing else speaks than a ratio whose baseline's time moved more than the arm's:
+    what is sought has not happened to the arm."""
+    decisive = [row for row in out.rows if row.verdict in FAIL_ON[fail_on]]
+    if status == 1 and all(row.by_baseline for row in decisive):
+        return 125
+    return 125 if status == 0 and any(row.by_baseline for row in out.rows) else status

@@ -16,7 +16,7 @@ from faultline.records import Run
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "cpu": ("architecture", "page_bytes", "cpu_model", "microcode", "numa_nodes", "cpus.allowed", "governor", "boost",
             "no_turbo", "virtualisation", "instance_type."),
-    "kernel": ("kernel", "kernel_release", "mitigations.", "thp."),
+    "kernel": ("kernel_release", "mitigations.", "thp."),
     "memory": ("memory.",),
     "filesystem": ("filesystem.", "read_ahead_kb"),
     "limits": ("cpus.quota_percent", "cpus.allowed", "memory.limit_bytes"),
@@ -29,7 +29,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 # Machines that differ in one of these are different ones; in all else one machine may differ from itself.
 OF_THE_MACHINE = ("architecture", "page_bytes", "cpu_model", "numa_nodes", "memory.total_bytes", "virtualisation",
                   "instance_type.")
-OF_THE_KERNEL = ("kernel", "kernel_release")
+OF_THE_KERNEL = ("kernel_release", "kernel_build", "kernel_config_hash")
 OF_THE_INSTANCE = ("instance_type.",)
 # What differs from run to run on any machine, and explains nothing by itself.
 RESTLESS = ("steal.", "load", "memory_free_bytes", "memory_available_bytes", "memory_effective_bytes", "clock.quality.")
@@ -54,32 +54,36 @@ class Difference:
         """Whether the runs of one side differ among themselves."""
         return len(self.base) > 1 or len(self.candidate) > 1
 
+    @property
+    def is_known(self) -> bool:
+        """Whether every run of both sides has a value."""
+        return NOTHING not in self.base + self.candidate
 
-def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+
+def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key with its value as text."""
     if isinstance(value, Mapping):
         for key, one in value.items():
-            yield from flat(one, f"{prefix}.{key}" if prefix else str(key))
+            yield from leaves(one, f"{prefix}.{key}" if prefix else str(key))
     elif prefix:
         yield prefix, value if isinstance(value, str) else NOTHING if value is None else json.dumps(value)
 
 
 def blocking_of(run: Run) -> dict[str, str]:
-    """What must agree: the blocking keys of machine.json, and of the program what the manifest has and they lack. A run
-    without machine.json has the hash of it alone, which tells equal from different and nothing else."""
+    """What must agree: the blocking keys of machine.json, and of the program what the manifest has and they lack."""
     tool = run.manifest.tool
     program = {"tool.version": tool.get("version"), "tool.build": tool.get("build"), "compiler": tool.get("compiler"),
                "flags": tool.get("flags")}
-    found = {key: value for key, value in flat(program) if value != NOTHING}
+    found = {key: value for key, value in leaves(program) if value != NOTHING}
     blocking = run.machine.get("blocking")
-    return found | dict(flat(blocking if isinstance(blocking, Mapping) else {"machine": run.manifest.machine}))
+    return found | dict(leaves(blocking if isinstance(blocking, Mapping) else {}))
 
 
 def informational_of(run: Run) -> dict[str, str]:
     """What may explain a difference: the informational keys, the machine's name and the program's own hash."""
     own = {"name": run.machine.get("name"), "program": run.manifest.tool.get("program")}
     informational = run.machine.get("informational")
-    found = dict(flat(informational if isinstance(informational, Mapping) else {})) | dict(flat(own))
+    found = dict(leaves(informational if isinstance(informational, Mapping) else {})) | dict(leaves(own))
     return {key: value for key, value in found.items() if not covers(RESTLESS, key)}
 
 
@@ -94,7 +98,8 @@ def values(runs: Sequence[Mapping[str, str]], key: str) -> tuple[str, ...]:
 
 
 def differences(base: Sequence[Run], candidate: Sequence[Run], vary: Sequence[str]) -> list[Difference]:
-    """Every key that is not the same in all runs of both sides: blocking ones first."""
+    """Every key that is not the same in all runs of both sides: blocking ones first. Where the hashes of the machines
+    tell a difference that no key does (a run without machine.json), it is one in `machine`."""
     out = []
     for read, blocking in ((blocking_of, True), (informational_of, False)):
         sides = [read(run) for run in base], [read(run) for run in candidate]
@@ -102,6 +107,9 @@ def differences(base: Sequence[Run], candidate: Sequence[Run], vary: Sequence[st
             mine, its = values(sides[0], key), values(sides[1], key)
             if mine != its or len(mine) > 1:
                 out.append(Difference(key, mine, its, blocking, blocking and declared(key, vary)))
+    hashes = [tuple(dict.fromkeys(run.manifest.machine or NOTHING for run in side)) for side in (base, candidate)]
+    if not any(one.blocking for one in out) and len({*hashes[0], *hashes[1]}) > 1:
+        out.insert(0, Difference("machine", *hashes, True, declared("machine", vary)))
     return out
 
 
@@ -112,7 +120,7 @@ def declared(key: str, vary: Sequence[str]) -> bool:
 
 def keys_of(runs: Sequence[Run]) -> set[str]:
     """Every name of a blocking key, and of what lies above one."""
-    keys = {key for run in runs for key in blocking_of(run)}
+    keys = {"machine", *(key for run in runs for key in blocking_of(run))}
     return keys | {key[:i] for key in keys for i, character in enumerate(key) if character == "."}
 
 
@@ -128,9 +136,10 @@ def emulated(run: Run) -> bool:
 
 
 def groups_for(found: Sequence[Difference]) -> list[str]:
-    """The fewest names for --vary that would declare these, a group where one covers the key."""
+    """Names for --vary that would declare these: of each key the group of the fewest keys that has it, else the key."""
     names = []
     for one in found:
         if not any(declared(one.key, [name]) for name in names):
-            names.append(next((group for group, keys in GROUPS.items() if covers(keys, one.key)), one.key))
+            groups = [group for group, keys in GROUPS.items() if covers(keys, one.key)]
+            names.append(min(groups, key=lambda group: len(GROUPS[group]), default=one.key))
     return names

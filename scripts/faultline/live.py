@@ -138,7 +138,7 @@ def tell(results: LiveResults, options: argparse.Namespace, number: int) -> int:
     for problem in results.problems:
         print(f"{NAME}: {safe(results.directory)}/{safe(problem)}", file=sys.stderr)
     found = live_compare.comparison_of(results)
-    status = live_compare.exit_status(results, found, results.live["fail_on"], options.require_conclusive)
+    status = comparison.exit_status(found, results.live["fail_on"], options.require_conclusive)
     if options.bisect:
         status = comparison.bisect_status(found, status)
     if number:

@@ -16,10 +16,10 @@ from faultline.comparison import Comparison, Judge
 from faultline.exact_counts import counted_rows, exact_names
 from faultline.live_measure import RUNGS
 from faultline.live_rows import LiveArm, LiveCellResult, LiveResults
-from faultline.live_sides import BASE, CANDIDATE, IO
+from faultline.live_sides import BASE, CANDIDATE
 from faultline.pairing import FAILED, NS, Key, LeftOut, Side
 from faultline.text import safe
-from faultline.verdict import CANNOT_TELL, INVALID, trials_text
+from faultline.verdict import CANNOT_TELL
 
 PAIR = "pair"
 COUNTED_PAIRS_LEAST = RUNGS[0]  # that a count must be the same in before it is believed: as many as times have
@@ -39,19 +39,12 @@ def row_of(cell: LiveCellResult, arm: LiveArm) -> Row:
 
 
 def count_rows(judge: Judge, cells: Sequence[LiveCellResult]) -> list[Row]:
-    """The exact counts. A change of one that was seen in few pairs stays open: within a side it could hardly have
-    differed."""
+    """The exact counts. One that was seen in few pairs stays open: within a side it could hardly have differed."""
     plans = {cell.key: judge.cell(cell.key) for cell in cells}
     bad: Mapping[Key, str] = judge.invalid(list(plans), timed=False) | {
         cell.key: "; ".join(cell.between) for cell in cells if cell.between
     }
-    rows = counted_rows((judge.base, judge.candidate), plans, exact_names(), bad)
-    for row in rows:
-        fewest = min(row.units or (0,))
-        if fewest < COUNTED_PAIRS_LEAST and row.verdict not in (CANNOT_TELL, INVALID):
-            row.verdict = CANNOT_TELL
-            row.why = f"{trials_text(fewest, PAIR)}; {COUNTED_PAIRS_LEAST} are needed to believe a count"
-    return rows
+    return counted_rows((judge.base, judge.candidate), plans, exact_names(), bad, COUNTED_PAIRS_LEAST)
 
 
 def failures_of(results: LiveResults) -> list[LeftOut]:
@@ -76,26 +69,21 @@ def notes_of(results: LiveResults) -> list[str]:
 def comparison_of(results: LiveResults) -> Comparison:
     """What `compare` would say of the runs of both sides, with the times of the pairs."""
     base, candidate = (Side(name, [results.runs[name]]) for name in (BASE, CANDIDATE))
-    for side in (base, candidate):
-        side.units = pairing.units_of(side.runs, PAIR)
-    found = fingerprint.differences([base.runs[0].run], [candidate.runs[0].run], results.live["vary"])
-    judge = Judge(base, candidate, PAIR, results.live["delta"], turns=True, apart=False)
+    pairing.units_put(base, candidate, PAIR)
+    vary = results.live["vary"]
+    found = fingerprint.differences([base.runs[0].run], [candidate.runs[0].run], vary)
+    judge = Judge(base, candidate, PAIR, results.live["delta"], turns=True)
     out = Comparison(base, candidate, PAIR, found, comparison.refusals(base, candidate, found),
                      [*results.left_out, *failures_of(results)],
-                     [*comparison.remarks(base, candidate, judge), *notes_of(results)])
+                     [*comparison.remarks(base, candidate, judge), *notes_of(results)],
+                     problems=results.own_problems, delta=results.live["delta"])
+    out.differences += pairing.parameters_declared(base, candidate, base.runs[0].run.manifest.scenarios, vary)
     out.compared = sum(any(arm.change is not None for arm in cell.arms) for cell in results.cells)
     if not out.refused:
         out.rows = [row_of(cell, arm) for cell, arm in results.arms if not arm.is_absent]
         out.rows += count_rows(judge, results.cells)
         out.rows.sort(key=lambda row: (ORDER[row.verdict], -row.effect))
     return out
-
-
-def exit_status(results: LiveResults, found: Comparison, fail_on: str = "slower", insist: bool = False) -> int:
-    """As of stored runs; 7 also when a line of the comparison's own files is damaged."""
-    if any(problem.severity == "error" for problem in results.problems):
-        return IO
-    return comparison.exit_status(found, fail_on, insist)
 
 
 def write(found: Comparison, status: int, out: Path) -> None:

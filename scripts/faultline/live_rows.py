@@ -136,7 +136,21 @@ class LiveResults:
     runs: Mapping[str, Stored]
     cells: list[LiveCellResult]
     left_out: list[LeftOut]
-    problems: list[Problem]
+    own: list[Problem]  # of the comparison's own files
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All of them, those of its runs too."""
+        return [*self.run_problems(self.runs), *self.own]
+
+    @property
+    def own_problems(self) -> list[Problem]:
+        """Those that neither side's run has by itself."""
+        return [*self.run_problems(name for name in self.runs if name in CONTROLS), *self.own]
+
+    def run_problems(self, names: Iterable[str]) -> list[Problem]:
+        """Those of these runs."""
+        return [replace(one, where=f"{name}/{one.where}") for name in names for one in self.runs[name].run.problems]
 
     @property
     def arms(self) -> list[tuple[LiveCellResult, LiveArm]]:
@@ -316,8 +330,6 @@ def conclude(directory: Path) -> LiveResults:
     names = [BASE, CANDIDATE, *(name for name in CONTROLS if (directory / name).is_dir())]
     runs = {name: Stored(str(directory / name), verdict.conclude(run_load(directory / name)))
             for name in names}
-    problems += [replace(one, where=f"{name}/{one.where}") for name, stored in runs.items()
-                 for one in stored.run.problems]
     reader = Reader(runs)
     cells = [cell for scenario in runs[BASE].run.manifest.scenarios.values()
              for cell in scenario_cells(scenario, live, runs, lines, reader)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from faultline import fingerprint
+from faultline import fingerprint, unpaired
 from faultline.fingerprint import Difference
-from faultline.records import CellPlan, Run
+from faultline.records import CellPlan, RecordsError, Run
 from faultline.sources import Stored
 from faultline.text import safe
 from faultline.verdict import ArmResult, CellResult, too_many
@@ -20,7 +20,7 @@ TRIAL, RUN, BOOT, INSTANCE = "trial", "run", "boot", "instance"  # what a unit i
 RATIO, NS = "ratio", "ns_per_op"
 Key = tuple[str, str]  # scenario, cell
 PARAMETERS_NAMED = 4
-
+TURNS_P = 0.5  # two-sided p of the order of starts: below it, a drift alone would be part of a verdict
 
 MISSING, UNLIKE, REFUSED, FAILED = LEFT_OUT = ("missing", "unlike", "refused", "failed")  # why something is left out
 
@@ -105,28 +105,51 @@ def trial_values(arms: Sequence[ArmResult], quantity: str) -> list[float | None]
 
 
 def level_of(base: Sequence[Stored], candidate: Sequence[Stored], found: Sequence[Difference]) -> str:
-    """What a unit is: the highest level at which the sides differ or repeat."""
-    keys = [one.key for one in found if fingerprint.NOTHING not in one.base + one.candidate]
-    if any(fingerprint.covers(fingerprint.OF_THE_INSTANCE, key) for key in keys):
+    """What a unit is: the highest level at which the runs are not all of one. Kernels differ between boots only."""
+    runs = [*base, *candidate]
+    in_one_boot = len({run.boot for run in runs}) == 1 and runs[0].boot is not None
+    differ = [one.key for one in found if one.is_known or not in_one_boot]
+    if len(groups(runs, INSTANCE)) > 1 or any(fingerprint.covers(fingerprint.OF_THE_MACHINE, key) for key in differ):
         return INSTANCE
-    if any(fingerprint.covers(fingerprint.OF_THE_KERNEL, key) for key in keys):
+    if not in_one_boot or any(fingerprint.covers(fingerprint.OF_THE_KERNEL, key) for key in differ):
         return BOOT
     return TRIAL if len(base) == len(candidate) == 1 else RUN
 
 
-def units_of(runs: Sequence[Stored], level: str) -> list[list[Stored]]:
-    """Runs by boot or instance, in order of their first; each its own where that is unknown, or at lower levels."""
-    name_of: dict[str, Callable[[Stored], str | None]] = {BOOT: lambda r: r.boot, INSTANCE: lambda r: r.instance}
-    grouped: dict[str, list[Stored]] = {}
+def place_of(run: Stored, level: str) -> str | None:
+    """The boot or the machine of a run as far as it tells; None where it does not, and at lower levels."""
+    found = {BOOT: run.boot, INSTANCE: run.instance}.get(level)
+    return None if found is None else str(found)
+
+
+def groups(runs: Sequence[Stored], level: str) -> list[list[Stored]]:
+    """Runs of one boot or of one machine together, in order of their first; each its own where that is unknown, and at
+    lower levels. A machine has one boot at a time, under whatever name: runs of one boot are of one machine."""
+    found: list[tuple[set[str], list[Stored]]] = []
     for run in runs:
-        unit = name_of[level](run) if level in name_of else None
-        grouped.setdefault(f"run {run.label}" if unit is None else f"unit {unit}", []).append(run)
-    return list(grouped.values())
+        marks = {f"{one} {place}" for one in (BOOT, level) if level in (BOOT, INSTANCE)
+                 for place in (place_of(run, one),) if place is not None}
+        mine = [group for group in found if group[0] & marks]
+        found = [group for group in found if not group[0] & marks]
+        found.append((marks.union(*(one for one, _ in mine)), [*(run for _, its in mine for run in its), run]))
+    order = {id(run): number for number, run in enumerate(runs)}
+    return sorted((its for _, its in found), key=lambda its: min(order[id(run)] for run in its))
+
+
+def units_put(base: Side, candidate: Side, level: str) -> None:
+    """Gives both sides their units. What belongs together is told by the runs of both."""
+    every = groups([*base.runs, *candidate.runs], level)
+    unit_of = {id(run): number for number, unit in enumerate(every) for run in unit}
+    for side in (base, candidate):
+        units: dict[int, list[Stored]] = {}
+        for run in side.runs:
+            units.setdefault(unit_of[id(run)], []).append(run)
+        side.units = list(units.values())
 
 
 def alternate(base: Side, candidate: Side) -> bool:
-    """Whether the sides took turns: in order of time, at most a third of a side's units (two of few) follow each other.
-    When unknown, they did not."""
+    """Whether the sides took turns: in order of time at most a third of a side's units (two of few) follow each other,
+    and neither side is as a whole the later one. When unknown, they did not."""
     starts = [(unit[0].started, side.name) for side in (base, candidate) for unit in side.units]
     if any(not at for at, _ in starts):
         return False
@@ -138,17 +161,8 @@ def alternate(base: Side, candidate: Side) -> bool:
             longest = max(longest, run)
         if longest > max(2, math.ceil(len(side.units) / 3)):
             return False
-    return True
-
-
-def other_machines(base: Side, candidate: Side, found: Sequence[Difference]) -> bool:
-    """Whether the sides were measured on different machines: another kind of machine, or one of another name that was
-    never in the same boot."""
-    if any(fingerprint.covers(fingerprint.OF_THE_MACHINE, one.key) for one in found):
-        return True
-    names, boots = ([{get(run) for run in side.runs} for side in (base, candidate)]
-                    for get in (lambda r: r.run.machine.get("name"), lambda r: r.boot))
-    return None not in names[0] | names[1] and not names[0] & names[1] and not boots[0] & boots[1]
+    places = [[place for place, name in enumerate(order) if name == side.name] for side in (base, candidate)]
+    return 2 * min(unpaired.p_less(*places, 0.0), unpaired.p_greater(*places, 0.0)) >= TURNS_P
 
 
 def plans_of(run: Run, scenario: str) -> dict[str, CellPlan]:
@@ -169,23 +183,33 @@ def arms_of(cell: CellPlan) -> list[tuple[str, str, int | None, bool]]:
     return [(arm.name, arm.method, arm.method_version, arm.is_null) for arm in cell.arms]
 
 
+def damaged(what: str) -> RecordsError:
+    """Two runs' scenarios of one hash that are not the same."""
+    return RecordsError(f"{what} differs although the scenario's hash does not: a manifest is damaged or was changed")
+
+
 def scenario_unlike(one: Run, other: Run, name: str, vary: Sequence[str]) -> str | None:
-    """Why a scenario is not the same in two runs, None when it is but for declared parameters."""
+    """Why a scenario is not the same in two runs, None when it is but for declared parameters. The contents decide;
+    RecordsError where they differ in what no run can have changed under one hash. (Runs of live comparisons have cells
+    and latencies left out under the hash of the whole.)"""
     mine, its = one.manifest.scenarios[name], other.manifest.scenarios[name]
-    if mine.hash is not None and mine.hash == its.hash:
-        return None
+    alike = mine.hash is not None and mine.hash == its.hash
     if (mine.op, mine.delta) != (its.op, its.delta):
+        if alike:
+            raise damaged(f"the operation or δ of {safe(name)}")
         return "its operation or δ differs"
     plans = plans_of(one, name), plans_of(other, name)
     if set(plans[0]) != set(plans[1]):
         both = len(set(plans[0]) & set(plans[1]))
         return f"its cells differ ({len(plans[0])} and {len(plans[1])} planned, {both} of one name)"
     if any(arms_of(cell) != arms_of(plans[1][key]) for key, cell in plans[0].items()):
+        if alike:
+            raise damaged(f"an arm of {safe(name)}")
         return "its arms differ, or the versions of their methods"
     found: dict[str, tuple[Any, Any]] = {}
     for key, cell in plans[0].items():
         found = parameters_differ(cell, plans[1][key]) | found
-    return parameters_text(found, vary) or (None if found else "its hash differs")
+    return parameters_text(found, vary) or (None if found or mine.hash == its.hash else "its hash differs")
 
 
 def parameters_text(found: Mapping[str, tuple[Any, Any]], vary: Sequence[str]) -> str | None:
@@ -197,24 +221,50 @@ def parameters_text(found: Mapping[str, tuple[Any, Any]], vary: Sequence[str]) -
     return f"its parameters differ: {', '.join(open_[:PARAMETERS_NAMED])}{more}"
 
 
+def stored_unlike(one: Stored, other: Stored, name: str, vary: Sequence[str]) -> str | None:
+    """The same of two stored runs, which an error names."""
+    try:
+        return scenario_unlike(one.run, other.run, name, vary)
+    except RecordsError as error:
+        raise RecordsError(f"{one.label} and {other.label}: {error}") from None
+
+
 def scenarios_match(base: Side, candidate: Side, vary: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
     """The scenarios that both sides have and that are the same in all their runs; and the others, with why."""
     runs = [one.run for side in (base, candidate) for one in side.runs]
     names = dict.fromkeys(name for run in runs for name in run.manifest.scenarios)
     same, left = [], []
     for name in names:
-        having = [[one.run for one in side.runs if name in one.run.manifest.scenarios] for side in (base, candidate)]
+        having = [[one for one in side.runs if name in one.run.manifest.scenarios] for side in (base, candidate)]
         missing = [side.name for side, runs in zip((base, candidate), having) if not runs]
         if missing:
             left.append(LeftOut(name, None, f"the {missing[0]} does not have it", MISSING))
             continue
-        first, *others = [*having[0], *having[1]]
-        why = next((why for why in (scenario_unlike(first, one, name, vary) for one in others) if why), None)
+        pairs = [(mine[0], one, ()) for mine in having for one in mine[1:]] + [(having[0][0], having[1][0], vary)]
+        why = next((why for why in (stored_unlike(*pair[:2], name, pair[2]) for pair in pairs) if why), None)
         if why:
             left.append(LeftOut(name, None, f"it is not the same in all runs: {why}", UNLIKE))
         else:
             same.append(name)
     return same, left
+
+
+def parameters_declared(
+    base: Side, candidate: Side, names: Iterable[str], vary: Sequence[str]
+) -> list[Difference]:
+    """The declared parameters in which these scenarios differ between the sides."""
+    out = []
+    for name in names:
+        plans = [next(plans_of(one.run, name) for one in side.runs if name in one.run.manifest.scenarios)
+                 for side in (base, candidate)]
+        found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+        for key, cell in plans[0].items():
+            differ = parameters_differ(cell, plans[1][key])
+            for parameter, values in ((parameter, differ[parameter]) for parameter in differ if parameter in vary):
+                for seen, value in zip(found.setdefault(parameter, ({}, {})), values):
+                    seen[str(value)] = None
+        out += [Difference(f"{name}: {key}", tuple(mine), tuple(its), True, True) for key, (mine, its) in found.items()]
+    return out
 
 
 def parameters(runs: Sequence[Run]) -> set[str]:

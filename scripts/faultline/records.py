@@ -778,6 +778,26 @@ def strange(trial: Trial, plan: CellPlan | None) -> str | None:
     return None
 
 
+def fnv(data: bytes) -> str:
+    """FNV-1a of 64 bits as 16 hexadecimal digits (bench/fnv.h)."""
+    state = 0xCBF29CE484222325
+    for byte in data:
+        state = ((state ^ byte) * 0x100000001B3) & (1 << 64) - 1
+    return f"{state:016x}"
+
+
+def machine_check(machine: Mapping[str, Any], manifest: Manifest) -> list[Problem]:
+    """machine.json must be the one that the manifest names: the hash of its blocking keys (docs/machine.md)."""
+    if not machine:
+        return []
+    text = json.dumps(machine.get("blocking"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    found = fnv(text.encode())
+    if found == machine.get("hash") and manifest.machine in (None, found):
+        return []
+    text = f"its blocking keys have the hash {found}, and that of the run is {safe(manifest.machine)}"
+    return [Problem("machine.json", "error", f"{text}: it was changed or is of another machine")]
+
+
 def histograms_of(trial: Trial) -> Iterator[Histogram]:
     """Every histogram of a record."""
     for arm in trial.arms:
@@ -843,4 +863,5 @@ def run_load(directory: Path | str) -> Run:
     trials, strangers = strangers_remove(trials, manifest)
     trials, miscut = miscut_remove(trials)
     machine = machine_load(path / "machine.json")
-    return Run(path, manifest, tuple(trials), machine, tuple(problems + strangers + miscut))
+    changed = machine_check(machine, manifest)
+    return Run(path, manifest, tuple(trials), machine, tuple(problems + strangers + miscut + changed))

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Sequence
 
 from faultline import archive, verdict
-from faultline.records import RecordsError, Run, run_load
+from faultline.history_run import time_read
+from faultline.records import LineError, RecordsError, Run, run_load
 from faultline.text import safe
 from faultline.verdict import Results
 
-RUNS_MOST = 200  # a side: each is read and concluded from
+RUNS_MOST = 200  # of one directory: each is read and concluded from
 NAMED_MOST = 5  # entries of a directory that a note names
 OTHER_ARCHIVES = (".bz2", ".tbz2", ".zst", ".tzst", ".lz4", ".lzma", ".7z", ".rar")  # that are not read
 
@@ -42,8 +43,11 @@ class Stored:
 
     @property
     def started(self) -> str:
-        """When it began: sortable text, "" where nobody knows."""
-        return self.run.manifest.started or ""
+        """When it began: in UTC, so that texts sort as times do; "" where nobody knows."""
+        try:
+            return time_read(self.run.manifest.started)
+        except LineError:
+            return ""
 
     @property
     def boot(self) -> str | None:

@@ -211,11 +211,10 @@ def theil_sen(values: Sequence[float]) -> float:
     return float(np.median((array[steps[j]] - array[steps[i]]) / (steps[j] - steps[i])))
 
 
-def equivalent(values: Sequence[float], margin: float) -> bool:
+def equivalent(near: Interval, margin: float) -> bool:
     """Two one-sided tests at 5 %: whether the 90 % interval lies strictly inside ± margin (False without an
     interval)."""
-    interval = hodges_lehmann(values, 0.90)
-    return interval.low is not None and interval.high is not None and -margin < interval.low and interval.high < margin
+    return near.low is not None and near.high is not None and -margin < near.low and near.high < margin
 
 
 def standard_error(interval: Interval, level: float = 0.95) -> float | None:

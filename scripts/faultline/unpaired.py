@@ -20,7 +20,7 @@ from scipy.special import stdtr, stdtrit
 
 from faultline.stats import ALPHA, Interval, standard_error, steps_needed, values_check
 
-EXACT_UP_TO = 60  # units of the smaller side: beyond it the normal form equals the exact one to three digits
+EXACT_UP_TO = 60  # units of the larger side: beyond it the normal form equals the exact one to three digits
 UNITS_MOST = 1000  # units a side that a "would need" still names
 
 
@@ -131,9 +131,8 @@ def units_least(pairs: int, alpha: float = ALPHA) -> int:
     return next(n for n in range(1, UNITS_MOST) if can_fire(n, n, pairs, alpha))
 
 
-def units_needed(interval: Interval, n: int, m: int, margin: float, pairs: int, spread: float = 0.0) -> int | None:
-    """Units a side at which the shift seen would be told, with power 80 %; None when it lies on the margin, when it is
-    unknown, or when `spread`, which more units do not lessen, keeps it open.
+def units_needed(interval: Interval, n: int, m: int, margin: float, pairs: int) -> int | None:
+    """Units a side at which the shift seen would be told, with power 80 %; None when it lies on the margin or unknown.
 
     Beyond the margin: against it at α/pairs; within: to show equivalence at 5 %. Normal approximation, never below the
     least number with which the rule can fire.
@@ -142,8 +141,5 @@ def units_needed(interval: Interval, n: int, m: int, margin: float, pairs: int, 
     if steps is None:
         return None
     error, distance, z = steps
-    room = (distance / z) ** 2 - spread**2
-    if room <= 0:
-        return None
-    each = 2 * error**2 / (1 / n + 1 / m) / room
+    each = 2 * (z * error / distance) ** 2 / (1 / n + 1 / m)
     return max(math.ceil(each), units_least(pairs) if abs(interval.estimate) > margin else 4)

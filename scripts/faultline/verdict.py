@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """From a run's trials to what may be concluded: estimates, intervals and verdicts of every cell and arm.
 
-FASTER, SLOWER, SAME, INVALID and CANNOT TELL are decided here and nowhere else; the rules are in docs/statistics.md.
+FASTER, SLOWER, SAME, INVALID and CANNOT TELL of a run are decided here, those of comparisons in change_rows and
+exact_counts; the rules are in docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -414,6 +415,14 @@ def directions(logs: np.ndarray, margin: float) -> tuple[float, float]:
     return stats.p_less(logs, -margin), stats.p_greater(logs, margin)
 
 
+def decided(p_holm: float, faster: float, slower: float, near: Interval, margin: float) -> str | None:
+    """FASTER or SLOWER by the adjusted p and the smaller of the one-sided ones; SAME where the 90 % interval lies
+    within the margin; None when nothing is decided. Logarithms."""
+    if p_holm <= stats.ALPHA:
+        return FASTER if faster < slower else SLOWER
+    return SAME if stats.equivalent(near, margin) else None
+
+
 class Judged(Protocol):
     """What a verdict asks of a cell: δ as a margin on the log ratio, and why nothing in it counts."""
 
@@ -440,13 +449,10 @@ def family_decide(family: Sequence[tuple[Judged, Quantity]], unit: str = "trial"
         enough = q.logs.size >= stats.trials_least(len(family))
         spread = stats.detectable_effect(q.interval, stats.ALPHA / len(family)) if enough else None
         q.detectable = None if spread is None else cell.margin + spread
+        q.verdict = decided(adjusted, faster, slower, stats.hodges_lehmann(q.logs, 0.90), cell.margin)
         if cell.invalid:
             q.verdict, q.why = INVALID, "; ".join(cell.invalid)
-        elif adjusted <= stats.ALPHA:
-            q.verdict = FASTER if faster < slower else SLOWER
-        elif stats.equivalent(q.logs, cell.margin):
-            q.verdict = SAME
-        else:
+        elif q.verdict is None:
             q.verdict = CANNOT_TELL
             q.trials_needed = stats.trials_needed(q.interval, q.logs.size, cell.margin, len(family))
             q.why = cannot_tell_why(q, len(family), unit)

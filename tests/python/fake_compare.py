@@ -45,9 +45,10 @@ def run(
     damage: Callable[[dict[str, Any]], Any] | None = None,
 ) -> Path:
     """A run that began at that hour. hashed: the hash of its scenarios, by default what its parameters give."""
+    keys = {**BLOCKING, **(blocking or {})}
 
     def put(value: dict[str, Any]) -> dict[str, Any]:
-        value["boot_id"] = boot
+        value.update(boot_id=boot, machine=fake_run.machine_hash(keys))
         value["started"] = value["started"].replace("T12:", f"T{hour:02d}:")
         if damage:
             damage(value)
@@ -55,11 +56,12 @@ def run(
 
     fake_run.write(path, scenarios or [scenario()], seed=seed, damage=put)
     machine = json.loads((path / "machine.json").read_text())
-    machine["blocking"] = {**BLOCKING, **(blocking or {})}
-    machine.update(name=name, boot_id=boot, informational=informational or {})
+    machine.update(name=name, boot_id=boot, hash=fake_run.machine_hash(keys), blocking=keys,
+                   informational=informational or {})
     (path / "machine.json").write_text(json.dumps(machine))
     manifest = json.loads((path / "manifest.json").read_text())
-    manifest.update(run=f"20260131T{hour:02d}0000Z-{name}-{seed:04d}", started=f"2026-01-31T{hour:02d}:00:00.000Z")
+    manifest.update(run=f"20260131T{hour:02d}0000Z-{name}-{seed:04d}", started=f"2026-01-31T{hour:02d}:00:00.000Z",
+                    machine=machine["hash"])
     for one in manifest["plan"]["scenarios"]:
         cells = [cell for cell in manifest["plan"]["cells"] if cell["scenario"] == one["name"]]
         one["hash"] = hashed or f"{zlib.crc32(json.dumps(cells, sort_keys=True).encode()):032x}"

@@ -88,6 +88,22 @@ PARAMS: dict[str, Any] = {
 }
 
 
+def blocking(model_name: str = "Example CPU") -> dict[str, Any]:
+    """The blocking keys of a machine."""
+    return {"cpu_model": model_name, "page_bytes": 4096, "kernel_release": "6.1.0"}
+
+
+def machine_hash(keys: dict[str, Any]) -> str:
+    """Their hash, as docs/machine.md has it."""
+    found = 0xCBF29CE484222325
+    for byte in json.dumps(keys, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode():
+        found = (found ^ byte) * 0x100000001B3 % (1 << 64)
+    return f"{found:016x}"
+
+
+MACHINE = machine_hash(blocking())
+
+
 @dataclass
 class FakeArm:
     """An arm and its truth: ratio to the baseline (a number or a function of the cell's params), faults an
@@ -304,7 +320,7 @@ def record(scenario: FakeScenario, varied: dict[str, Any], trial: int, rng: np.r
         "clock": {"cost_ns": 24, "grid_ns": GRID_NS, "empty_batch_ns": 40},
         "arms": [counts_put(arm, scenario.counts) for arm in recorded],
         "pairs": visits,
-        "machine": "00112233445566aa",
+        "machine": MACHINE,
         "boot_id": "b007",
         "instance": None,
         "started": f"2026-01-31T12:{trial:02d}:{rng.integers(60):02d}.000Z",
@@ -389,7 +405,7 @@ def manifest(scenarios: list[FakeScenario], expected: int) -> dict[str, Any]:
         "finished": expected,
         "exit_status": 0,
         "stopped": "precision",
-        "machine": "00112233445566aa",
+        "machine": MACHINE,
     }
 
 
@@ -403,20 +419,23 @@ def write(
     """Writes a run; `damage` may change each record before its crc is made."""
     rng = np.random.default_rng(seed)
     directory.mkdir(parents=True, exist_ok=True)
+    own = blocking(model(topology or {}))
+    machine_is = {"machine": machine_hash(own)}
     lines = [
-        line(damage(record(s, varied, trial, rng)))
+        line(damage({**record(s, varied, trial, rng), **machine_is}))
         for s in scenarios
         for trial in range(s.trials)
         for varied in s.cells
     ]
     (directory / "trials.jsonl").write_text("".join(lines), encoding="utf-8")
-    (directory / "manifest.json").write_text(json.dumps(manifest(scenarios, len(lines)), indent=1), encoding="utf-8")
+    told = {**manifest(scenarios, len(lines)), **machine_is}
+    (directory / "manifest.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     machine = {
         "schema": "faultline.machine/1",
         "name": "fake",
-        "hash": "00112233445566aa",
+        "hash": machine_hash(own),
         "boot_id": "b007",
-        "blocking": {"cpu_model": model(topology or {}), "page_bytes": 4096, "kernel": "6.1.0"},
+        "blocking": own,
         "informational": {},
         "topology": {key: value for key, value in (topology or {}).items() if not key.startswith("_")},
         "available": {},

@@ -95,10 +95,17 @@ def made_sides(top: Path, base: float = 0.9, candidate: float = 0.9) -> Path:
 def edited(runs: Path, to: Path, **blocking: Any) -> Path:
     """The same runs, the candidate's on a machine that differs in this."""
     shutil.copytree(runs, to)
-    for path in to.glob("candidate-*/machine.json"):
-        machine = json.loads(path.read_text())
+    for path in to.glob("candidate-*"):
+        machine, manifest = (json.loads((path / name).read_text()) for name in ("machine.json", "manifest.json"))
         machine["blocking"].update(blocking)
-        path.write_text(json.dumps(machine))
+        machine["hash"] = manifest["machine"] = fake_run.machine_hash(machine["blocking"])
+        (path / "machine.json").write_text(json.dumps(machine))
+        (path / "manifest.json").write_text(json.dumps(manifest))
+        records = [json.loads(line) for line in (path / "trials.jsonl").read_text().splitlines()]
+        for record in records:
+            del record["crc32"]
+            record["machine"] = machine["hash"]
+        (path / "trials.jsonl").write_text("".join(map(fake_run.line, records)))
     return to
 
 

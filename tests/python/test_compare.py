@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 import pytest
@@ -155,11 +157,9 @@ def test_several_runs_a_side(tmp_path: Path) -> None:
     assert row(found, "faulting", "ratio").verdict == SAME
     assert row(found, "pread", "ns_per_op").p is not None
     assert not any("take turns" in r.why for r in found.rows if r.why)
-
-
-def test_a_delta_of_ones_own(tmp_path: Path) -> None:
-    sides = fake_compare.many(tmp_path, {"a": 0.9, "b": 0.945}, 6)
-    assert row(compared(*sides, delta=0.2), "fast", "ratio").verdict == SAME
+    assert found.deltas == [0.01]
+    wide = compared(*sides, delta=0.2)
+    assert row(wide, "fast", "ratio").verdict == SAME and wide.deltas == [0.2]
 
 
 def test_too_few_runs(tmp_path: Path) -> None:
@@ -173,7 +173,8 @@ def test_too_few_runs(tmp_path: Path) -> None:
 
 def test_blocks_of_runs_do_not_judge_times(tmp_path: Path) -> None:
     """All runs of one side before all of the other: whatever drifts is in the difference."""
-    sides = [[run(tmp_path / f"r{j}{i}", 10 * j + i, hour=8 * j + i) for i in range(6)] for j in (0, 1)]
+    made = [scenario(trials=4, rounds=8, trial_noise=0.001)]
+    sides = [[run(tmp_path / f"r{j}{i}", 10 * j + i, made, hour=8 * j + i) for i in range(6)] for j in (0, 1)]
     found = compared(*sides)
     one = row(found, "fast", "ns_per_op")
     assert one.verdict == CANNOT_TELL and "did not take turns" in one.why and one.p is None
@@ -181,24 +182,143 @@ def test_blocks_of_runs_do_not_judge_times(tmp_path: Path) -> None:
     assert row(found, "fast", "ratio").verdict == SAME
 
 
-@pytest.mark.parametrize(("order", "turns"), [("ABBAABBA", True), ("ABABABAB", True), ("AABBBBAA", False),
-                                              ("AAAABBBB", False), ("ABBBABAA", False), ("AAABBBAAABBBAABB", True)])
-def test_taking_turns(base: Path, order: str, turns: bool) -> None:
-    """A random walk is judged wrongly in at most 5 % or so where the sides are said to take turns."""
-    (one,) = load(base)
-    starts = [type("Run", (), {"started": f"{i:02d}", "label": str(i), "results": one.results}) for i in range(len(order))]
-    sides = [pairing.Side(name, [s for s, side in zip(starts, order) if side == name]) for name in "AB"]
-    for side in sides:
-        side.units = [[run] for run in side.runs]
-    assert pairing.alternate(*sides) == turns
-    rng, alarms = np.random.default_rng(1), 0
-    for _ in range(500):
-        walk = np.cumsum(rng.normal(0, 0.01, len(order))) + rng.normal(0, 0.01, len(order))
-        values = [walk[[c == name for c in order]] for name in "AB"]
-        alarms += 2 * min(unpaired.p_less(*values, 0.0), unpaired.p_greater(*values, 0.0)) <= 0.05
-    assert (alarms / 500 <= 0.06) if turns else not turns
-    starts[0].started = ""
+@dataclass
+class Place:
+    """Where and when a run was: all that units are made of."""
+
+    boot: str | None = "b"
+    instance: str | None = "m"
+    started: str = ""
+    label: str = ""
+    results: Any = field(default_factory=lambda: type("Results", (), {"cells": []}))
+
+
+def placed(runs: Sequence[Sequence[Place]], level: str) -> list[pairing.Side]:
+    sides = [pairing.Side(name, list(each)) for name, each in zip("AB", runs)]
+    pairing.units_put(*sides, level)
+    return sides
+
+
+def in_order(order: str) -> list[pairing.Side]:
+    """Sides whose runs began in this order, each in a boot of its own."""
+    runs = [Place(str(i), started=f"{i:03d}") for i in range(len(order))]
+    return placed([[run for run, side in zip(runs, order) if side == name] for name in "AB"], "boot")
+
+
+BLOCKS = "A" * 4 + "B" * 4
+TURNS = ["ABBAABBA", "ABABABAB", "ABBAABBAABBAAB", "BAABAABB", "AAABBBABBABBBAAABA"]
+NO_TURNS = ["AAAABBBB", "AABBBBAA", "ABBBABAA", "AAABAAABBBABBB", BLOCKS * 3, "AAABBBAAABBBAABB", "AABABABB"]
+
+
+@pytest.mark.parametrize("order", [*TURNS, *NO_TURNS])
+def test_taking_turns(order: str) -> None:
+    sides = in_order(order)
+    assert pairing.alternate(*sides) == (order in TURNS)
+    sides[0].runs[0].started = ""
     assert not pairing.alternate(*sides)
+
+
+def alarms_of(order: str, drift: float, walk: float, times: int = 500) -> float:
+    """How often equal sides in this order raise an alarm at 5 %, when times drift by that much from run to run and
+    wander by that much, beside a scatter of 1 %."""
+    rng, alarms = np.random.default_rng(1), 0
+    for _ in range(times):
+        steps = rng.normal(drift, walk, len(order))
+        times_ = np.cumsum(steps) + rng.normal(0, 0.01, len(order))
+        values = [times_[[c == name for c in order]] for name in "AB"]
+        alarms += 2 * min(unpaired.p_less(*values, 0.0), unpaired.p_greater(*values, 0.0)) <= 0.05
+    return alarms / times
+
+
+@pytest.mark.parametrize("order", TURNS)
+def test_turns_keep_what_changes_over_time_out(order: str) -> None:
+    """Neither a wandering machine nor one that drifts all the while raises more alarms than chance does."""
+    for drift, walk in ((0.0, 0.01), (0.05, 0.0), (0.003, 0.0)):
+        assert alarms_of(order, drift, walk) <= 0.06
+
+
+def test_without_turns_time_decides() -> None:
+    """What docs/statistics.md tells: 7 against 7 runs that wander as far from run to run as they scatter."""
+    assert alarms_of("ABBAABBAABBAAB", 0.0, 0.01, 2000) <= 0.02
+    assert 0.36 <= alarms_of("A" * 7 + "B" * 7, 0.0, 0.01, 2000) <= 0.48
+    for order in ("AAAABBBB", "AAABAAABBBABBB"):
+        assert alarms_of(order, 0.02, 0.0) > 0.3
+
+
+def test_starts_in_any_zone(tmp_path: Path) -> None:
+    """Times are put in order as times, not as texts."""
+    path = run(tmp_path / "r", 1)
+    manifest = json.loads((path / "manifest.json").read_text())
+    for started, wanted in (("2026-01-31T14:00:00.000+03:00", "2026-01-31T11:00:00.000Z"), ("yesterday", "")):
+        (path / "manifest.json").write_text(json.dumps({**manifest, "started": started}))
+        assert load(path)[0].started == wanted
+
+
+# ---- units ----
+
+
+KERNEL = fingerprint.Difference("kernel_build", ("1",), ("2",), False)
+KIND = fingerprint.Difference("instance_type.product", ("small",), ("large",), False)
+UNKNOWN = fingerprint.Difference("instance_type.product", ("small",), (fingerprint.NOTHING,), False)
+ROWS: list[tuple[str, list[Place], list[Place], list[fingerprint.Difference], str, tuple[int, int]]] = [
+    ("one boot", [Place()], [Place()], [], "trial", (1, 1)),
+    ("several runs in one boot", [Place()] * 1 + [Place()], [Place()], [], "run", (2, 1)),
+    ("a reboot between single runs", [Place("x")], [Place("y")], [], "boot", (1, 1)),
+    ("a boot a side", [Place("x") for _ in range(4)], [Place("y") for _ in range(4)], [], "boot", (1, 1)),
+    ("blocks of boots", [Place(b) for b in "ace" for _ in range(4)], [Place(b) for b in "bdf" for _ in range(4)], [],
+     "boot", (3, 3)),
+    ("boots that nobody knows", [Place(None)], [Place(None)], [], "boot", (1, 1)),
+    ("a kernel built anew", [Place()], [Place()], [KERNEL], "boot", (1, 1)),
+    ("machines", [Place("x", "m")], [Place("y", "n")], [], "instance", (1, 1)),
+    ("machines mixed within the sides", [Place(str(i), "m" if i < 6 else "n") for i in range(7)],
+     [Place(str(i), "n" if i < 16 else "m") for i in range(10, 17)], [], "instance", (2, 2)),
+    ("a host's containers under names of their own", [Place("x", "c1"), Place("x", "c2")],
+     [Place("x", "c3"), Place("x", "c4")], [], "run", (2, 2)),
+    ("the same over several boots", [Place("x", "c1"), Place("y", "c2"), Place("z", "c5")],
+     [Place("x", "c2"), Place("y", "c1"), Place("z", "c1")], [], "boot", (3, 3)),
+    ("nameless machines", [Place("x", None)], [Place("y", None)], [], "instance", (1, 1)),
+    ("kinds of machine", [Place("x")], [Place("y")], [KIND], "instance", (1, 1)),
+    ("a kind that is not seen from within", [Place()], [Place()], [UNKNOWN], "trial", (1, 1)),
+    ("a kind that is unknown after a reboot", [Place("x")], [Place("y")], [UNKNOWN], "instance", (1, 1)),
+]
+
+
+@pytest.mark.parametrize(("base_", "candidate", "found", "level", "units"), [row_[1:] for row_ in ROWS],
+                         ids=[row_[0] for row_ in ROWS])
+def test_what_a_unit_is(base_: list[Place], candidate: list[Place], found: list[fingerprint.Difference], level: str,
+                        units: tuple[int, int]) -> None:
+    assert pairing.level_of(base_, candidate, found) == level
+    if level in ("boot", "instance"):
+        assert tuple(len(side.units) for side in placed([base_, candidate], level)) == units
+
+
+def test_fewest_units() -> None:
+    """Three boots, five instances: the design of an experiment is no matter of its p alone."""
+    for n, m, level, told in ((2, 8, "run", True), (2, 8, "boot", False), (4, 4, "boot", True),
+                              (4, 9, "instance", False)):
+        assert (change_rows.few_why(n, m, level, 1) is None) == told
+
+
+def test_boots_nobody_knows(base: Path, tmp_path: Path) -> None:
+    (one,), (other,) = load(base), load(run(tmp_path / "c", 2, boot="b9"))
+    lost = dataclasses.replace(one, results=dataclasses.replace(one.results, run=dataclasses.replace(
+        one.run, trials=tuple(dataclasses.replace(t, boot_id=None) for t in one.run.trials))))
+    found = compare([lost], [other])
+    told = row(found, "fast", "ratio")
+    assert told.verdict == CANNOT_TELL and told.why.startswith("nobody knows the boot of 20260131T")
+
+
+def test_one_boot_a_side_tells_nothing(tmp_path: Path) -> None:
+    """However many runs there are in it."""
+    made = dict(trials=4, rounds=8)
+    sides = [[run(tmp_path / f"{side}{i}", 10 * side + i, [scenario(fast=0.9 + side / 5, **made)], boot=f"b{side}",
+                  hour=2 * i + (side if i % 2 else 1 - side)) for i in range(5)] for side in (0, 1)]
+    found = compared(*sides)
+    for quantity in ("ratio", "ns_per_op"):
+        one = row(found, "fast", quantity)
+        assert (one.verdict, one.unit, one.units, one.p) == (CANNOT_TELL, "boot", (1, 1), None)
+        assert one.why == "boots differ by themselves, and there is one a side; 4 or more a side, in turns, would tell"
+    assert row(found, "faulting", "minor_faults").verdict == SAME  # of boots too, counts are counts
 
 
 def test_boots_are_the_units_of_kernels(tmp_path: Path) -> None:
@@ -215,8 +335,16 @@ def test_boots_are_the_units_of_kernels(tmp_path: Path) -> None:
     found = compared(*sides, vary=["kernel"])
     one = row(found, "fast", "ratio")
     assert (one.verdict, one.unit, one.units) == (SLOWER, "boot", (5, 5))
+    assert found.notes == ["The machine was booted between runs: 10 boots. Machines are told apart by their names."]
     single = row(compared(sides[0][:2], sides[1][:2], vary=["kernel"]), "fast", "ratio")
     assert single.verdict == CANNOT_TELL and "boots" in single.why and single.units == (1, 1)
+    for number, path in enumerate(sides[0]):  # all before the other side's
+        manifest = json.loads((path / "manifest.json").read_text())
+        (path / "manifest.json").write_text(json.dumps({**manifest, "started": f"2026-01-30T{number:02d}:00:00.000Z"}))
+    found = compared(*sides, vary=["kernel"])
+    one = row(found, "fast", "ratio")
+    assert one.verdict == CANNOT_TELL and "did not take turns" in one.why
+    assert any("did not take turns" in note for note in found.notes)
 
 
 def test_instances(tmp_path: Path) -> None:
@@ -224,8 +352,9 @@ def test_instances(tmp_path: Path) -> None:
     sides: list[list[Path]] = [[], []]
     for number in range(5):
         for side in (0, 1):
-            sides[side].append(run(tmp_path / f"r{number}{side}", 10 * number + side, [scenario(fast=0.9 + side / 10,
-                               arms=[FakeArm("pread"), FakeArm("fast", 0.9 + side / 10)])],
+            arms = [FakeArm("pread"), FakeArm("fast", 0.9 + side / 10)]
+            made = [scenario(arms=arms, trials=4, rounds=8)]
+            sides[side].append(run(tmp_path / f"r{number}{side}", 10 * number + side, made,
                                informational={"instance_type": {"product": f"kind{side}"}}, boot=f"{number}-{side}",
                                name=f"host{number}-{side}", hour=2 * number + (side if number % 2 else 1 - side)))
     few = row(compared(sides[0][:4], sides[1][:4]), "fast", "ratio")
@@ -292,6 +421,34 @@ def test_counts_that_differ_between_trials_are_no_evidence(base: Path, tmp_path:
     assert (one.candidate.low, one.candidate.high) == (2.0, 2 + 1 / 256)
 
 
+def test_one_trial_is_no_repetition(tmp_path: Path) -> None:
+    """Where mappings lie, and with it some counts, is drawn for each trial: that it repeats must have been seen."""
+    for trials, verdict in ((1, CANNOT_TELL), (2, CANNOT_TELL), (3, SLOWER)):
+        arms = [[FakeArm("pread"), FakeArm("faulting", faults=faults)] for faults in (2, 3)]
+        made = [run(tmp_path / f"{trials}-{i}", i, [scenario(arms=arms[i], trials=trials)]) for i in (0, 1)]
+        one = row(compared(*made), "faulting", "minor_faults")
+        assert one.verdict == verdict, trials
+        assert verdict == SLOWER or "of it; what repeats shows in 3 or more" in one.why
+
+
+def test_trials_of_one_number_count_once(tmp_path: Path) -> None:
+    """Several runs of one seed lay out their trials alike."""
+    made = [scenario(trials=1)]
+    sides = [[run(tmp_path / f"{side}{i}", 10 * side + i, made, hour=i) for i in range(4)] for side in (0, 1)]
+    one = row(compared(*sides), "faulting", "minor_faults")
+    assert (one.verdict, one.units) == (CANNOT_TELL, (4, 4)) and "the base has 1 trial of it" in one.why
+
+
+def test_a_count_that_few_trials_know(base: Path, tmp_path: Path) -> None:
+    """The others may be a selection."""
+    def forget(value: dict[str, Any]) -> None:
+        if value["trial"] % 3:
+            value["arms"][2]["counts"]["minor_faults"] = None
+
+    one = row(compared(base, run(tmp_path / "c", 4, damage=forget)), "faulting", "minor_faults")
+    assert one.verdict == CANNOT_TELL and one.why == "the candidate counted it in 4 of 12 trials"
+
+
 def test_a_count_that_one_side_lacks(base: Path, tmp_path: Path) -> None:
     def unknown(value: dict[str, Any]) -> None:
         value["arms"][2]["counts"]["minor_faults"] = None
@@ -320,20 +477,20 @@ def test_an_undeclared_difference(base: Path, tmp_path: Path) -> None:
     other = run(tmp_path / "c", 2, blocking={"thp": {"enabled": "always"}, "flags": "-O3"})
     found = compared(base, other)
     assert found.refused == [
-        "undeclared difference in flags, thp.enabled: --vary compiler,kernel declares it"] and not found.rows
+        "undeclared difference in flags, thp.enabled: --vary compiler,thp declares it"] and not found.rows
     assert comparison.exit_status(found) == 6
-    diff = {one.key: one for one in found.found}
+    diff = {one.key: one for one in found.differences}
     assert diff["thp.enabled"].blocking and diff["thp.enabled"].base == ("madvise",)
     for vary in (["thp", "compiler"], ["thp.enabled", "flags"], ["compiler", "kernel"]):
         declared = compared(base, other, vary=vary)
-        assert not declared.refused and declared.rows and all(one.declared for one in declared.found)
+        assert not declared.refused and declared.rows and all(one.declared for one in declared.differences)
     assert compared(base, other, vary=["thp"]).refused == [
         "undeclared difference in flags: --vary compiler declares it"]
 
 
 def test_informational_differences_do_not_block(base: Path, tmp_path: Path) -> None:
     found = compared(base, run(tmp_path / "c", 2, informational={"swappiness": 10, "load": 3.5}))
-    assert [(one.key, one.blocking) for one in found.found] == [("swappiness", False)] and not found.refused
+    assert [(one.key, one.blocking) for one in found.differences] == [("swappiness", False)] and not found.refused
 
 
 def test_every_blocking_key_has_a_group() -> None:
@@ -368,11 +525,15 @@ def test_a_side_of_two_machines(base: Path, tmp_path: Path) -> None:
 
 
 def test_different_machines(base: Path, tmp_path: Path) -> None:
-    """Ratios and counts get verdicts; times stand side by side and nothing is divided by anything."""
+    """Counts get verdicts; of ratios machine by machine none, however far they are apart; times stand side by side."""
     made = scenario(fast=0.8, base_ns=300.0)
     other = run(tmp_path / "c", 2, [made], {"cpu_model": "Other CPU"}, boot="b2", name="other")
     found = compared(base, other, vary=["cpu"])
-    assert row(found, "fast", "ratio").verdict == FASTER and row(found, "faulting", "minor_faults").verdict == SAME
+    one = row(found, "fast", "ratio")
+    assert (one.verdict, one.units) == (CANNOT_TELL, (1, 1))
+    assert one.change.estimate == pytest.approx(0.8 / 0.9, rel=0.01)
+    assert one.why == "instances differ by themselves, and there is one a side; 5 or more a side would tell"
+    assert row(found, "faulting", "minor_faults").verdict == SAME
     assert not [r for r in found.rows if r.quantity == "ns_per_op"] and len(found.beside) == 3
     assert found.beside[0].base.estimate == pytest.approx(640, rel=0.1)
     assert found.beside[0].candidate.estimate == pytest.approx(300, rel=0.15)
@@ -383,7 +544,17 @@ def test_another_host_of_the_same_kind(base: Path, tmp_path: Path) -> None:
     assert compared(base, run(tmp_path / "c", 2, boot="b2", name="other")).beside
     assert not compared(base, run(tmp_path / "d", 2, name="other")).beside
     found = compared(base, run(tmp_path / "e", 2, boot="b2"))
-    assert not found.beside and "The machine was booted between the two runs." in found.notes
+    assert not found.beside and "booted between runs: 2 boots" in found.notes[0]
+    assert row(found, "fast", "ratio").verdict == CANNOT_TELL
+
+
+def test_a_side_of_two_kinds_of_machine(base: Path, tmp_path: Path) -> None:
+    """Although what kind an instance is blocks nothing between the sides."""
+    kinds = [run(tmp_path / kind, i + 2, boot=f"b{i}", name=kind, informational={"instance_type": {"product": kind}})
+             for i, kind in enumerate(("small", "large"))]
+    found = compared(kinds, base)
+    assert found.refused == ["the runs of one side differ among themselves in instance_type.product"]
+    assert not compared(kinds[0], kinds[1]).refused and not compared([base, kinds[0]], kinds[1]).refused
 
 
 def test_without_machine_json(base: Path, tmp_path: Path) -> None:
@@ -393,9 +564,96 @@ def test_without_machine_json(base: Path, tmp_path: Path) -> None:
         (path / "machine.json").unlink()
     assert not compared(*paths).refused
     assert "undeclared difference" in compared(base, paths[0]).refused[0]
+    other = run(tmp_path / "other", 3, blocking={"microcode": "2"})
+    (other / "machine.json").unlink()
+    assert compared(paths[0], other).refused == ["undeclared difference in machine: --vary machine declares it"]
+    assert not compared(paths[0], other, vary=["machine"]).refused
 
 
 # ---- what is compared with what ----
+
+
+def edited(path: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """A run whose manifest was changed afterwards."""
+    manifest = json.loads((path / "manifest.json").read_text())
+    change(manifest)
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    return path
+
+
+def delta_changed(manifest: dict[str, Any]) -> None:
+    manifest["plan"]["scenarios"][0]["delta"] = 0.81
+
+
+def version_changed(manifest: dict[str, Any]) -> None:
+    manifest["plan"]["cells"][0]["arms"][1]["method_version"] = 7
+
+
+def recipe_changed(manifest: dict[str, Any]) -> None:
+    manifest["plan"]["cells"][0]["params"]["recipe"] = "write-4KiB"
+
+
+@pytest.mark.parametrize(("change", "text"), [(delta_changed, "the operation or δ"), (version_changed, "an arm")])
+def test_a_manifest_that_was_changed(
+    base: Path, tmp_path: Path, change: Callable[[dict[str, Any]], Any], text: str
+) -> None:
+    """Equal hashes do not make scenarios alike: a δ of 81 % would make everything the same."""
+    path = edited(run(tmp_path / "c", 2, [scenario(fast=1.2)]), change)
+    wanted = rf"base and {path}: {text} of access/read-or-map differs although .* damaged"
+    with pytest.raises(RecordsError, match=wanted):
+        compared(base, path)
+
+
+@pytest.mark.parametrize("change", [version_changed, recipe_changed])
+def test_records_that_are_not_as_planned(base: Path, tmp_path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Each record says what it measured."""
+    (one,) = load(edited(run(tmp_path / "c", 2), change))
+    assert len(one.run.problems) == 12 and {problem.severity for problem in one.run.problems} == {"error"}
+    assert not one.run.trials
+
+
+def test_hashes_that_nobody_knows(tmp_path: Path) -> None:
+    """What is planned decides then."""
+    paths = [edited(run(tmp_path / f"r{i}", i), lambda m: m["plan"]["scenarios"][0].update(hash=None)) for i in (1, 2)]
+    assert compared(*paths).rows
+    assert "its hash differs" in compared(paths[0], run(tmp_path / "known", 3)).left_out[0].reason
+
+
+def test_a_side_of_two_recipes(base: Path, tmp_path: Path) -> None:
+    """What is declared may differ between the sides, and not within one."""
+    other = run(tmp_path / "c", 2, [scenario(common={"recipe": "write-4KiB"})])
+    found = compared([base, other], run(tmp_path / "d", 3), vary=["recipe"])
+    assert "recipe (write-1MiB and write-4KiB)" in found.left_out[0].reason and not found.rows
+
+
+@pytest.mark.parametrize("damage", [lambda m: m.update(blocking={}), lambda m: m["blocking"].update(page_bytes=65536),
+                                    lambda m: m.update(hash="0" * 16), lambda m: m.pop("blocking")])
+def test_a_machine_json_that_is_not_the_runs(tmp_path: Path, damage: Callable[[dict[str, Any]], Any]) -> None:
+    """On both sides, so that nothing differs."""
+    paths = [run(tmp_path / f"r{i}", i) for i in (1, 2)]
+    for path in paths:
+        machine = json.loads((path / "machine.json").read_text())
+        damage(machine)
+        (path / "machine.json").write_text(json.dumps(machine))
+    found = compared(*paths)
+    assert comparison.exit_status(found) == 7
+    assert all("machine.json: error: its blocking keys" in str(one.run.problems[0]) for one in found.runs)
+
+
+def test_the_golden_run(tmp_path: Path) -> None:
+    """What version 0.1 wrote can be compared: with itself, its records told apart by the process."""
+    import shutil
+
+    golden = shutil.copytree(ROOT / "tests" / "data" / "golden-run-0.1", tmp_path / "golden")
+    lines = []
+    for text in (golden / "trials.jsonl").read_text().splitlines():
+        value = json.loads(text)
+        del value["crc32"]
+        lines.append(fake_run.line({**value, "process": value["process"] + 100}))
+    (golden / "trials.jsonl").write_text("".join(lines))
+    found = compared(ROOT / "tests" / "data" / "golden-run-0.1", golden)
+    assert found.compared == 3 and not found.differences and comparison.exit_status(found) == 0
+    assert {one.verdict for one in found.rows} <= {SAME, CANNOT_TELL} and found.counts[SAME] >= 3
 
 
 def test_the_same_run_on_both_sides(base: Path, tmp_path: Path) -> None:
@@ -460,6 +718,8 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
     assert {r.scenario for r in found.rows} == {"floor/null"} and comparison.exit_status(found) == 6
     declared = compared(one, other, vary=["recipe"])
     assert not declared.left_out and row(declared, "fast", "ratio").verdict in (SAME, CANNOT_TELL)
+    (told,) = declared.differences
+    assert told == fingerprint.Difference("access/read-or-map: recipe", ("write-1MiB",), ("write-4KiB",), True, True)
     for change, why in ((dict(op="page touched"), "operation"), (dict(cells=[{"workers": 2}]), "cells"),
                         (dict(arms=[FakeArm("pread"), FakeArm("other")]), "arms"), (dict(delta=0.02), "δ")):
         third = run(tmp_path / why, 3, [scenario(**change)])
@@ -481,8 +741,23 @@ def test_an_arm_that_one_side_has_not_measured(base: Path, tmp_path: Path) -> No
     for quantity in ("ratio", "ns_per_op"):
         one = row(found, "fast", quantity)
         assert one.verdict == CANNOT_TELL and "the candidate has no figure" in one.why and "no such call" in one.why
+    alone = compared(base, tmp_path / "b", quantities=["ratio"])
+    assert alone.compared == 1
     neither = compared(tmp_path / "b", run(tmp_path / "c", 3, damage=refuse))
     assert not [r for r in neither.rows if r.arm == "fast" and r.quantity in ("ratio", "ns_per_op")]
+
+
+def test_nothing_was_measured_on_both_sides(tmp_path: Path) -> None:
+    """Each side has measured an arm of the cell, and neither the other's: that is no comparison."""
+    def without(index: int) -> Callable[[dict[str, Any]], None]:
+        def damage(value: dict[str, Any]) -> None:
+            for arm in (one for number, one in enumerate(value["arms"]) if number != index):
+                arm.update(status="unsupported", reason="no such call", batch_ns=[], order=[], voided=[], counts=None)
+        return damage
+
+    found = compared(*(run(tmp_path / f"r{i}", i, damage=without(i)) for i in (0, 1)))
+    assert found.rows and {one.verdict for one in found.rows} == {CANNOT_TELL} and found.compared == 0
+    assert comparison.exit_status(found) == 7
 
 
 def test_only_what_was_asked_for(tmp_path: Path) -> None:
@@ -511,3 +786,26 @@ def test_false_alarms_over_runs(tmp_path: Path) -> None:
         change_rows.family_decide(family, pairing.RUN)
         alarms += any(pair.row.verdict in (FASTER, SLOWER) for pair in family)
     assert alarms / 400 <= 0.07
+
+
+# ---- what a ratio owes to its baseline ----
+
+
+def test_a_ratio_that_moved_with_its_baseline(base: Path, tmp_path: Path) -> None:
+    """Only pread became slower: the arms' ratios fall, which is neither a gain nor what a bisection looks for."""
+    arms = [FakeArm("pread"), FakeArm("fast", 0.6), FakeArm("faulting", 1.3 / 1.5, faults=2)]
+    found = compared(base, run(tmp_path / "slow", 2, [scenario(base_ns=lambda p: 640 * 1.5, arms=arms, wander=0.01)]))
+    one = row(found, "fast", "ratio")
+    assert one.verdict == FASTER and one.by_baseline and not one.baseline_kept and "its baseline +" in one.why
+    assert comparison.bisect_doubt(found, 0, "slower") == comparison.bisect_doubt(found, 1, "any") == 125
+    back = compared(tmp_path / "slow", base)
+    assert row(back, "fast", "ratio").verdict == SLOWER and comparison.exit_status(back) == 1
+    assert comparison.bisect_doubt(back, comparison.exit_status(back), "slower") == 125
+    worse = compared(base, run(tmp_path / "worse", 3, [scenario(fast=1.2)]))
+    assert not row(worse, "fast", "ratio").by_baseline and comparison.bisect_doubt(worse, 1, "slower") == 1
+
+
+def test_a_baseline_that_is_known_to_be_kept(tmp_path: Path) -> None:
+    sides = fake_compare.many(tmp_path, {"a": 0.9, "b": 0.7}, 6, wander=0.001)
+    one = row(compared(*sides), "fast", "ratio")
+    assert one.verdict == FASTER and one.baseline_kept and not one.by_baseline

@@ -21,12 +21,12 @@ from conftest import ROOT
 from fake_compare import run, scenario
 from fake_run import FakeArm
 from faultline import compare as compare_command
-from faultline import compare_files, compare_pages, compare_table, comparison, sources
+from faultline import compare_files, compare_pages, compare_table, compare_words, comparison, sources
 from faultline.comparison import Comparison, compare
 from faultline.pairing import FAILED, UNLIKE, LeftOut
 from faultline.table import Look
 from faultline.text import columns
-from faultline.verdict import CANNOT_TELL, INVALID, SLOWER
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
 
 NASTY = "a\x1b[31m<script>alert(1)</script>|`*_[x](y)\u202e&\"'\n## h"
 SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "results" / "compare.schema.json").read_text()))
@@ -56,18 +56,28 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("runs")
 
     def fail(value: dict[str, Any]) -> None:
-        value["arms"][1].update(status="failed", reason="SIGBUS: the file shrank", batch_ns=[], order=[], voided=[])
+        if value["scenario"] != "floor/null":
+            value["arms"][1].update(status="failed", reason="SIGBUS: the file shrank", batch_ns=[], order=[], voided=[])
+
+    def other_work(value: dict[str, Any]) -> None:
+        if value["scenario"] != "floor/null":
+            value["arms"][1]["checksum"] = "0" * 16
 
     run(top / "base", 1)
     run(top / "again", 2)
     run(top / "slower", 3, [scenario(fast=0.99)])
     run(top / "faster", 4, [scenario(fast=0.8)])
     run(top / "other_kernel", 5, blocking={"kernel_release": "6.18.0"}, boot="b2")
-    run(top / "null_moved", 6, [scenario(null_bias=0.05)])
-    run(top / "failed", 7, [scenario(fast=0.99)], damage=fail)
     run(top / "other_plan", 8, [scenario(op="page touched")])
     run(top / "other_machine", 9, [scenario(fast=0.8)], {"cpu_model": "Other"}, boot="b3", name="other")
-    shutil.copytree(top / "slower", top / "damaged")
+    floor = fake_run.floor(trials=8)
+    run(top / "with_floor", 10, [scenario(), floor])
+    run(top / "half_plan", 11, [scenario(op="page touched"), floor])
+    run(top / "other_work", 12, [scenario(), floor], damage=other_work)
+    for name, more in (("null_moved", {}), ("failed", {"damage": fail})):
+        bias = 0.05 * (name == "null_moved")
+        run(top / name, 6 + len(more), [scenario(null_bias=bias), floor], **more)
+    run(top / "damaged", 3, [scenario(fast=0.99), floor])
     text = (top / "damaged" / "trials.jsonl").read_text()
     (top / "damaged" / "trials.jsonl").write_text(text.replace('"process":2,', '"process":3,', 1))
     (top / "unreadable").mkdir()
@@ -107,6 +117,7 @@ STATUSES: list[tuple[Sequence[str], int]] = [
     (("base", "again", "--quantity", "joules"), 2),
     (("base", "again", "--frobnicate"), 2),
     (("base", "again", "--bis"), 2),
+    (("base", "slower", "--bisect", "--fail-on", "never"), 125),
     (("base", "--candidate", "again"), 2),
     (("base", "again", "--bisect", "--quantity", "minor_faults"), 0),
     (("base", "slower", "--bisect"), 1),
@@ -124,10 +135,11 @@ def test_exit_status(runs: Path, capsys: pytest.CaptureFixture[str], words: Sequ
     made = [str(runs / word) if word in NAMES else word for word in words]
     assert compare_command.main(made) == status
     out, err = capsys.readouterr()
-    if status == 2 or {"absent", "unreadable"} & set(words) or words == ("base", "--bisect"):
+    misused = status == 2 or words == ("base", "--bisect") or {"--bisect", "never"} <= set(words)
+    if misused or {"absent", "unreadable"} & set(words):
         assert out == "" and len(err.splitlines()) == 1 and err.startswith("faultline compare: ")
     else:
-        assert "CANNOT TELL" in out and err == ""
+        assert out.startswith("base: 2026") and err == ""
 
 
 def test_precedence(runs: Path) -> None:
@@ -157,7 +169,7 @@ def test_the_program_finds_the_command(runs: Path) -> None:
         pytest.skip("no program was built here")
     words = [built, "compare", runs / "base", runs / "slower"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stdout.startswith("The candidate is slower in ")
+    assert done.returncode == 1 and "A ratio to the baseline rose in 1 of " in done.stdout
 
 
 def test_all_files(runs: Path, tmp_path: Path) -> None:
@@ -175,8 +187,10 @@ def test_all_files(runs: Path, tmp_path: Path) -> None:
     assert (top["arm"], top["quantity"], top["verdict"]) == ("fast", "ratio", "SLOWER")
     assert top["change"]["low"] < 1.1 < top["change"]["high"] and top["p_holm"] <= 0.05
     assert value["base"]["runs"][0]["given"] == str(runs / "base")
-    assert done.stdout.splitlines()[0].startswith("The candidate is slower in 1 of ")
-    assert "0 FASTER · 1 SLOWER" in done.stdout and "0 INVALID" in done.stdout
+    parts = ["base: ", "candidate: ", "Difference of the fingerprints", "A ratio to the baseline rose in 1 of ",
+             "0 FASTER · 1 SLOWER", "· δ 1 %", "\n  access/read-or-map all"]
+    places = [done.stdout.index(part) for part in parts]
+    assert places == sorted(places) and "0 INVALID" in done.stdout and value["deltas"] == [0.01]
 
 
 @pytest.mark.parametrize("candidate", ["again", "slower", "faster", "null_moved", "failed", "other_kernel", "base",
@@ -210,13 +224,49 @@ def test_junit(runs: Path) -> None:
     invalid = ElementTree.fromstring(compare_files.junit(loaded(runs / "base", runs / "null_moved")))
     timed = [case for case in invalid.iter("testcase") if str(case.get("name")).endswith(("ratio", "ns_per_op"))]
     assert len(timed) == 5 and {child.tag for case in timed for child in case} == {"error"}
+
+
+# What each comparison ends with, and what is said of it; the rows asked for have nothing against them.
+BAD = [
+    ("null_moved", 4, "a run is invalid as a whole"),
+    ("failed", 5, "a trial failed"),
+    ("other_work", 5, "an arm did other work than its baseline"),
+    ("half_plan", 6, "something is not the same on both sides"),
+    ("damaged", 7, "records are damaged"),
+]
+
+
+@pytest.mark.parametrize(("candidate", "status", "what"), BAD)
+def test_nothing_is_green_that_is_not(runs: Path, candidate: str, status: int, what: str) -> None:
+    """Whoever reads but one of the outputs learns of a status that no row shows."""
+    only = [] if candidate == "half_plan" else ["floor/null"]
+    found = loaded(runs / "with_floor", runs / candidate, quantities=["minor_faults"], scenarios=only)
+    assert found.counts[SAME] == len(found.rows) > 0 and comparison.exit_status(found, "never") == status
+    begin = f"Status {status}: {what}"
+    sentence = compare_files.document(found, status)["conclusion"]
+    assert sentence.startswith(begin) and ". No change: all " in sentence
+    terminal = "\n".join(compare_table.lines(found, Look(), False))
+    for output in (terminal, compare_pages.markdown(found), compare_pages.html(found)):
+        words = output.replace("\n", " ")
+        assert begin in words and (status in (6, 7) or f"{begin}: {runs}" in words)
+    badge = compare_files.badge(found)
+    assert badge["color"] == "red" and badge["message"].endswith(f"(status {status})")
+    root = ElementTree.fromstring(compare_files.junit(found))
+    (case,) = (case for case in root.iter("testcase") if case.get("name") == "exit status")
+    assert what in case[0].get("message", "") and case[0].tag == "error"
+    assert root[-1].get("errors") == str(1 + (candidate == "half_plan"))
+
+
+def test_what_was_not_compared_is_an_error(runs: Path) -> None:
     for candidate in ("other_kernel", "other_plan", "base"):
-        other = ElementTree.fromstring(compare_files.junit(loaded(runs / "base", runs / candidate)))
-        assert [child.tag for case in other.iter("testcase") for child in case].count("error") >= 1
+        found = loaded(runs / "base", runs / candidate)
+        other = ElementTree.fromstring(compare_files.junit(found))
+        assert [child.tag for case in other.iter("testcase") for child in case].count("error") == 2
+        assert compare_files.badge(found)["color"] == "red"
 
 
 def test_badge(runs: Path) -> None:
-    """Green only when everything is the same or faster."""
+    """Green only when everything is the same or faster, and a lower ratio is not known to be faster."""
     colours = {}
     for name, options in {"again": {}, "slower": {}, "null_moved": {}, "other_kernel": {}, "other_plan": {}}.items():
         colours[name] = compare_files.badge(loaded(runs / "base", runs / name, **options))
@@ -225,6 +275,53 @@ def test_badge(runs: Path) -> None:
     assert "cannot tell" in colours["again"]["message"] and "1 slower" in colours["slower"]["message"]
     clear = compare_files.badge(loaded(runs / "base", runs / "again", quantities=["minor_faults"]))
     assert clear["color"] == "brightgreen" and clear["message"] == "3 same"
+    fell = loaded(runs / "base", runs / "faster", quantities=["ratio"])
+    fell.rows = [row for row in fell.rows if row.verdict == FASTER]
+    assert len(fell.rows) == 1 and compare_files.badge(fell)["color"] == "lightgrey"
+    fell.rows[0].baseline_kept = True
+    assert compare_files.badge(fell)["color"] == "brightgreen"
+
+
+def test_rows_that_are_invalid_are_said_first(runs: Path) -> None:
+    found = loaded(runs / "base", runs / "again")
+    found.rows[0].verdict = INVALID
+    assert compare_words.conclusion(found).startswith("Status 4: rows are INVALID. No row is known to have changed")
+    assert not any(note.startswith("Status") for note in compare_words.notes(found))
+
+
+def test_words_for_ratios(runs: Path) -> None:
+    """A ratio falls when its baseline slows down, too: it is no speed of the candidate."""
+    found = loaded(runs / "base", runs / "faster")
+    assert compare_words.conclusion(found).startswith("A ratio to the baseline fell in 1 of 11 rows, most in ratio")
+    found.rows[1].verdict = SLOWER
+    assert "The candidate is slower in 1 of 11 rows" in compare_words.conclusion(found)
+
+
+def test_no_effect_of_what_is_invalid(runs: Path) -> None:
+    found = loaded(runs / "base", runs / "null_moved")
+    assert all(row.detectable for row in found.rows if row.quantity == "ratio")
+    assert not any("would have been seen" in note for note in compare_words.notes(found))
+    assert any("would have been seen" in note for note in compare_words.notes(loaded(runs / "base", runs / "again")))
+
+
+def test_declared_parameters_are_shown(runs: Path, tmp_path: Path) -> None:
+    other = run(tmp_path / "other", 3, [scenario(common={"recipe": "write-4KiB"})])
+    found = loaded(runs / "base", other, vary=["recipe"])
+    line = "access/read-or-map: recipe (declared): write-1MiB → write-4KiB"
+    assert line in "\n".join(compare_table.lines(found, Look(width=100), False))
+    assert line in compare_pages.markdown(found)
+    value = compare_files.document(found, 0)
+    SCHEMA.validate(value)
+    assert value["fingerprint_diff"][0]["key"] == "access/read-or-map: recipe"
+
+
+def test_a_run_keeps_its_own_files(runs: Path, tmp_path: Path) -> None:
+    """--out with a run's directory would replace its junit.xml and badge.json."""
+    mine = shutil.copytree(runs / "slower", tmp_path / "mine")
+    (mine / "junit.xml").write_text("mine")
+    done = command(runs / "base", mine, "--out", mine)
+    assert done.returncode == 2 and "is a run" in done.stderr and (mine / "junit.xml").read_text() == "mine"
+    assert not (mine / "compare.json").exists()
 
 
 def nasty_run(path: Path, seed: int, ratio: float) -> Path:
@@ -264,17 +361,17 @@ def test_the_page_needs_no_network(runs: Path) -> None:
 
 def test_markdown_stays_small(tmp_path: Path) -> None:
     """60 KiB at most, and it says what is missing; there is no sign that looks like success."""
-    cells = fake_run.product(block_bytes=[64 << i for i in range(10)], workers=list(range(1, 13)))
     arms = [FakeArm("pread"), FakeArm("a-mapping-with-a-long-name", 0.9)]
-    found = loaded(*(run(tmp_path / f"r{i}", i, [fake_run.read_or_map(cells=cells, arms=arms, trials=2, rounds=4)])
+    found = loaded(*(run(tmp_path / f"r{i}", i, [fake_run.read_or_map(cells=[{}], arms=arms, trials=2, rounds=4)])
                      for i in (1, 2)))
+    found.rows *= 120  # as if of that many cells
     assert len(found.rows) > 700
     text = compare_pages.markdown(found)
     assert len(text.encode()) <= 60 * 1024 and re.search(r"Left out to stay below 60 KiB: \d+ lines", text)
     assert not set("✓✔✅🟢") & set(text)
+    assert len(list(compare_table.lines(found, Look(), False))) < 80
     found.notes += ["x" * 5000] * 500
     assert len(compare_pages.markdown(found).encode()) <= 60 * 1024
-    assert len("\n".join(compare_table.lines(found, Look(), False)).splitlines()) < 1e5
 
 
 @pytest.mark.parametrize("width", [80, 100])

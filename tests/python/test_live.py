@@ -25,6 +25,8 @@ import scipy.stats
 
 import fake_run
 from faultline import (
+    compare_files,
+    compare_words,
     comparison,
     live,
     live_compare,
@@ -88,9 +90,10 @@ class Sides:
         """A machine."""
         blocking = {"architecture": "x86_64", "page_bytes": 4096}
         tool = {"tool": {"version": "0.1.0", "build": "release"}, "compiler": "gcc 12.2.0", "flags": "-O2 -g"}
+        keys = blocking | tool
         return {
-            "schema": "faultline.machine/1", "name": "fake", "hash": "00112233445566aa", "boot_id": "b007",
-            "blocking": blocking | tool, "informational": {}, "topology": {}, "available": {},
+            "schema": "faultline.machine/1", "name": "fake", "hash": fake_run.machine_hash(keys), "boot_id": "b007",
+            "blocking": keys, "informational": {}, "topology": {}, "available": {},
         }
 
     def tell(self, side: str, ns: float = 600.0, spread: float = 0.001, **more: Any) -> None:
@@ -334,7 +337,7 @@ def test_runs_are_runs(sides, capsys):
         assert report.main([str(sides.out / name), "--no-plots"]) == 0
         manifest = sides.get(f"out/{name}", "manifest.json")
         assert manifest["finished"] == 6 and manifest["tool"]["compiler"] == "gcc 12.2.0"
-        assert manifest["machine_after"] == manifest["machine"] == "00112233445566aa"
+        assert manifest["machine_after"] == manifest["machine"] == sides.machine()["hash"]
         assert all(arm["params"]["latency"] == "none" for cell in manifest["plan"]["cells"] for arm in cell["arms"])
     assert "pread" in capsys.readouterr().out
 
@@ -544,7 +547,8 @@ def test_a_count_needs_pairs_before_it_is_believed(sides):
     sides.edit("candidate", "record.json", lambda record: record["arms"][0]["counts"].update(minor_faults=2048))
     assert sides.run("--quiet", "--pairs", "3") == 0
     rows = {row["quantity"]: row for row in sides.get("out", "compare.json")["rows"] if row["arm"] == "pread"}
-    assert rows["minor_faults"]["verdict"] == "CANNOT TELL" and rows["minor_faults"]["why"].startswith("3 pairs; 8 are")
+    assert rows["minor_faults"]["verdict"] == "CANNOT TELL"
+    assert rows["minor_faults"]["why"] == "the base has 3 trials of it; what repeats shows in 8 or more"
     sides.out = sides.path / "more"
     assert sides.run("--quiet", "--pairs", "8") == 1
     assert sides.get("more", "live.json")["exit"] == sides.get("more/base", "manifest.json")["exit_status"] == 1
@@ -644,7 +648,9 @@ def test_a_scenario_that_differs_beside_one_that_does_not(sides, unknown):
     two_scenarios(sides)
     for side, text in (("base", "1" * 64), ("candidate", "2" * 64)):
         sides.edit(side, "plan.json", lambda plan: plan["scenarios"][1].update(hash=None if unknown else text))
-    assert sides.run("--quiet", "--pairs", "8") == 6  # also when neither knows its hash
+    if unknown:  # then the contents tell
+        sides.edit("candidate", "plan.json", lambda plan: plan["scenarios"][1].update(delta=0.5))
+    assert sides.run("--quiet", "--pairs", "8") == 6
     (left,) = sides.results().left_out
     assert (left.scenario, left.cell, left.kind) == ("fake/two", None, "unlike")
     assert sides.get("out", "badge.json")["color"] == "red"
@@ -695,7 +701,7 @@ def test_a_cell_that_got_no_pair_is_open(sides):
     (sides.out / "pairs.jsonl").write_bytes(b"".join(line for line in lines if b"fake/one" in line))
     results = sides.results()
     found = live_compare.comparison_of(results)
-    assert live_compare.exit_status(results, found, insist=True) == 3
+    assert comparison.exit_status(found, insist=True) == 3
     times = [row for row in found.rows if row.scenario == "fake/two" and row.unit == "pair"]
     assert {row.why for row in times} == {"no pair was measured"}
     assert comparison.bisect_status(found, 0) == 125
@@ -753,8 +759,11 @@ def test_what_neither_knows_is_not_the_same(sides, capsys, key):
 
 
 def test_differences_of_the_fingerprint_must_be_declared(sides, capsys):
-    sides.edit("candidate", "machine.json",
-               lambda machine: machine["blocking"].update(memory={"limit_bytes": 1 << 30}, compiler="clang 14"))
+    def change(machine: Any) -> None:
+        machine["blocking"].update(memory={"limit_bytes": 1 << 30}, compiler="clang 14")
+        machine["hash"] = fake_run.machine_hash(machine["blocking"])
+
+    sides.edit("candidate", "machine.json", change)
     assert sides.run("--quiet") == 6
     said = capsys.readouterr().err
     assert "undeclared difference in memory.limit_bytes: --vary memory declares it" in said and said.count("\n") == 1
@@ -785,6 +794,8 @@ def test_a_parameter_that_was_declared_may_differ(sides, capsys):
     assert "its parameters differ: file_bytes" in capsys.readouterr().err
     sides.tell("candidate", checksum="0123456789abcdef")  # of other work, which is what was asked for
     assert sides.run("--quiet", "--pairs", "8", "--vary", "file_bytes") == 0
+    differ = {one["key"]: one for one in sides.get("out", "compare.json")["fingerprint_diff"]}
+    assert differ["fake/one: file_bytes"]["declared"] and differ["fake/one: file_bytes"]["candidate"] == str(1 << 20)
 
 
 def test_cpus_are_those_of_both_sides_in_turn():
@@ -1012,7 +1023,11 @@ def test_damaged_pairs_are_told_and_left_out(sides):
     told = [(p.severity, p.where) for p in results.problems]
     assert told == [("warning", "pairs.jsonl:8"), ("error", "pairs.jsonl:1")]
     assert results.cells[0].arms[0].change.logs.size == 6
-    assert live_compare.exit_status(results, live_compare.comparison_of(results)) == 7
+    found = live_compare.comparison_of(results)
+    assert comparison.exit_status(found) == 7 and {row.verdict for row in found.rows} <= {"CANNOT TELL", "SAME"}
+    assert compare_files.badge(found)["color"] == "red" and b'errors="1"' in compare_files.junit(found)
+    assert compare_words.conclusion(found).startswith("Status 7: records are damaged. ")
+    assert any(note.startswith("pairs.jsonl:1: error") for note in compare_words.notes(found))
 
 
 def test_a_record_that_is_missing_is_told(sides):
@@ -1023,7 +1038,7 @@ def test_a_record_that_is_missing_is_told(sides):
     assert [str(p) for p in results.problems] == [
         "base/trials.jsonl: error: 1 of 8 finished records are missing: the file was cut",
         "base/trials.jsonl: error: the record of fake/one all, trial 0 is missing"]
-    assert live_compare.exit_status(results, live_compare.comparison_of(results)) == 7
+    assert comparison.exit_status(live_compare.comparison_of(results)) == 7
 
 
 def test_no_room_for_a_record(sides, capsys, monkeypatch):

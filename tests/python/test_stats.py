@@ -131,8 +131,10 @@ def test_theil_sen_equals_scipy() -> None:
 
 def test_equivalence_wants_the_whole_interval_inside() -> None:
     values = np.linspace(-0.004, 0.004, 10)
-    assert stats.equivalent(values, 0.01) and not stats.equivalent(values, 0.0015)
-    assert not stats.equivalent(values + 0.0095, 0.01) and not stats.equivalent(values[:4], 0.5)
+    near = stats.hodges_lehmann(values, 0.90)
+    assert stats.equivalent(near, 0.01) and not stats.equivalent(near, 0.0015)
+    assert not stats.equivalent(stats.hodges_lehmann(values + 0.0095, 0.90), 0.01)
+    assert not stats.equivalent(stats.hodges_lehmann(values[:4], 0.90), 0.5)
 
 
 def test_trials_least_is_the_first_that_can_reject() -> None:

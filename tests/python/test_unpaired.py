@@ -128,7 +128,6 @@ def test_units_needed() -> None:
     assert 0.7 <= np.mean(told) <= 0.87
     assert unpaired.units_needed(seen, 8, 8, 0.02, 1) is None
     assert unpaired.units_needed(Interval(1.0), 3, 3, 0.1, 1) is None
-    assert unpaired.units_needed(seen, 8, 8, 0.01, 1, spread=0.01) is None
 
 
 def test_what_is_no_side() -> None:
