@@ -217,6 +217,11 @@ static int load_topology(const struct options *options, struct topology **place,
         setenv(describes ? "HWLOC_SYNTHETIC" : "HWLOC_XMLFILE", describes ? where + sizeof synthetic - 1 : where, 1))
         return err_sys(err, "--topology");
     int rc = place_load(place, err);
+    if (rc == 0 && where && place_is_this_machine(*place)) { /* an empty name or description is as good as none */
+        place_free(*place);
+        *place = NULL;
+        rc = err_set(err, EINVAL, "it names no machine");
+    }
     return rc && where ? err_prefix(err, "--topology %s", where) : rc;
 }
 

@@ -363,7 +363,8 @@ static double least_ns(const json_t *arm, size_t first, size_t count)
 {
     const json_t *batches = json_object_get(arm, "batch_ns");
     double ops = json_number_value(json_object_get(arm, "ops_per_batch")), least = 0;
-    for (size_t r = first; ops > 0 && r < first + count; r++) {
+    size_t there = json_array_size(batches), rest = first < there ? there - first : 0;
+    for (size_t r = first; ops > 0 && r - first < (count < rest ? count : rest); r++) {
         double ns = json_number_value(json_array_get(batches, r)) / ops;
         least = ns > 0 && (least == 0 || ns < least) ? ns : least;
     }

@@ -218,8 +218,10 @@ static uint64_t round_batch(struct bench *bench, unsigned a, unsigned slot, int 
         return 0;
     if (fault)
         batch_mend(bench);
-    if (round < 0)
+    if (round < 0) {
         bench->warm_ns[a] += ns;
+        bench->warm_long[a] += ns > TOO_LONG * batch_aim_ns(bench);
+    }
     if (fault && round >= 0 && !result->voided[round]) {
         result->voided[round] = fault;
         result->voided_by[round] = a;
@@ -241,15 +243,17 @@ static uint64_t round_run(struct bench *bench, struct rounds *rounds, int round)
 }
 
 /*
- * An operation can be quick while it is calibrated and slow ever after (a waiter that has not slept yet). An arm whose
- * batches of the warm-up were far longer than they were meant to be gets as many operations as it should have had.
- * Returns the mean ns of its batches to come.
+ * An operation can be quick while it is calibrated and slow ever after (a waiter that has not slept yet). An arm most
+ * of whose batches of the warm-up were far longer than they were meant to be gets as many operations as it should have
+ * had. A few are long where the worker lost its CPU meanwhile: then the arm would do a tenth of the others' operations,
+ * and what a batch costs besides them would be taken for a difference. Returns the mean ns of its batches to come.
  */
 static uint64_t calibrate_again(struct bench *bench, unsigned a)
 {
     struct arm_result *arm = &bench->result->arms[a];
     uint64_t ns = bench->warm_ns[a] / bench->result->warmup_rounds, blocks = arm_blocks(bench, a);
-    if (!arm_ok(bench, a) || bench->request->ops || bench->cell->arms[a].is_null || blocks == 0)
+    if (!arm_ok(bench, a) || bench->request->ops || bench->cell->arms[a].is_null || blocks == 0 ||
+        2 * bench->warm_long[a] <= bench->result->warmup_rounds)
         return ns;
     uint64_t wanted = schedule_batch((double)ns / (double)blocks, batch_aim_ns(bench), arm_granule(bench, a),
                                      arm_limit(bench, a));
@@ -285,17 +289,28 @@ static unsigned round_count(const struct bench *bench, uint64_t batch_ns)
     return schedule_rounds(bench->cell->arm_count, bench->cell->params.arm_time, batch_ns);
 }
 
+/*
+ * The other side has had the caches meanwhile: an untimed batch before the first of a round, as a timed one comes
+ * before each of the others. It is of the arm that comes first, so that no arm has more of them than another.
+ */
+static void warm_again(struct bench *bench, struct rounds rounds)
+{
+    unsigned order[ARMS_MAX], slot = 0;
+    rounds_next(&rounds, order); /* of a copy: the round is still to come */
+    while (slot < bench->cell->arm_count && !arm_ok(bench, order[slot]))
+        slot++;
+    if (slot < bench->cell->arm_count)
+        round_batch(bench, order[slot], slot, -1);
+}
+
 static int rounds_run(struct bench *bench, struct rounds *rounds, struct err *err)
 {
     struct turn turn = bench->request->turn;
     int rc = 0;
     for (unsigned r = 0; r < bench->result->rounds && rc == 0; r++) {
         rc = turn_take(&turn, err);
-        if (rc == 0 && turn.read_fd >= 0) { /* the other side has had the caches meanwhile */
-            const char *fault;
-            uint64_t ns;
-            batch_run(bench, 0, arm_blocks(bench, 0), &ns, &fault);
-        }
+        if (rc == 0 && turn.read_fd >= 0)
+            warm_again(bench, *rounds);
         if (rc == 0)
             round_run(bench, rounds, (int)r);
         if (rc == 0 && turn_give(&turn, err) && r + 1 < bench->result->rounds)

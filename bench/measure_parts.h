@@ -19,10 +19,11 @@ struct bench {
     bool limited; /* under a memory limit: arms are set up one at a time, each from the same state of the cache */
     bool writes;  /* some arm changes the target or what of it is dirty */
     bool state_known;
-    struct page_state state;    /* after the last batch, which is before the next */
-    int io;                     /* /proc/self/io, for cold batches */
-    uint64_t begin_ns;          /* when the first timed round began */
-    uint64_t warm_ns[ARMS_MAX]; /* of the batches of the warm-up */
+    struct page_state state;      /* after the last batch, which is before the next */
+    int io;                       /* /proc/self/io, for cold batches */
+    uint64_t begin_ns;            /* when the first timed round began */
+    uint64_t warm_ns[ARMS_MAX];   /* of the batches of the warm-up */
+    unsigned warm_long[ARMS_MAX]; /* of them: far longer than meant */
 };
 
 bool arm_needs_file(const struct arm *arm);

@@ -12,6 +12,7 @@
 
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #ifndef FAULTLINE_MINIMAL
 #include <hwloc.h>
@@ -372,12 +373,44 @@ static int read_cpus(struct topology *place, struct err *err)
     return 0;
 }
 
+enum { LOAD_LIMIT_S = 60 }; /* a large foreign topology takes a second */
+
+/* In a process of its own, whose output goes nowhere: does not return. */
+static void try_foreign(void)
+{
+    hwloc_topology_t topology;
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere >= 0)
+        dup2(nowhere, STDERR_FILENO);
+    alarm(LOAD_LIMIT_S);
+    if (hwloc_topology_init(&topology) == 0)
+        topology_load(topology, true);
+    _exit(0);
+}
+
+/* Whether hwloc gets to the end with what a variable names: over some damaged files it crashes. */
+static bool survives_foreign(void)
+{
+    int status = 0;
+    pid_t child = fork(), ended;
+    if (child < 0)
+        return false;
+    if (child == 0)
+        try_foreign();
+    do
+        ended = waitpid(child, &status, 0);
+    while (ended < 0 && errno == EINTR);
+    return ended == child && status == 0;
+}
+
 /*
  * What a variable names and cannot be read: some of hwloc's readers say so, with others it falls back to the real
  * machine without a word.
  */
 static int topology_load_checked(hwloc_topology_t topology, const char *variable, struct err *err)
 {
+    if (variable && !survives_foreign())
+        return err_set(err, EINVAL, "%s=%.200s: hwloc breaks down over it", variable, getenv(variable));
     int rc = topology_load(topology, variable != NULL);
     if (!variable)
         return rc ? err_sys(err, "hwloc cannot load the topology") : 0;

@@ -3,6 +3,7 @@
 #include "runner.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -160,13 +161,13 @@ static int learn(struct runner *runner, unsigned c, const json_t *record, struct
 {
     struct cell_state *state = &runner->cells[c];
     const json_t *arms = json_object_get(record, "arms");
-    unsigned trial = (unsigned)json_integer_value(json_object_get(record, "trial"));
+    json_int_t trial = json_integer_value(json_object_get(record, "trial"));
     size_t arm_count = json_array_size(arms);
-    if (trial >= TRIALS_MAX || state->have >> trial & 1)
+    if (trial < 0 || trial >= TRIALS_MAX || state->have >> trial & 1)
         return 0;
     state->have |= UINT64_C(1) << trial;
     state->done++;
-    for (unsigned a = 0; a < arm_count && a < ARMS_MAX; a++) {
+    for (unsigned a = 0; a < arm_count; a++) {
         const json_t *arm = json_array_get(arms, a);
         json_int_t ops = json_integer_value(json_object_get(arm, "ops_per_batch")); /* of all workers that are timed */
         const struct cell *cell = &runner->plan->cells[c];
@@ -830,14 +831,15 @@ static int begin_new(struct runner *runner, struct err *err)
 static int learn_again(void *context, const json_t *record)
 {
     struct runner *runner = context;
-    if (!record) {
+    int c = record ? find_cell(runner, record) : -1;
+    bool fits = c < 0 || json_array_size(json_object_get(record, "arms")) == runner->plan->cells[c].arm_count;
+    if (!record || !fits) {
         runner->damaged++;
         return 0;
     }
-    int c = find_cell(runner, record);
-    unsigned process = (unsigned)json_integer_value(json_object_get(record, "process"));
-    if (process >= runner->process_count)
-        runner->process_count = process + 1;
+    json_int_t process = json_integer_value(json_object_get(record, "process"));
+    if (process >= runner->process_count && process < UINT_MAX)
+        runner->process_count = (unsigned)process + 1;
     return c >= 0 ? learn(runner, (unsigned)c, record, &runner->learnt) : 0;
 }
 

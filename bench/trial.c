@@ -131,10 +131,11 @@ static int read_job(struct trial *trial, struct err *err)
         return rc;
     if (json_array_size(json_object_get(trial->job, "cells")) != trial->plan.cell_count)
         return err_set(err, EINVAL, "job: its cells and those of its plan differ in number");
-    trial->turn = (struct turn){-1, -1, false};
+    trial->turn = (struct turn){.read_fd = -1, .write_fd = -1};
     if (json_is_object(turn))
         trial->turn = (struct turn){int_of(turn, "read_fd"), int_of(turn, "write_fd"),
-                                    json_is_true(json_object_get(turn, "starts"))};
+                                    json_is_true(json_object_get(turn, "starts")),
+                                    (unsigned)json_integer_value(json_object_get(turn, "wait_s"))};
     trial->record = (struct record_context){
         .plan = &trial->plan,
         .process = (unsigned)int_of(trial->job, "process"),

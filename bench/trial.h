@@ -20,8 +20,8 @@ struct trial_status {
  * Carries out a job: {"plan": faultline.plan/1 with the cells of one group, "cells":[{"trial","seed","ops":[…]|null,
  * "rounds"}],
  * "process","seed","directory","name","cpus":[…],"machine","boot_id","instance","status_fd","environment_bytes",
- * "turn":null|{"read_fd","write_fd","starts"}} and writes a record line to out_fd as each cell ends. What a cell
- * suffers is in its record; an error is returned when the job itself is unusable or a record cannot be written.
+ * "turn":null|{"read_fd","write_fd","starts","wait_s"}} and writes a record line to out_fd as each cell ends. What a
+ * cell suffers is in its record; an error is returned when the job itself is unusable or a record cannot be written.
  */
 int trial_run(const json_t *job, int out_fd, struct err *err);
 

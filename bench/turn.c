@@ -2,10 +2,11 @@
 #include "turn.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 30000 };
+enum { WAIT_S = 30, WAIT_S_MOST = INT_MAX / 1000 };
 
 int turn_take(struct turn *turn, struct err *err)
 {
@@ -17,12 +18,13 @@ int turn_take(struct turn *turn, struct err *err)
         turn->starts = false;
         return 0;
     }
-    int rc;
+    unsigned wait_s = turn->wait_s ? turn->wait_s : WAIT_S;
+    int rc, wait_ms = 1000 * (int)(wait_s < WAIT_S_MOST ? wait_s : WAIT_S_MOST);
     do
-        rc = poll(&readable, 1, WAIT_MS);
+        rc = poll(&readable, 1, wait_ms);
     while (rc < 0 && errno == EINTR);
     if (rc == 0)
-        return err_set(err, ETIMEDOUT, "the other side did not pass the turn within %d s", WAIT_MS / 1000);
+        return err_set(err, ETIMEDOUT, "the other side did not pass the turn within %u s", wait_s);
     if (rc < 0 || read(turn->read_fd, &byte, 1) != 1)
         return err_set(err, EPIPE, "the other side has gone");
     return 0;

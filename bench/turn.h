@@ -14,9 +14,10 @@
 struct turn {
     int read_fd, write_fd; /* -1: no turns are passed */
     bool starts;
+    unsigned wait_s; /* for the other side's round, which may have to make its file first; 0: 30 s */
 };
 
-/* Waits for the turn, at most 30 s. 0, -EPIPE when the other side has gone, -ETIMEDOUT. */
+/* Waits for the turn. 0, -EPIPE when the other side has gone, -ETIMEDOUT. */
 int turn_take(struct turn *turn, struct err *err);
 
 /* Passes it on. 0 or -EPIPE. */

@@ -20,6 +20,7 @@ struct work {
     unsigned index;
     struct worker workers[ARMS_MAX];
     bool is_set_up[ARMS_MAX];
+    uint64_t operations[ARMS_MAX]; /* of arms with stalls: so many so far */
     struct counter_sources sources;
     struct perf_group events;
 };
@@ -165,6 +166,21 @@ static void counting_end(const struct work *work, const struct counting *before,
         perf_reading_subtract(&answer->events, &before->events);
 }
 
+/* Waits what the stalls of these operations take, each at the end of so many operations; to be called within the clock
+ * readings. */
+static void stall(struct work *work, unsigned a, uint64_t operations)
+{
+    enum { STALL_NS = 100000 };
+    double share = work->cell->cell->arms[a].params.stalls;
+    if (!(share > 0))
+        return;
+    uint64_t each = (uint64_t)(1 / share + 0.5), before = work->operations[a];
+    work->operations[a] += operations;
+    uint64_t end = clock_now_ns() + STALL_NS * (work->operations[a] / each - before / each);
+    while (clock_now_ns() < end) { /* nothing else to do */
+    }
+}
+
 /* One batch between its two clock readings. */
 static int timed_run(struct work *work, const struct work_order *order, struct work_answer *answer)
 {
@@ -181,6 +197,7 @@ static int timed_run(struct work *work, const struct work_order *order, struct w
         counting_begin(work, &before);
     answer->start_ns = clock_now_ns();
     int rc = run(worker, timed);
+    stall(work, a, order->blocks / params_blocks_per_op(&arm->params));
     answer->finish_ns = clock_now_ns();
     if (worker->begun_ns)
         answer->start_ns = worker->begun_ns;
@@ -436,6 +453,7 @@ static int latency_run(struct work *work, const struct work_order *order, struct
         while (order->interval_ns && start < due)
             start = clock_now_ns();
         rc = run(worker, order->blocks);
+        stall(work, order->arm, 1);
         uint64_t end = clock_now_ns();
         if (rc)
             return rc;

@@ -8,6 +8,8 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/scenarios DESTINATION share/faultline
     FILES_MATCHING PATTERN *.yaml)
 install(FILES ${CMAKE_SOURCE_DIR}/results/schema.json DESTINATION share/faultline/schema
     RENAME results.json OPTIONAL)
-install(FILES ${CMAKE_SOURCE_DIR}/results/compare.schema.json DESTINATION share/faultline/schema RENAME compare.json)
+foreach(name compare live pair)
+    install(FILES ${CMAKE_SOURCE_DIR}/results/${name}.schema.json DESTINATION share/faultline/schema RENAME ${name}.json)
+endforeach()
 install(FILES ${CMAKE_SOURCE_DIR}/scenarios/schema.json DESTINATION share/faultline/schema
     RENAME scenario.json OPTIONAL)

@@ -34,7 +34,7 @@ string(REPLACE "'" "'\\''" SHELL_SCRIPTS "${CMAKE_SOURCE_DIR}/scripts")
 string(REPLACE "'" "'\\''" SHELL_CACHE "${CMAKE_BINARY_DIR}/pycache")
 
 foreach(name IN LISTS FAULTLINE_COMMANDS)
-    set(COMMAND_MODULE faultline.${name})
+    set(COMMAND_NAME ${name})
     # file(CONFIGURE) has no mode; configure_file copies that of the template.
     configure_file(${CMAKE_SOURCE_DIR}/cmake/command-tree.sh.in ${CMAKE_BINARY_DIR}/faultline-${name} @ONLY)
     configure_file(${CMAKE_SOURCE_DIR}/cmake/command-installed.sh.in ${generated_dir}/faultline-${name} @ONLY)

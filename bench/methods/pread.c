@@ -34,7 +34,7 @@ const struct method method_pread = {
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_BUFFER | NEEDS_NAME,
     .uses = USES_WORK | FIELD_BIT(buffer) | FIELD_BIT(descriptor) | FIELD_BIT(advice) | FIELD_BIT(open_as) |
-            FIELD_BIT(descriptor_of),
+            FIELD_BIT(descriptor_of) | FIELD_BIT(stalls),
     .setup = descriptor_setup,
     .run = run,
     .teardown = descriptor_teardown,

@@ -28,10 +28,13 @@ HEADER_MOST = 1 << 20
 DESCRIBING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
               tarfile.GNUTYPE_LONGLINK)
 PIECE = 1 << 20
+PACKED_PIECE = 16 << 10  # bytes read of a compressed stream at a time: at each end of one in it the rest is copied
+STREAMS_MOST = 1 << 16  # compressed streams that follow each other in one file, as parallel packers write them
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # whose memory is bounded
 XZ_MEMORY = 256 << 20  # bytes: what its strongest preset needs to unpack, three times over
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".zip")
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError,
-          ValueError)
+          ValueError, MemoryError)
 
 
 class Refused(RecordsError):
@@ -44,11 +47,15 @@ class Unpacking(io.RawIOBase):
 
     def __init__(self, source: BinaryIO, kind: str, most: int) -> None:
         super().__init__()
-        self.source, self.kind, self.room, self.rest = source, kind, most, b""
+        self.source, self.kind, self.room, self.rest, self.streams = source, kind, most, b"", 0
         self.decoder = self.fresh()
 
     def fresh(self) -> "zlib._Decompress | lzma.LZMADecompressor | None":
-        """A decoder for the next member of the stream; None for what is not compressed."""
+        """A decoder for the next stream of the file; None for what is not compressed. Refused when there are too many
+        of them."""
+        self.streams += 1
+        if self.streams > STREAMS_MOST:
+            raise Refused(f"it consists of more than {STREAMS_MOST} compressed streams")
         if self.kind == "gz":
             return zlib.decompressobj(wbits=31)
         return lzma.LZMADecompressor(memlimit=XZ_MEMORY) if self.kind == "xz" else None
@@ -63,12 +70,12 @@ class Unpacking(io.RawIOBase):
             return self.source.read(size)
         while True:
             if self.decoder.eof:  # further members may follow
-                left = self.decoder.unused_data.lstrip(b"\0") or self.source.read(PIECE).lstrip(b"\0")
+                left = self.decoder.unused_data.lstrip(b"\0") or self.source.read(PACKED_PIECE).lstrip(b"\0")
                 if not left:
                     return b""
                 self.decoder, self.rest = self.fresh(), left
                 assert self.decoder is not None
-            waiting = self.rest or (b"" if self.held() else self.source.read(PIECE))
+            waiting = self.rest or (b"" if self.held() else self.source.read(PACKED_PIECE))
             if not waiting and not self.held():
                 raise EOFError("it ends early")
             out = self.decoder.decompress(waiting, size)
@@ -111,8 +118,14 @@ class Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes, encoding: str, errors: str) -> "Member":
-        """A member from its header; Refused when it describes another one at a length that nobody needs."""
-        found = super().frombuf(buf, encoding, errors)
+        """A member from its header; Refused when it describes another one at a length that nobody needs, and when it is
+        damaged or missing: the archive would be taken to end there."""
+        try:
+            found = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # the block of zeros at the end
+            raise
+        except tarfile.HeaderError as error:
+            raise Refused(f"the archive is broken: {safe(error)}") from None
         if found.size > HEADER_MOST and found.type in DESCRIBING:
             raise Refused(f"the description of a member is longer than {HEADER_MOST >> 10} KiB")
         return found
@@ -172,6 +185,8 @@ def tar_unpack(stream: BinaryIO, kind: str, target: Target) -> None:
             content = packed.extractfile(member) if member.isreg() and target.wants(path) else None
             if content is not None:
                 target.write(path, content, member.size)  # type: ignore[arg-type]
+    while source.read(PIECE):  # up to the check sum of what was compressed
+        pass
 
 
 def zip_unpack(stream: BinaryIO, target: Target) -> None:
@@ -182,6 +197,8 @@ def zip_unpack(stream: BinaryIO, target: Target) -> None:
             mode = member.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise Refused(f"{safe(path)[:100]} is neither a file nor a directory")
+            if member.compress_type not in METHODS:
+                raise Refused(f"{safe(path)[:100]} is compressed by a method that is not read")
             target.count(member.file_size)
             if not member.is_dir() and target.wants(path):
                 with packed.open(member) as content:

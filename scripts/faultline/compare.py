@@ -17,16 +17,17 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn, Sequence
+from typing import Any, Callable, NoReturn, Sequence
 
-from faultline import files, fingerprint
+from faultline import command, files, fingerprint
+from faultline.command import UNDECIDED
 from faultline.text import safe
 
-UNDECIDED = 125  # for git bisect run
 OUTPUTS = {"json": "compare.json", "markdown": "compare.md", "junit": "junit.xml", "html": "compare.html",
            "badge": "badge.json"}
 NAME = "faultline compare"
 LIVE = "--live"
+FAIL_ON = ("slower", "any", "never")  # which rows make the status 1
 
 
 class UsageError(Exception):
@@ -75,7 +76,7 @@ def parser_make() -> Parser:
     parser.add_argument("--scenario", metavar="NAME,...", type=names, action="extend", default=[], help="only these")
     parser.add_argument("--quantity", metavar="NAME,...", type=names, action="extend", default=[],
                         help="only these: ratio, ns_per_op, or names of counts")
-    parser.add_argument("--fail-on", choices=("slower", "any", "never"), default="slower",
+    parser.add_argument("--fail-on", choices=FAIL_ON, default=FAIL_ON[0],
                         help="which rows make the status 1: SLOWER ones (default), FASTER ones too, none")
     parser.add_argument("--require-conclusive", action="store_true", help="status 3 when anything is CANNOT TELL")
     parser.add_argument("--bisect", action="store_true", help="status for git bisect run: 0 good, 1 bad, 125 undecided")
@@ -117,7 +118,10 @@ def compared(options: argparse.Namespace) -> Any:
     try:
         (base, said), (candidate, more) = (sources.side_load(side) for side in paths)
     except (RecordsError, OSError):
-        vary_check(options.vary, fingerprint.known_keys() | schema.parameter_names())
+        try:
+            vary_check(options.vary, fingerprint.known_keys() | set(schema.parameter_types()))
+        except schema.SchemaError:
+            pass  # it was the reason, or comes second
         raise
     runs = [one.run for one in (*base, *candidate)]
     vary_check(options.vary, fingerprint.keys_of(runs) | fingerprint.known_keys() | pairing.parameters(runs))
@@ -171,30 +175,40 @@ def run(options: argparse.Namespace) -> int:
     return status
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    from faultline.records import RecordsError
+def live_body(words: Sequence[str]) -> Callable[[], int]:
+    """The comparison of two launchers."""
 
-    words = list(sys.argv[1:] if argv is None else argv)
-    if LIVE in words:
+    def body() -> int:
         from faultline import live
 
-        return live.main([word for word in words if word != LIVE])
-    for ended in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
-    status = 7
-    try:
-        return run(parser_make().parse_args(words))
-    except UsageError as error:
-        print(f"{NAME}: {safe(error)}", file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        sys.stderr.close()
-    except (RecordsError, OSError) as error:
-        print(f"{NAME}: {safe(error)}", file=sys.stderr)
-    return UNDECIDED if "--bisect" in words else status
+        return live.main(words)
+
+    return body
+
+
+def stored_body(words: Sequence[str], misused: int) -> Callable[[], int]:
+    """The comparison of stored runs; its status is `misused` when the command line is wrong."""
+
+    def body() -> int:
+        try:
+            return run(parser_make().parse_args(words))
+        except UsageError as error:
+            print(f"{NAME}: {safe(error)}", file=sys.stderr)
+            return misused
+
+    return body
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if LIVE in words:
+        body = live_body([word for word in words if word != LIVE])
+    else:
+        for ended in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
+        body = stored_body(words, UNDECIDED if "--bisect" in words else 2)
+    return command.guarded(NAME, body, command.broken(words))
 
 
 if __name__ == "__main__":

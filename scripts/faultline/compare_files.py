@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 from xml.etree import ElementTree
 
@@ -68,7 +69,7 @@ def document(found: Comparison, status: int) -> dict[str, Any]:
             for one in found.found
         ],
         "refused": found.refused,
-        "left_out": [{"scenario": one.scenario, "reason": one.reason} for one in found.left_out],
+        "left_out": [dataclasses.asdict(one) for one in found.left_out],
         "notes": found.notes,
         "counts": found.counts,
         "rows": [row_object(row) for row in found.rows],
@@ -111,8 +112,8 @@ def extra_add(suite: ElementTree.Element, name: str, kind: str, message: str) ->
 
 
 def junit(found: Comparison) -> bytes:
-    """junit.xml: a suite a scenario, a case a row. What was refused, or is not the same on both sides, is an error, and
-    so is having compared nothing: a job that reads this file alone must not turn green."""
+    """junit.xml: a suite a scenario, a case a row. What was refused, failed, or is not the same on both sides, is an error,
+    and so is having compared nothing: a job that reads this file alone must not turn green."""
     root = ElementTree.Element("testsuites", name="faultline compare")
     for scenario in sorted({row.scenario for row in found.rows}):
         suite = ElementTree.SubElement(root, "testsuite", name=safe(scenario))
@@ -120,7 +121,7 @@ def junit(found: Comparison) -> bytes:
     suite = ElementTree.SubElement(root, "testsuite", name="faultline.compare")
     raised = [extra_add(suite, "comparable", "error", why) for why in found.refused]
     for one in found.left_out:
-        raised.append(extra_add(suite, one.scenario, "error" if one.unlike else "skipped", one.reason))
+        raised.append(extra_add(suite, one.place, "error" if one.breaks else "skipped", one.reason))
     if not found.rows and not found.refused:
         raised.append(extra_add(suite, "compared", "error", compare_words.conclusion(found)))
     suite_count(suite, raised)
@@ -141,7 +142,7 @@ def badge(found: Comparison) -> dict[str, Any]:
     """badge.json, in the form that shields.io reads; green only when everything is the same or faster."""
     told = ", ".join(f"{n} {verdict.lower()}" for verdict, n in found.counts.items() if n)
     counts = found.counts
-    colour = "red" if counts[SLOWER] or counts[INVALID] or found.refused or any(o.unlike for o in found.left_out) else (
+    colour = "red" if counts[SLOWER] or counts[INVALID] or found.refused or any(o.breaks for o in found.left_out) else (
         "brightgreen" if compare_words.is_clear(found) else "lightgrey")
     return {
         "schema": "faultline.badge/1",

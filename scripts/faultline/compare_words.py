@@ -129,8 +129,8 @@ def differences(found: Comparison) -> list[str]:
 
 
 def left_out(found: Comparison) -> list[str]:
-    """The scenarios that were not compared."""
-    return [f"not compared: {safe(one.scenario)}: {safe(one.reason)}" for one in found.left_out]
+    """The scenarios and cells that were not compared."""
+    return [f"not compared: {safe(one)}" for one in found.left_out]
 
 
 def reasons(found: Comparison, verdict: str) -> list[str]:

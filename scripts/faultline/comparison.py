@@ -17,7 +17,7 @@ from faultline import fingerprint, pairing, sources, unpaired, verdict
 from faultline.change_rows import LIVE, ORDER, RUN_SPREAD, Pair, Row, family_decide, spread_of, unseen_spread
 from faultline.exact_counts import counted_rows, exact_names
 from faultline.fingerprint import Difference
-from faultline.pairing import BOOT, NS, RATIO, TRIAL, Key, LeftOut, Side
+from faultline.pairing import BOOT, FAILED, NS, RATIO, TRIAL, UNLIKE, Key, LeftOut, Side
 from faultline.sources import Stored
 from faultline.stats import ALPHA, Interval, holm
 from faultline.text import safe, signed
@@ -306,14 +306,14 @@ def exit_status(out: Comparison, fail_on: str = "slower", insist: bool = False) 
     """7 nothing was compared or records are damaged, 6 not comparable, 5 a trial failed or a checksum was wrong, 4
     invalid, 1 a change that was asked for, 3 undecided (only if insisted), 0."""
     results = [one.results for one in out.runs]
-    unlike = any(one.unlike for one in out.left_out)
+    left = {one.kind for one in out.left_out}
     undecided = out.has(CANNOT_TELL) or bool(out.left_out)
     statuses = [
         (7, not out.compared or (not out.rows and not out.refused)
          or any(p.severity == "error" for r in results for p in r.run.problems)),
-        (6, bool(out.refused) or unlike),
+        (6, bool(out.refused) or UNLIKE in left),
         (5, any(t.status == "failed" for r in results for a in r.arms for t in a.trials)
-         or any(c.checksum_wrong for r in results for c in r.cells)),
+         or any(c.checksum_wrong for r in results for c in r.cells) or FAILED in left),
         (4, out.has(INVALID) or any(verdict.exit_status(r, False) == 4 for r in results)),
         (1, any(out.has(one) for one in FAIL_ON[fail_on])),
         (3, insist and undecided),

@@ -103,9 +103,10 @@ def dirtied_bytes(method: str, params: Mapping[str, Any], bytes_per_op: int | No
     if params.get("sync", "none") == "none" or method in SYNCED_BEFORE:
         return None
     if method == "sync":
-        share, pages = params["dirty_share"], -(-params["range_bytes"] // page) if page else None
-        if page is None or pages is None:
+        share, bytes_ = params.get("dirty_share"), params.get("range_bytes")
+        if not page or share is None or bytes_ is None:  # the latter two: of a plan from before they were there
             return None
+        pages = -(-bytes_ // page)
         return float(page * min(pages, max(1, math.floor(share * pages + 0.5)))) if share > 0 else 0.0
     writes = method == "pwrite" or params.get("access") == "store"
     return float(bytes_per_op) if bytes_per_op and writes else None

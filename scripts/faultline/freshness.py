@@ -30,7 +30,8 @@ def is_same_manifest(directory: Path) -> bool:
     """Whether summary.json was concluded with the manifest as it reads now."""
     try:
         stored = records.json_load(directory / SUMMARY, "faultline.summary")
-        manifest = records.manifest_read(records.json_load(directory / MANIFEST, "faultline.manifest"))
+        raw = records.json_load(directory / MANIFEST, "faultline.manifest")
+        manifest = records.manifest_read(raw, records.parameter_types())
     except (RecordsError, LineError):
         return False
     return stored.get("manifest_digest") == manifest_digest(manifest)
@@ -40,7 +41,7 @@ def is_current(directory: Path, names: Sequence[str]) -> bool:
     """Whether all these derived files are there and rest on the records, the machine and the manifest as they are now.
     OSError when one cannot be looked at."""
     derived = [directory / name for name in names]
-    if not all(path.exists() for path in derived):
+    if not all(path.is_file() for path in derived):
         return False
     oldest = min(path.stat().st_mtime_ns for path in derived)
     newer = [name for name in (*SOURCES, MANIFEST) if changed_since(directory / name, oldest)]

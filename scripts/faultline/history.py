@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Follow results over runs: keep an index of them, say where a level changed, draw it.
 
-add    puts runs into the index; one that is in it already changes nothing
-show   the first and last value of each series, and its changes
-plot   a picture of each, as PNG and SVG
+add     puts runs into the index; one that is in it already changes nothing
+remove  takes runs out of it, and looks for changes anew without them
+show    the first and last value of each series, and its changes
+plot    a picture of each, as PNG and SVG
 
 The index is the file of --index, else of $FAULTLINE_HISTORY, else history.sqlite in the current directory. Names may be
 patterns (* ? [abc]).
@@ -22,8 +23,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Callable, Sequence, TypeVar
 
-from faultline import history_index, history_run, history_text, history_view
-from faultline.history_index import Filter, HistoryError
+from faultline import command, history_index, history_remove, history_run, history_text, history_view
+from faultline.history_index import Filter
 from faultline.history_run import is_count
 from faultline.history_view import Shown
 from faultline.pictures import stem
@@ -43,6 +44,15 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def utf8(text: str) -> str:
+    """Text that an index can hold and be asked for."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"'{safe(text)}' is not UTF-8") from None
+    return text
+
+
 def index_default() -> Path:
     """Where the index lies unless --index says so."""
     return Path(os.environ.get("FAULTLINE_HISTORY") or INDEX)
@@ -58,7 +68,7 @@ def filter_arguments(parser: argparse.ArgumentParser) -> None:
         ("quantity", "ratio, ns_per_op, or COUNTER_per_op"),
         ("machine", "machines of this name, or with a fingerprint that begins so"),
     ):
-        parser.add_argument(f"--{name}", metavar=name[0].upper(), help=f"only {what}")
+        parser.add_argument(f"--{name}", metavar=name[0].upper(), type=utf8, help=f"only {what}")
     parser.add_argument("--changes", action="store_true", help="only series with a change")
 
 
@@ -70,8 +80,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     add = commands.add_parser("add", help="put runs into the index")
     add.add_argument("--index", metavar="FILE", type=Path, help="the index, made when it is not there")
-    add.add_argument("--commit", metavar="TEXT", default="", help="what was measured, such as a commit")
+    add.add_argument("--commit", metavar="TEXT", type=utf8, default="", help="what was measured, such as a commit")
     add.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="the directory of a run")
+    remove = commands.add_parser("remove", help="take runs out of the index")
+    remove.add_argument("--index", metavar="FILE", type=Path, help="the index (default: see above)")
+    remove.add_argument("ids", metavar="ID", type=utf8, nargs="+", help="of a run, as 'add' and 'show' print it")
     show = commands.add_parser("show", help="first and last values, and changes")
     filter_arguments(show)
     show.add_argument("--json", action="store_true", help="as JSON (faultline.history/1)")
@@ -130,6 +143,18 @@ def add(options: argparse.Namespace, index: Path) -> int:
                 done = history_index.run_add(connection, run, options.commit)
                 say(f"{safe(path)}: {done} as {run.id}" + ("; nothing changed" if done.startswith("there") else ""))
     return 7 if broken else 0
+
+
+def remove(options: argparse.Namespace, index: Path) -> int:
+    """Takes runs out, all that are named or none."""
+    if not index.exists():
+        complain(f"{index}: no such index")
+        return 7
+    with history_index.index_open(index, write=True) as connection:
+        names = history_remove.runs_remove(connection, options.ids)
+    for id_, name in zip(dict.fromkeys(options.ids), names):
+        say(f"{safe(name)}: {id_} is removed")
+    return 0
 
 
 def wanted(options: argparse.Namespace) -> Filter:
@@ -198,18 +223,15 @@ def plot(options: argparse.Namespace, index: Path) -> int:
     return 0
 
 
+def run(options: argparse.Namespace) -> int:
+    """What the command line asks for; the exit status."""
+    commands = {"add": add, "remove": remove, "show": show, "plot": plot}
+    return commands[options.command](options, options.index or index_default())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    options = arguments(argv)
-    index = options.index or index_default()
-    try:
-        return {"add": add, "show": show, "plot": plot}[options.command](options, index)
-    except (HistoryError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stderr.close()
-        else:
-            complain(error)
-    return 7
+    return command.guarded("faultline history", lambda: run(arguments(argv)))
 
 
 if __name__ == "__main__":

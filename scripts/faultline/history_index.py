@@ -11,17 +11,19 @@ docs/history.md describes the tables.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import statistics
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence, TypeVar
 
 from faultline import changes, schema
+from faultline.command import Complaint
 from faultline.history_run import COUNT_SUFFIX, Figure, RunFigures
 from faultline.text import safe
 from faultline.verdict import INVALID
@@ -57,7 +59,7 @@ CREATE TABLE changes (series INTEGER NOT NULL REFERENCES series, started TEXT NO
 NO_VERSION = -1  # of a method whose plan names none
 
 
-class HistoryError(Exception):
+class HistoryError(Complaint):
     """The index cannot be used; the text is one line for the user."""
 
 
@@ -159,11 +161,49 @@ class Told:
 @lru_cache(maxsize=4)
 def exact_names(given: str | None) -> frozenset[str]:
     """The counters that repeat exactly, by the schema of records; read once. given: where the environment says that it
-    lies."""
+    lies. SchemaError when it is none."""
+    return schema.exact_counters()
+
+
+Row = TypeVar("Row", Stored, Series, Point, Told)
+KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "str": (str,),
+    "float": (float, int),
+    "float | None": (float, int, type(None)),
+    "str | None": (str, type(None)),
+}
+
+
+def row_read(kind: type[Row], row: Sequence[Any] | None) -> Row:
+    """A row as what it is of; sqlite3.DatabaseError when there is none, or it holds what is not of the column's type,
+    which SQLite does not see to."""
+    if row is None:
+        raise sqlite3.DatabaseError(f"a row is missing that others refer to ({kind.__name__})")
+    for one, value in zip(fields(kind), row):
+        if not isinstance(value, KINDS[str(one.type)]) or (isinstance(value, float) and not math.isfinite(value)):
+            raise sqlite3.DatabaseError(f"{one.name} of a row is {value!r:.80}")
+    return kind(*row)
+
+
+def numbers(rows: Sequence[Sequence[Any]], column: int = 0) -> list[float]:
+    """The numbers in a column of rows; sqlite3.DatabaseError when one is none."""
+    found = [row[column] for row in rows]
+    if not all(isinstance(one, (float, int)) and math.isfinite(one) for one in found):
+        raise sqlite3.DatabaseError("what should be a number is none")
+    return found
+
+
+def blocking_read(text: Any) -> dict[str, Any] | None:
+    """What blocks, of a fingerprint; sqlite3.DatabaseError when it is no object."""
     try:
-        return schema.exact_counters()
-    except schema.SchemaError as error:
-        raise HistoryError(str(error)) from None
+        found = None if text is None else json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        found = text
+    if not isinstance(found, (dict, type(None))):
+        raise sqlite3.DatabaseError("what a fingerprint blocks is no object")
+    return found
 
 
 def is_judged(quantity: str) -> bool:
@@ -261,7 +301,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # else SQLite has rolled it back, and to say so again would hide why
+            connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
@@ -359,7 +400,7 @@ def changes_found(
     rows = earlier[::-1] + later
     units = [boot or run for _, run, _, boot in rows]
     found = []
-    for one in changes.find([row[2] for row in rows], delta, len(earlier), units):
+    for one in changes.find(numbers(rows, 2), delta, len(earlier), units):
         first, before, confirmed = rows[one.first][:2], rows[one.first - 1][1], rows[one.confirmed][:2]
         found.append((series, *first, before, *confirmed, one.before, one.after, one.p))
     return found, later[-1][:2] if len(later) == most else None
@@ -404,6 +445,8 @@ def figures_remove(connection: sqlite3.Connection, run: int, started: str) -> No
         " ON f.series = s.number AND f.started = ? AND f.run = ?",
         (started, run),
     ).fetchall()
+    for column in (2, 4):
+        numbers(rows, column)
     for series, quantity, delta, verdict, trials in rows:
         invalid, few = sorts(verdict, trials)
         connection.execute(
@@ -413,7 +456,8 @@ def figures_remove(connection: sqlite3.Connection, run: int, started: str) -> No
             "UPDATE series SET runs = runs - 1, invalid = invalid - ?, few = few - ? WHERE number = ?",
             (invalid, few, series),
         )
-        if is_judged(quantity):
+        judged = is_judged(quantity) or changes_of(connection, series)  # the schema may have been another one then
+        if judged and not (invalid or few):
             changes_update(connection, series, (started, run), delta)
     connection.execute("DELETE FROM series WHERE runs = 0")
 
@@ -469,7 +513,7 @@ def series_find(connection: sqlite3.Connection, wanted: Filter) -> list[Series]:
         " (SELECT min(started) FROM figures WHERE series = series.number)",
         values,
     )
-    return [Series(*row) for row in rows]
+    return [row_read(Series, row) for row in rows]
 
 
 POINT = "SELECT started, run, estimate, low, high, verdict, trials FROM figures WHERE series = ?"
@@ -482,14 +526,14 @@ def ends(connection: sqlite3.Connection, series: int) -> tuple[Point, Point]:
         row = connection.execute(
             f"{POINT} AND {IS_VALID} ORDER BY {order} LIMIT 1", (series,)
         ).fetchone() or connection.execute(f"{POINT} ORDER BY {order} LIMIT 1", (series,)).fetchone()
-        found.append(Point(*row))
+        found.append(row_read(Point, row))
     return found[0], found[1]
 
 
 def points(connection: sqlite3.Connection, series: int, most: int) -> list[Point]:
     """The last points of a series in the order of time, at most so many."""
     rows = connection.execute(f"{POINT} ORDER BY started DESC, run DESC LIMIT ?", (series, most)).fetchall()
-    return [Point(*row) for row in reversed(rows)]
+    return [row_read(Point, row) for row in reversed(rows)]
 
 
 def changes_of(connection: sqlite3.Connection, series: int) -> list[Told]:
@@ -499,7 +543,7 @@ def changes_of(connection: sqlite3.Connection, series: int) -> list[Told]:
         " ORDER BY started, run",
         (series,),
     )
-    return [Told(*row) for row in rows]
+    return [row_read(Told, row) for row in rows]
 
 
 def runs_since(connection: sqlite3.Connection, series: int, started: str, most: int) -> int:
@@ -518,18 +562,16 @@ def run_of(connection: sqlite3.Connection, number: int) -> Stored:
         " commit_text, expected, finished, stopped FROM runs WHERE number = ?",
         (number,),
     ).fetchone()
-    if row is None:
-        raise sqlite3.DatabaseError(f"there is no run {number}")
-    return Stored(*row)
+    return row_read(Stored, row)
 
 
 def fingerprint_of(connection: sqlite3.Connection, number: int) -> tuple[str, dict[str, Any] | None, list[str]]:
     """(hash, what blocks, names of its machines) of a fingerprint."""
-    hash_, blocking = connection.execute(
-        "SELECT hash, blocking FROM fingerprints WHERE number = ?", (number,)
-    ).fetchone()
-    names = connection.execute("SELECT name FROM machines WHERE fingerprint = ? ORDER BY name", (number,))
-    return hash_, None if blocking is None else json.loads(blocking), [row[0] for row in names]
+    row = connection.execute("SELECT hash, blocking FROM fingerprints WHERE number = ?", (number,)).fetchone()
+    names = connection.execute("SELECT name FROM machines WHERE fingerprint = ? ORDER BY name", (number,)).fetchall()
+    if row is None or not all(isinstance(one[0], str) for one in (row, *names)):
+        raise sqlite3.DatabaseError(f"the fingerprint {number} is missing, or no text")
+    return row[0], blocking_read(row[1]), [name for name, in names]
 
 
 def levels_ns(
@@ -557,4 +599,4 @@ def levels_ns(
     ).fetchall()
     if not before or not after:
         return None
-    return statistics.median(row[0] for row in before), statistics.median(row[0] for row in after)
+    return statistics.median(numbers(before)), statistics.median(numbers(after))

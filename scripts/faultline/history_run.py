@@ -118,7 +118,7 @@ def instance_of(directory: Path) -> str:
         try:
             value = records.json_parse(records.line_verify(line)[0]) if whole else None
             return str(value.get("instance") or "") if isinstance(value, dict) else ""
-        except (EOFError, LineError):
+        except LineError:
             continue
     return ""
 
@@ -127,7 +127,14 @@ def interval_read(value: Mapping[str, Any]) -> tuple[float, float | None, float 
     """An interval of summary.json."""
     number = (int, float)
     low, high = get(value, "low", number, none=True), get(value, "high", number, none=True)
-    return float(get(value, "estimate", number)), low, high
+    return ordered(get(value, "estimate", number), low, high)
+
+
+def ordered(estimate: float, low: float | None, high: float | None) -> tuple[float, float | None, float | None]:
+    """The same, as float; LineError when the estimate lies outside its interval."""
+    if (low is not None and low > estimate) or (high is not None and high < estimate):
+        raise LineError(f"an estimate ({estimate:g}) lies outside its interval")
+    return float(estimate), None if low is None else float(low), None if high is None else float(high)
 
 
 def quantities(arm: Mapping[str, Any]) -> Iterator[tuple[str, float, float | None, float | None]]:
@@ -140,8 +147,18 @@ def quantities(arm: Mapping[str, Any]) -> Iterator[tuple[str, float, float | Non
     for name in counts:
         value = get(counts, name, (int, float), none=True)
         if value is not None:
-            low, high = ranges.get(name, (value, value))
-            yield name + COUNT_SUFFIX, float(value), float(low), float(high)
+            yield name + COUNT_SUFFIX, *ordered(value, *range_read(ranges, name, value))
+
+
+def range_read(ranges: Mapping[str, Any], name: str, value: float) -> tuple[float, float]:
+    """The ends of a count over the trials, both its value where it does not differ; LineError when they are none."""
+    if name not in ranges:
+        return value, value
+    pair = get(ranges, name, list)
+    if len(pair) != 2:
+        raise LineError(f'"{safe(name)}" of "counts_range" is no pair')
+    low, high = (get({name: end}, name, (int, float)) for end in pair)
+    return low, high
 
 
 def arm_figures(
@@ -230,7 +247,7 @@ def read(directory: Path) -> RunFigures:
         raise RecordsError(f"{directory}: no such run directory")
     path = directory / freshness.MANIFEST
     try:
-        manifest = records.manifest_read(json_load(path, "faultline.manifest"))
+        manifest = records.manifest_read(json_load(path, "faultline.manifest"), records.parameter_types())
         started = time_read(manifest.started)
         name, fingerprint, blocking, boot = machine_of(directory, manifest)
         path = directory / freshness.SUMMARY

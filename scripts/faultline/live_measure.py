@@ -16,25 +16,24 @@ import secrets
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from faultline import files, live_rows, schema, stats, verdict
+from faultline import files, fingerprint, live_rows, pairing, schema, stats, verdict
+from faultline.compare import vary_check
 from faultline.live_rows import ArmPair, LiveResults, pair_arms
 from faultline.live_sides import (
     BASE,
     CANDIDATE,
-    FAILED,
     IO,
+    NO_ROOM,
     NOT_COMPARABLE,
-    REFUSED,
-    UNLIKE,
     USAGE,
     Launcher,
-    LeftOut,
     LiveCell,
     LiveError,
     LiveSide,
@@ -44,10 +43,12 @@ from faultline.live_sides import (
     cells_match,
     machines_check,
     place_cpus,
+    preload_complaint,
     side_ask,
 )
 from faultline.live_store import (
     CONTROLS,
+    PADDING_MAX,
     PairLine,
     RunWriter,
     append,
@@ -56,6 +57,7 @@ from faultline.live_store import (
     now_text,
     pair_text,
 )
+from faultline.pairing import FAILED, REFUSED, UNLIKE, LeftOut
 from faultline.records import Arm, LineError, RecordsError, Trial, trial_parse
 from faultline.text import percent, safe
 from faultline.trial_pair import (
@@ -66,16 +68,18 @@ from faultline.trial_pair import (
     Program,
     SideError,
     failures,
-    play,
+    play_proven,
     run_all,
 )
 
 NAME = "faultline compare"
 RUNGS = (8, 10, 15, 20, 30)  # pairs after which a cell is looked at
-DELTA_PARTS = 4  # an interval is narrow enough when half its width is δ ÷ this
+DELTA_PARTS = 5  # an interval is narrow enough when half its width is δ ÷ this: δ/2 beyond the margin is told then
 FAILURES_MAX = 2  # a cell whose pairs fail this often is given up
 ROUNDS_MAX = 200  # bench/schedule.h
-PADDING_MAX = 4096  # bytes of environment: a page of stack, as in a run (bench/runner.c)
+ROUNDS_LEAST = 4  # that leave neighbours of both kinds when the first and the last are left out
+MEANT = ("tool", "compiler")  # differences of the fingerprint that a live comparison is made for
+DEADLINE_FACTOR = 10  # of the plan's estimate of a pair
 QUIET_S = 2.0  # what takes no longer needs no progress
 TELL_S = 10.0  # between two words on how far it is
 FOLDER, LOCK, MARK = "faultline-run-", "lock", b"faultline working folder\n"  # bench/workdir.c sweeps what bears them
@@ -97,11 +101,41 @@ class Settings:
     delta: float | None = None
     pairs: int | None = None  # this many, however narrow the intervals
     controls: int = 0
-    deadline_s: float = WAIT_S
+    deadline_s: float | None = None  # None: as long as the plan's estimate makes likely
     directory: str | None = None
-    plan_words: Sequence[str] = ()
+    set: Sequence[str] = ()
+    cell: str | None = None
+    arms: str | None = None
+    vary: Sequence[str] = ()  # besides what is always meant
+    fail_on: str = "slower"
     quiet: bool = False
     argv: Sequence[str] = ()
+
+    @property
+    def meant(self) -> list[str]:
+        """What the sides may differ in."""
+        return [*MEANT, *self.vary]
+
+    @property
+    def machine_words(self) -> list[str]:
+        """What `machine` is asked with. A launcher may change the directory."""
+        return ["--directory", os.path.abspath(self.directory)] if self.directory else []
+
+    def plan_words(self, seed: int) -> list[str]:
+        """What `plan` is asked with."""
+        words = [*self.scenarios, "--profile", self.profile, "--seed", str(seed), *self.machine_words]
+        words += [word for one in self.set for word in ("--set", one)]
+        words += ["--cell", self.cell] if self.cell else []
+        return words + (["--arms", self.arms] if self.arms else [])
+
+    def told(self, seed: int) -> dict[str, Any]:
+        """What live.json says of it."""
+        return {
+            "base": self.base, "candidate": self.candidate, "scenarios": list(self.scenarios), "profile": self.profile,
+            "set": list(self.set), "cell": self.cell, "arms": self.arms, "directory": self.directory, "seed": seed,
+            "delta": self.delta, "pairs": self.pairs, "budget_s": self.budget_s, "deadline_s": self.deadline_s,
+            "controls": self.controls, "vary": self.meant, "fail_on": self.fail_on, "argv": list(self.argv),
+        }
 
 
 class Signals:
@@ -135,14 +169,15 @@ class Folder:
     removes what a killed comparison has left."""
 
     def __init__(self, parent: str) -> None:
+        sweep(Path(parent))
         self.path = self.make(Path(parent))
+        self.lock = -1
         try:
             self.lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(self.lock, fcntl.LOCK_EX)
             os.write(self.lock, MARK)
         except OSError:
-            (self.path / LOCK).unlink(missing_ok=True)
-            self.path.rmdir()
+            self.remove()
             raise
 
     @staticmethod
@@ -156,36 +191,69 @@ class Folder:
 
     def clear(self) -> None:
         """Removes what a pair has left."""
-        for entry in self.path.iterdir():
-            if entry.name != LOCK:
-                entry.unlink(missing_ok=True)
+        folder_clear(self.path)
 
     def remove(self) -> None:
-        """Removes all of it, the lock last."""
-        self.clear()
-        (self.path / LOCK).unlink(missing_ok=True)
-        self.path.rmdir()
-        os.close(self.lock)
+        """Removes all of it."""
+        try:
+            folder_remove(self.path)
+        finally:
+            if self.lock >= 0:
+                os.close(self.lock)
+
+
+def folder_clear(path: Path) -> None:
+    """Removes the files of a folder but for its lock."""
+    for entry in path.iterdir():
+        if entry.name != LOCK:
+            entry.unlink(missing_ok=True)
+
+
+def folder_remove(path: Path) -> None:
+    """Removes a folder, its lock last: what is killed meanwhile is swept."""
+    folder_clear(path)
+    (path / LOCK).unlink(missing_ok=True)
+    path.rmdir()
+
+
+def sweep(parent: Path) -> None:
+    """Removes what killed runs and comparisons have left here: folders of ours whose lock bears the mark and is held by
+    nobody (bench/workdir.c). What cannot be removed stays: nothing of it is in the way."""
+    for path in parent.glob(f"{FOLDER}??????"):
+        with contextlib.suppress(OSError):
+            lock = os.open(path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                ours = not path.is_symlink() and path.stat().st_uid == os.geteuid()
+                if ours and os.read(lock, len(MARK) + 1) == MARK:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    folder_remove(path)
+            finally:
+                os.close(lock)
 
 
 @contextlib.contextmanager
 def folders(cells: Sequence[LiveCell], parent: str) -> Iterator[Mapping[str, Folder]]:
     """The folders that these cells need, by backing; they are gone afterwards."""
-    made: dict[str, Folder] = {}
-    try:
-        made["file"] = Folder(parent)
+    with contextlib.ExitStack() as stack:
+        made = {"file": Folder(parent)}
+        stack.callback(made["file"].remove)
         if any(cell.params.get("backing") == "tmpfs" for cell in cells):
             made["tmpfs"] = Folder(MEMORY_FOLDER)
+            stack.callback(made["tmpfs"].remove)
         yield made
-    finally:
-        for folder in made.values():
-            folder.remove()
 
 
 def pair_seed(seed: int, cell: LiveCell, kind: str, index: int) -> int:
     """Seed of one pair: of nothing but the comparison's and what is measured. 53 bits: exact in any JSON reader."""
     text = "\0".join((str(seed), *cell.key, kind, str(index)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 11
+
+
+def starts_first(seed: int, cell: LiveCell, kind: str, index: int) -> bool:
+    """Whether the first side of a pair has the first round: in one of every two pairs, drawn which. CPUs go by the
+    number of the pair too, and neither is to depend on the other."""
+    drawn = pair_seed(seed, cell, f"{kind} starter", index // 2) & 1
+    return (index % 2 == 0) == bool(drawn)
 
 
 def environment(padding: int) -> dict[str, str]:
@@ -195,19 +263,23 @@ def environment(padding: int) -> dict[str, str]:
 
 @dataclass
 class CellState:
-    """How far a cell is. logs: of each arm, over its pairs."""
+    """How far a cell is. family: arms of its scenario; logs: of each of its arms, over its pairs."""
 
     cell: LiveCell
+    family: int = 1
     logs: dict[str, list[float]] = field(default_factory=dict)
     pairs: int = 0
     ops: list[int] | None = None
     rounds: int = 0
     failures: int = 0
+    control_failures: int = 0
     is_finished: bool = False
 
     def half_width(self) -> float | None:
-        """Of the widest interval of its arms, log ratio; None while one has none."""
-        widths = [stats.hodges_lehmann(logs).half_width for logs in self.logs.values() if logs]
+        """Of the widest interval of its arms, log ratio, at the level at which the family is told apart; None while one
+        has none."""
+        level = 1 - stats.ALPHA / self.family
+        widths = [stats.hodges_lehmann(logs, level).half_width for logs in self.logs.values() if logs]
         known = [width for width in widths if width is not None]
         return max(known) if known and len(known) == len(widths) else None
 
@@ -217,15 +289,19 @@ class CellState:
         return width is not None and width <= math.log1p(self.cell.delta) / DELTA_PARTS
 
 
-def rungs_of(cells: Sequence[LiveCell], pairs: int | None) -> dict[str, tuple[int, ...]]:
-    """After how many pairs each scenario's cells are looked at: none with fewer than its family needs for any
-    verdict."""
-    found = {}
-    for scenario in dict.fromkeys(cell.scenario for cell in cells):
-        family = sum(len(cell.arms) for cell in cells if cell.scenario == scenario)
-        least = max(RUNGS[0], stats.trials_least(family))
-        found[scenario] = (pairs,) if pairs else tuple(sorted({max(rung, least) for rung in RUNGS}))
+def families_of(cells: Sequence[LiveCell]) -> Counter[str]:
+    """How many arms each scenario has in all its cells."""
+    found: Counter[str] = Counter()
+    for cell in cells:
+        found[cell.scenario] += len(cell.arms)
     return found
+
+
+def rungs_of(family: int, pairs: int | None) -> tuple[int, ...]:
+    """After how many pairs the cells of a family of that many arms are looked at: none with fewer than it needs for any
+    verdict."""
+    least = max(RUNGS[0], stats.trials_least(family))
+    return (pairs,) if pairs else tuple(sorted({max(rung, least) for rung in RUNGS}))
 
 
 class Progress:
@@ -261,13 +337,15 @@ class Measuring:
                  directory: Path, progress: Progress, interrupted: Callable[[], int], begin: float) -> None:
         self.settings, self.sides, self.seed, self.directory = settings, sides, seed, directory
         self.progress, self.interrupted, self.begin = progress, interrupted, begin
-        self.states = [CellState(cell) for cell in cells]
-        self.rungs = rungs_of(cells, settings.pairs)
+        families = families_of(cells)
+        self.states = [CellState(cell, families[cell.scenario]) for cell in cells]
+        self.rungs = {scenario: rungs_of(family, settings.pairs) for scenario, family in families.items()}
         self.allowed = allowed_cpus(list(sides.values()))
         self.validator = schema.validator("faultline.trial/1")
         self.random = random.Random(seed)
         self.processes = 0
-        self.spent_s, self.spent_pairs = 0.0, 0
+        self.alone_s, self.spent_s, self.spent_pairs = 0.0, 0.0, 0
+        self.deadline_s = settings.deadline_s or max(WAIT_S, DEADLINE_FACTOR * planned_pair_s(sides[BASE].plan))
         self.left_out: list[LeftOut] = []
         keys = [cell.key for cell in cells]
         sides_of = {BASE: BASE, CANDIDATE: CANDIDATE} | (dict.fromkeys(CONTROLS, BASE) if settings.controls else {})
@@ -307,25 +385,57 @@ class Measuring:
             raise SideError(f"{name}: printed no record: {why}{said}") from None
         if (trial.scenario, trial.cell) != state.cell.key or tuple(a.name for a in trial.arms) != state.cell.arms:
             raise SideError(f"{name}: printed a record of another cell")
+        absent = preload_complaint(ended.errors)
+        if absent:
+            raise SideError(f"{name}: it ran without a library: {safe(absent)}")
         return line, trial
 
     def calibrate(self, state: CellState, folder: Folder) -> None:
-        """Operations a batch of each arm and the number of rounds, from a trial of the base alone. SideError when there
-        is none, or no arm was measured."""
-        seed = pair_seed(self.seed, state.cell, "calibration", state.failures)
-        side = self.engine(state, BASE, seed, 0, folder.path, file_name="calibration")
-        command, given = side.command(None)
+        """Operations a batch of each arm and the number of rounds: from trials of the base alone, and of the candidate
+        where the base does not have an arm. SideError when neither has any."""
+        known: dict[str, Arm] = {}
+        for side in (BASE, CANDIDATE):
+            known |= {arm.name: arm for arm in self.calibration(state, side, folder) if name_is_open(known, arm.name)}
+            if all(arm.status == "ok" for arm in known.values()):
+                break
+        arms = [known[name] for name in state.cell.arms]
+        failed = [f"{safe(arm.name)}: {safe(arm.reason)}" for arm in arms if arm.status == "failed"]
+        good = [arm for arm in arms if arm.status == "ok"]
+        if not good:
+            raise SideError("no arm was measured: " + "; ".join(failed or [safe(arms[0].reason)]))
+        if failed:
+            self.left_out.append(LeftOut(*state.cell.key, "; ".join(failed), FAILED))
+        state.ops = [ops_of_worker(arm) for arm in arms]
+        state.rounds = rounds_of(good, len(arms), int(state.cell.params.get("arm_time", 0)))
+
+    def calibration(self, state: CellState, side: str, folder: Folder) -> tuple[Arm, ...]:
+        """The arms of a trial of one side alone; of a second one when the first failed, or some arm in it. SideError
+        when neither delivered."""
+        for attempt in range(FAILURES_MAX):
+            is_last = attempt + 1 == FAILURES_MAX
+            try:
+                trial = self.alone(state, side, attempt, folder)
+            except SideError:
+                if is_last:
+                    raise
+                continue
+            if is_last or not any(arm.status == "failed" for arm in trial.arms):
+                return trial.arms
+        raise AssertionError(attempt)
+
+    def alone(self, state: CellState, side: str, attempt: int, folder: Folder) -> Trial:
+        """One trial of one side, beside which nothing is measured."""
+        seed = pair_seed(self.seed, state.cell, "calibration", attempt)
+        engine = self.engine(state, side, seed, 0, folder.path, file_name="calibration")
+        command, given = engine.command(None)
+        begin = time.monotonic()
         try:
-            (ended,) = run_all([Program(BASE, command, given)], self.settings.deadline_s, self.interrupted)
+            (ended,) = run_all([Program(side, command, given)], self.deadline_s, self.interrupted)
         finally:
             folder.clear()
-        failed_check([BASE], [ended])
-        _, trial = self.record(BASE, ended, state)
-        good = [arm for arm in trial.arms if arm.status == "ok"]
-        if not good:
-            raise SideError(f"{BASE}: no arm was measured: {safe(trial.arms[0].reason)}")
-        state.ops = [ops_of_worker(arm) for arm in trial.arms]
-        state.rounds = rounds_of(good, len(trial.arms), int(state.cell.params.get("arm_time", 0)))
+        self.alone_s = time.monotonic() - begin
+        failed_check([side], [ended])
+        return self.record(side, ended, state)[1]
 
     def pair(self, state: CellState, folder: Folder, index: int, is_control: bool) -> None:
         """One pair with everything that is written of it. A side that fails fails the pair."""
@@ -338,7 +448,7 @@ class Measuring:
                         environment_bytes=padding)
             for name, padding in zip(names, paddings)
         ]
-        first_starts = index % 2 == 0
+        first_starts = starts_first(self.seed, state.cell, kind, index)
         started, begin = now_text(), time.monotonic()
         status, reason, trials = "ok", None, None
         try:
@@ -354,7 +464,9 @@ class Measuring:
             for name, record in zip(names, trials.lines):
                 self.writers[name].append(record)
         append(self.directory / "pairs.jsonl", pair_text(line))
-        if not is_control:
+        if is_control:
+            state.control_failures += trials is None
+        else:
             self.learn(state, trials, first_starts, reason)
         self.spent_s += wall_s
         self.spent_pairs += 1
@@ -365,23 +477,29 @@ class Measuring:
         """Both records of a pair; SideError when a side failed."""
         order = slice(None) if first_starts else slice(None, None, -1)
         environments = [environment(padding) for padding in paddings]
-        ended = play(*list(sides)[order], self.settings.deadline_s, self.interrupted, environments[order])[order]
+        ended, took_turns = play_proven(*list(sides)[order], self.deadline_s, self.interrupted, environments[order])
+        ended = ended[order]
         failed_check([side.name for side in sides], ended)
         records = [self.record(side.name, end, state) for side, end in zip(sides, ended)]
+        measured = [[arm for arm in trial.arms if arm.status == "ok"] for _, trial in records]
+        if all(measured) and not took_turns:
+            raise SideError("the two did not take turns: one of the programs does not pass them")
+        if any(arm.batch_ns.size != state.rounds for arms in measured for arm in arms):
+            raise SideError(f"not all have measured {state.rounds} rounds")
         return Trials((records[0][0], records[1][0]), (records[0][1], records[1][1]))
 
     def learn(self, state: CellState, trials: Trials | None, first_starts: bool, reason: str | None) -> None:
         """Takes over what a pair says, for the ladder."""
         state.pairs += 1
-        if trials is None:
-            state.failures += 1
-            self.progress.say(f"{label(state.cell)}: pair {state.pairs - 1}: {reason}")
-            state.is_finished |= state.failures >= FAILURES_MAX
-            return
-        found: dict[str, ArmPair] = pair_arms(*trials.read, first_starts)
+        found: dict[str, ArmPair] = {} if trials is None else pair_arms(*trials.read, first_starts)
         for name, one in found.items():
             if one.log is not None:
                 state.logs.setdefault(name, []).append(one.log)
+        if all(one.log is None for one in found.values()):
+            state.failures += 1
+            why = reason or "; ".join(dict.fromkeys(safe(one.reason) for one in found.values()))
+            self.progress.say(f"{label(state.cell)}: pair {state.pairs - 1}: {why}")
+            state.is_finished |= state.failures >= FAILURES_MAX
 
     # ---- the order of pairs ----
 
@@ -403,16 +521,16 @@ class Measuring:
                 self.progress.say(f"{label(state.cell)}: {verdict.trials_text(state.pairs, 'pair')}{shown}")
 
     def each_s(self) -> float:
-        """What a pair takes, as far as is known."""
+        """What a pair takes, as far as is known: from the pairs so far, else from a trial alone, else from the plan."""
         if self.spent_pairs:
             return self.spent_s / self.spent_pairs
-        plan = self.sides[BASE].plan
-        return 2 * float(plan["estimate_s"]["total"]) / max(1.0, float(plan["trials"]))
+        return 2 * self.alone_s if self.alone_s else planned_pair_s(self.sides[BASE].plan)
 
     def is_spent(self) -> bool:
-        """Whether half a further pair does not fit into the budget, judged by what pairs have taken so far."""
-        budget, half = self.settings.budget_s, self.spent_s / max(1, self.spent_pairs) / 2
-        return budget is not None and time.monotonic() - self.begin + half > budget
+        """Whether no further pair fits into the budget."""
+        budget = self.settings.budget_s
+        known_s = self.each_s() if self.alone_s else 0.0  # what only the plan believes keeps nothing from being tried
+        return budget is not None and time.monotonic() - self.begin + known_s > budget
 
     def remaining_s(self) -> float:
         """Until all cells have reached their next rung."""
@@ -430,37 +548,31 @@ class Measuring:
 
     def cell_begin(self, state: CellState, folder: Folder) -> None:
         """Calibrates a cell; one that cannot be is left out."""
-        while state.ops is None and not state.is_finished:
-            try:
-                place_cpus(state.cell, self.sides[BASE], self.allowed, 0)
-                self.calibrate(state, folder)
-            except LiveError as error:
-                self.left_out.append(LeftOut(*state.cell.key, str(error), REFUSED))
-                state.is_finished = True
-            except SideError as error:
-                state.failures += 1
-                if state.failures >= FAILURES_MAX:
-                    self.left_out.append(LeftOut(*state.cell.key, str(error), FAILED))
-                    state.is_finished = True
+        try:
+            place_cpus(state.cell, self.sides[BASE], self.allowed, 0)
+            self.calibrate(state, folder)
+        except (LiveError, SideError) as error:
+            kind = REFUSED if isinstance(error, LiveError) else FAILED
+            self.left_out.append(LeftOut(*state.cell.key, str(error), kind))
+            state.is_finished = True
 
     def run(self, made: Mapping[str, Folder]) -> str:
         """Breadth first: every cell has had pair p before any has pair p + 1. Why it stopped."""
         folder_of = {id(s): made.get(str(s.cell.params.get("backing")), made["file"]) for s in self.states}
-        for state in self.states:
-            if not self.is_spent():
-                self.cell_begin(state, folder_of[id(state)])
         index = 0
+        for state in self.states:
+            if self.is_spent():
+                return "budget"
+            self.cell_begin(state, folder_of[id(state)])
         while any(not state.is_finished for state in self.states):
             open_ = [state for state in self.states if not state.is_finished]
             self.random.shuffle(open_)
             for state in open_:
                 if self.is_spent():
                     return "budget"
-                if state.ops is None:
-                    self.cell_begin(state, folder_of[id(state)])
-                    continue
                 self.pair(state, folder_of[id(state)], index, False)
-                if index < self.settings.controls and not self.is_spent():
+                wants_control = index < self.settings.controls and state.control_failures < FAILURES_MAX
+                if wants_control and not self.is_spent():
                     self.pair(state, folder_of[id(state)], index, True)
                 self.consult_ladder(state)
                 self.tell()
@@ -478,6 +590,16 @@ def failed_check(names: Sequence[str], ended: Sequence[Ended]) -> None:
         raise SideError("; ".join(told))
 
 
+def name_is_open(known: Mapping[str, Arm], name: str) -> bool:
+    """Whether an arm has not been measured yet."""
+    return name not in known or known[name].status != "ok"
+
+
+def planned_pair_s(plan: Mapping[str, Any]) -> float:
+    """What a pair takes by the plan's estimate."""
+    return 2 * float(plan["estimate_s"]["total"]) / max(1.0, float(plan["trials"]))
+
+
 def ops_of_worker(arm: Arm) -> int:
     """Operations a batch of one of its timed workers, as a job has them; 0 for an arm that was not measured."""
     timed = 1 if arm.workers is None else max(1, int(np.isfinite(arm.workers).any(axis=1).sum()))
@@ -486,10 +608,12 @@ def ops_of_worker(arm: Arm) -> int:
 
 def rounds_of(arms: Sequence[Arm], arm_count: int, arm_time: int) -> int:
     """Rounds of each trial: as many as a trial alone had; or, where its warm-up was disturbed and it had fewer, those
-    that arm_time (ns) has room for by the batches it then timed, in whole blocks of orders (bench/schedule.c)."""
+    that arm_time (ns) has room for by the batches it then timed, in whole blocks of orders (bench/schedule.c); and
+    never so few that nothing can be said."""
     ns = float(np.mean([np.nanmedian(arm.batch_ns) for arm in arms]))
     block = 2 * arm_count
-    return max(arms[0].batch_ns.size, int(min(ROUNDS_MAX, arm_time / ns)) // block * block)
+    least = -(-ROUNDS_LEAST // block) * block
+    return max(least, arms[0].batch_ns.size, int(min(ROUNDS_MAX, arm_time / ns)) // block * block)
 
 
 def label(cell: LiveCell) -> str:
@@ -497,36 +621,36 @@ def label(cell: LiveCell) -> str:
     return f"{safe(cell.scenario)} {safe(cell.cell)}"
 
 
-def disk_check(plan: Mapping[str, Any], directory: str) -> None:
+def disk_check(sides: Mapping[str, LiveSide], directory: str) -> None:
     """Both sides' files must have room; LiveError otherwise."""
     try:
         space = os.statvfs(directory)
     except OSError as error:
         raise LiveError(f"{directory}: {error.strerror}", USAGE) from None
-    room, needed = space.f_bavail * space.f_frsize, 2 * int(plan["disk_bytes"])
+    room, needed = space.f_bavail * space.f_frsize, sum(int(side.plan["disk_bytes"]) for side in sides.values())
     if room < needed:
-        raise LiveError(f"{directory}: both sides need {needed >> 20} MiB, {room >> 20} MiB are free", 4)
+        raise LiveError(f"{directory}: both sides need {needed >> 20} MiB, {room >> 20} MiB are free", NO_ROOM)
 
 
 def sides_ask(settings: Settings, seed: int, interrupted: Callable[[], int]) -> dict[str, LiveSide]:
-    """Both sides with their plans; LiveError when one has none or they cannot be compared."""
-    where = ["--directory", settings.directory] if settings.directory else []
-    plan_words = [*settings.scenarios, "--profile", settings.profile, "--seed", str(seed), *where, *settings.plan_words]
+    """Both sides with their plans; LiveError when one has none or they cannot be compared, UsageError when --vary names
+    what nobody knows."""
     launchers = Launcher.parse(BASE, settings.base), Launcher.parse(CANDIDATE, settings.candidate)
-    sides = {one.name: side_ask(one, plan_words, where, interrupted) for one in launchers}
-    machines_check(*sides.values())
+    words = settings.plan_words(seed), settings.machine_words
+    sides = {one.name: side_ask(one, *words, interrupted) for one in launchers}
+    runs = [side.run for side in sides.values()]
+    vary_check(settings.vary, fingerprint.keys_of(runs) | fingerprint.known_keys() | pairing.parameters(runs))
+    machines_check(sides[BASE], sides[CANDIDATE], settings.meant)
     return sides
 
 
-def machine_hash(side: LiveSide, settings: Settings, interrupted: Callable[[], int]) -> str | None:
-    """The fingerprint once more; None when the side no longer tells."""
-    where = ["--directory", settings.directory] if settings.directory else []
-    try:
-        ended = ask(side.launcher, ["machine", *where, "--json"], interrupted)
-        found = answer(side.launcher, ended, "machine").get("hash")
-    except (LiveError, Interrupted):
-        return None
-    return str(found)
+def machine_hash(side: LiveSide, settings: Settings, interrupted: Callable[[], int]) -> str:
+    """The fingerprint once more; LiveError when the side no longer tells it."""
+    ended = ask(side.launcher, ["machine", *settings.machine_words, "--json"], interrupted)
+    found = answer(side.launcher, ended, "machine").get("hash")
+    if not isinstance(found, str):
+        raise LiveError(f"{side.name}: its machine has no hash", IO)
+    return found
 
 
 def announce(measuring: Measuring, cells: Sequence[LiveCell], left_out: Sequence[LeftOut], progress: Progress) -> None:
@@ -543,6 +667,32 @@ def announce(measuring: Measuring, cells: Sequence[LiveCell], left_out: Sequence
         progress.say(f"{cell_text}, at least {verdict.trials_text(least, 'pair')} of trials, about {seconds:.0f} s")
 
 
+def cells_find(sides: Mapping[str, LiveSide], settings: Settings) -> tuple[list[LiveCell], list[LeftOut]]:
+    """What is compared, and what is left out; LiveError when nothing is left."""
+    cells, left_out = cells_match(sides[BASE], sides[CANDIDATE], settings.delta, settings.meant)
+    if not cells:
+        unlike = any(one.kind == UNLIKE for one in left_out)
+        why = "; ".join(str(one) for one in left_out[:3]) or "the plan has no cells"
+        raise LiveError(f"nothing can be compared: {why}", NOT_COMPARABLE if unlike else IO)
+    return cells, left_out
+
+
+def finish(measuring: Measuring, stopped: str) -> None:
+    """The manifests of runs that have ended. A side that no longer tells its machine has failed."""
+    after: dict[str, str] = {}
+    for name, side in measuring.sides.items():
+        try:
+            if not measuring.interrupted():
+                after[name] = machine_hash(side, measuring.settings, measuring.interrupted)
+        except Interrupted:
+            pass
+        except LiveError as error:
+            scenarios = dict.fromkeys(state.cell.scenario for state in measuring.states)
+            measuring.left_out += [LeftOut(scenario, None, str(error), FAILED) for scenario in scenarios]
+    for name, writer in measuring.writers.items():
+        writer.close(stopped, after.get(name if name in measuring.sides else BASE))
+
+
 def measure(settings: Settings, signals: Signals) -> LiveResults:
     """Measures, writes and concludes. LiveError when there is nothing to compare, OSError when files cannot be written.
     A signal ends it early, with what there is by then."""
@@ -550,37 +700,26 @@ def measure(settings: Settings, signals: Signals) -> LiveResults:
     progress = Progress(settings.quiet)
     seed = secrets.randbits(31) if settings.seed is None else settings.seed
     sides = sides_ask(settings, seed, signals)
-    cells, left_out = cells_match(sides[BASE], sides[CANDIDATE], settings.delta)
-    if not cells:
-        unlike = any(one.kind == UNLIKE for one in left_out)
-        why = "; ".join(str(one) for one in left_out[:3]) or "the plan has no cells"
-        raise LiveError(f"nothing can be compared: {why}", NOT_COMPARABLE if unlike else IO)
+    cells, left_out = cells_find(sides, settings)
     parent = str(sides[BASE].plan["directory"])
-    disk_check(sides[BASE].plan, parent)
+    disk_check(sides, parent)
     directory = directory_make(settings.out, str(sides[BASE].machine.get("name")))
     measuring = Measuring(settings, sides, cells, seed, directory, progress, signals, begin)
     announce(measuring, cells, left_out, progress)
-    values: dict[str, Any] = {
-        "base": settings.base, "candidate": settings.candidate, "scenarios": list(settings.scenarios),
-        "profile": settings.profile, "seed": seed, "delta": settings.delta, "budget_s": settings.budget_s,
-        "controls": settings.controls, "argv": list(settings.argv), "started": now_text(), "ended": None,
-        "stopped": None,
+    values: dict[str, Any] = settings.told(seed) | {
+        "deadline_s": measuring.deadline_s, "started": now_text(), "ended": None, "stopped": None, "exit": None,
     }
     files.replace_json(directory / "live.json", live_json(values, left_out))
-    stopped = "interrupted"
+    stopped = "failures"
     try:
         with folders(cells, parent) as made:
             stopped = measuring.run(made)
     except Interrupted:
-        pass
-    after = {} if signals() else {name: machine_hash(side, settings, signals) for name, side in sides.items()}
-    for one in measuring.left_out:
-        progress.say(f"not compared: {safe(one)}")
-    for name, writer in measuring.writers.items():
-        writer.close(stopped, after.get(name if name in sides else BASE))
-    values |= {"ended": now_text(), "stopped": stopped}
-    files.replace_json(directory / "live.json", live_json(values, [*left_out, *measuring.left_out]))
-    results = live_rows.conclude(directory)
-    for writer in measuring.writers.values():
-        writer.put_exit(128 + signals() if signals() else live_rows.exit_status(results, False))
-    return results
+        stopped = "interrupted"
+    finally:  # also when there is no room for a record: what there is by then is a whole run
+        finish(measuring, stopped)
+        for one in measuring.left_out:
+            progress.say(f"not compared: {safe(one)}")
+        values |= {"ended": now_text(), "stopped": stopped}
+        files.replace_json(directory / "live.json", live_json(values, [*left_out, *measuring.left_out]))
+    return live_rows.conclude(directory)

@@ -9,7 +9,6 @@ rule of verdicts (docs/statistics.md) with all arms of a scenario as one family,
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
@@ -17,42 +16,50 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 
 from faultline import derive, stats, verdict
-from faultline.live_sides import BASE, CANDIDATE, FAILED, LEFT_OUT, LeftOut
-from faultline.live_store import CONTROLS, LIVE, PairLine, pairs_load
+from faultline.live_sides import BASE, CANDIDATE
+from faultline.live_store import CONTROLS, PairLine, pairs_load
+from faultline.pairing import LEFT_OUT, Key, LeftOut
 from faultline.records import (
     Arm,
     CellPlan,
     LineError,
     Problem,
     RecordsError,
-    Run,
+    ScenarioPlan,
     Trial,
     get,
-    json_parse,
+    json_load,
     objects,
     run_load,
 )
+from faultline.sources import Stored
 from faultline.stats import Interval
 from faultline.text import percent, safe
 from faultline.trial_pair import SideError, pair_log_ratio
-from faultline.verdict import VERDICTS, Quantity
+from faultline.verdict import Quantity
 
 
 @dataclass(frozen=True)
 class ArmPair:
-    """One arm of one pair: log(second ÷ first), None with a reason; median ns an operation of each."""
+    """One arm of one pair: log(second ÷ first), None with a reason; median ns an operation of each. failed: on one side
+    at least; absent: neither side could measure it, which is no failure."""
 
     log: float | None
     reason: str | None = None
     first_ns: float | None = None
     second_ns: float | None = None
+    failed: bool = False
+    absent: bool = False
 
 
 def arm_pair(first: Arm, second: Arm, first_starts: bool) -> ArmPair:
     """An arm as both trials of a pair measured it."""
-    bad = next((arm for arm in (first, second) if arm.status != "ok"), None)
-    if bad is not None:
-        return ArmPair(None, f"{bad.status}: {bad.reason or 'no reason recorded'}")
+    bad = [arm for arm in (first, second) if arm.status != "ok"]
+    if bad:
+        worst = next((arm for arm in bad if arm.status == "failed"), bad[0])
+        failed = worst.status == "failed"
+        why = f"{worst.status}: {worst.reason or 'no reason recorded'}"
+        return ArmPair(None, why, failed=failed, absent=not failed and len(bad) == 2)
     if first.ops_per_batch != second.ops_per_batch:
         ops = first.ops_per_batch, second.ops_per_batch
         return ArmPair(None, f"{ops[0]} operations a batch on one side, {ops[1]} on the other")
@@ -88,18 +95,31 @@ class LiveArm:
         """None where there is no ratio."""
         return self.change.verdict if self.change is not None else None
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether neither side can measure it."""
+        return bool(self.pairs) and all(pair.absent for pair in self.pairs)
+
 
 @dataclass
 class LiveCellResult:
-    """A cell over all its pairs, and over its controls, whose ratios are of the base against itself."""
+    """A cell over all its pairs, and over its controls, whose ratios are of the base against itself. failed: what did
+    not deliver, or did other work; invalid: why nothing in it counts; between: what of that concerns counts too and
+    lies in neither run alone."""
 
     scenario: str
     cell: str
     delta: float
     arms: list[LiveArm]
     controls: list[LiveArm]
-    failed: list[str]
+    failed: list[str] = field(default_factory=list)
     invalid: list[str] = field(default_factory=list)
+    between: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        """Scenario and id."""
+        return self.scenario, self.cell
 
     @property
     def margin(self) -> float:
@@ -109,11 +129,11 @@ class LiveCellResult:
 
 @dataclass
 class LiveResults:
-    """Everything that a live comparison says. `live`: live.json."""
+    """Everything that a live comparison says. `live`: live.json; runs: by name, with what each says by itself."""
 
     directory: Path
     live: Mapping[str, Any]
-    runs: Mapping[str, Run]
+    runs: Mapping[str, Stored]
     cells: list[LiveCellResult]
     left_out: list[LeftOut]
     problems: list[Problem]
@@ -122,12 +142,6 @@ class LiveResults:
     def arms(self) -> list[tuple[LiveCellResult, LiveArm]]:
         """All arms of all cells."""
         return [(cell, arm) for cell in self.cells for arm in cell.arms]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many arms got each verdict, every verdict named."""
-        found = Counter(arm.verdict for _, arm in self.arms if arm.verdict)
-        return {one: found.get(one, 0) for one in VERDICTS}
 
 
 def arm_result(name: str, is_null: bool, is_baseline: bool, pairs: Sequence[ArmPair]) -> LiveArm:
@@ -145,16 +159,24 @@ def arm_result(name: str, is_null: bool, is_baseline: bool, pairs: Sequence[ArmP
     return arm
 
 
+def same_work(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether parameters agree in all that both programs know."""
+    return all(first[key] == second[key] for key in first.keys() & second.keys())
+
+
 def checksum_complaint(pairs: Iterable[tuple[Trial, Trial]]) -> str | None:
     """Which arms did other work on the one side than on the other; both sides of a pair have equal contents and
-    orders."""
+    orders. Where a parameter was declared to differ the work may."""
     wrong: dict[str, int] = {}
     for first, second in pairs:
-        sums = {arm.name: arm.checksum for arm in second.arms if arm.status == "ok"}
+        others = {arm.name: arm for arm in second.arms if arm.status == "ok"}
         for arm in first.arms:
-            its = sums.get(arm.name)
-            if arm.status == "ok" and None not in (arm.checksum, its) and arm.checksum != its:
-                wrong.setdefault(arm.name, first.trial)
+            its = others.get(arm.name)
+            if arm.status != "ok" or its is None or None in (arm.checksum, its.checksum):
+                continue
+            if same_work(first.params, second.params) and same_work(arm.params, its.params):
+                if arm.checksum != its.checksum:
+                    wrong.setdefault(arm.name, first.trial)
     if not wrong:
         return None
     names = ", ".join(sorted(safe(name) for name in wrong))
@@ -174,13 +196,14 @@ def control_complaints(controls: Sequence[LiveArm], margin: float) -> list[str]:
     return found
 
 
-def environment_complaints(runs: Mapping[str, Run]) -> list[str]:
-    """What changed under a run."""
-    return [
-        f"{name}: {change}"
-        for name, run in runs.items()
-        for change in verdict.environment_changes(run.trials, verdict.machines_of(run))
-    ]
+def own_complaints(runs: Mapping[str, Stored], key: Key) -> tuple[list[str], list[str]]:
+    """Why a cell does not count in one of the runs by itself, and why not in all of them beside each other."""
+    cells = {name: cell for name, run in runs.items() for cell in run.results.cells
+             if (cell.scenario.name, cell.plan.cell) == key}
+    own = [f"{name}: {why}" for name, cell in cells.items() for why in cell.invalid]
+    if any(verdict.clock_changes(cell.trials) for cell in cells.values()):
+        return own, []
+    return own, verdict.clock_changes([trial for cell in cells.values() for trial in cell.trials])
 
 
 def family_put(cells: Sequence[LiveCellResult]) -> None:
@@ -192,20 +215,25 @@ def family_put(cells: Sequence[LiveCellResult]) -> None:
 class Reader:
     """The records of a comparison, by run, cell and trial."""
 
-    def __init__(self, runs: Mapping[str, Run]) -> None:
-        self.trials = {(name, t.scenario, t.cell, t.trial): t for name, run in runs.items() for t in run.trials}
+    def __init__(self, runs: Mapping[str, Stored]) -> None:
+        self.trials = {(name, t.scenario, t.cell, t.trial): t for name, one in runs.items() for t in one.run.trials}
+        self.problems: list[Problem] = []
 
     def pair(self, line: PairLine) -> tuple[Trial, Trial] | None:
-        """Both records of a pair, None when one is missing."""
-        keys = ((name, line.scenario, line.cell, line.trial) for name in (line.first, line.second))
+        """Both records of a pair, None when one is missing, which is a problem."""
+        keys = [(name, line.scenario, line.cell, line.trial) for name in (line.first, line.second)]
         first, second = (self.trials.get(key) for key in keys)
-        return None if first is None or second is None else (first, second)
+        if first is not None and second is not None:
+            return first, second
+        run = line.first if first is None else line.second
+        where = f"{safe(line.scenario)} {safe(line.cell)}, trial {line.trial}"
+        self.problems.append(Problem(f"{run}/trials.jsonl", "error", f"the record of {where} is missing"))
+        return None
 
 
-def cell_result(
-    plan: CellPlan, delta: float, lines: Sequence[PairLine], reader: Reader, changes: list[str]
-) -> LiveCellResult:
-    """A cell over its pairs, without verdicts. `plan`: the cell in the base's plan."""
+def cell_result(plan: CellPlan, delta: float, lines: Sequence[PairLine], reader: Reader) -> LiveCellResult:
+    """A cell over its pairs, without verdicts and without what its runs say by themselves. `plan`: the cell in the
+    base's plan."""
     results: dict[bool, list[LiveArm]] = {}
     whole: list[tuple[Trial, Trial]] = []
     for is_control in (False, True):
@@ -218,27 +246,28 @@ def cell_result(
             for i, arm in enumerate(plan.arms)
             if tables or not is_control
         ]
-    cell = LiveCellResult(plan.scenario, plan.cell, delta, results[False], results[True], [])
+    cell = LiveCellResult(plan.scenario, plan.cell, delta, results[False], results[True])
     cell.failed = [f"pair {line.trial}: {line.reason}" for line in lines if line.status != "ok"]
-    trials = [trial for pair in whole for trial in pair]
-    own, between = verdict.checksum_complaint(trials), checksum_complaint(whole)
-    cell.invalid = [why for why in (own, between) if why] + control_complaints(cell.controls, cell.margin) + changes
+    beside_itself = [(arm.name, pair.reason) for arm in cell.controls for pair in arm.pairs if pair.failed]
+    cell.failed += [f"the base beside itself: {name}: {why}" for name, why in beside_itself]
+    other_work = checksum_complaint(whole)
+    if other_work:
+        cell.failed.append(other_work)
+        cell.between.append(other_work)
     return cell
 
 
 def live_load(directory: Path) -> Mapping[str, Any]:
     """live.json; RecordsError when it is absent or none."""
     path = directory / "live.json"
+    value: Mapping[str, Any] = json_load(path, "faultline.live")
     try:
-        value = json_parse(path.read_bytes())
-        if not isinstance(value, dict) or value.get("schema") != LIVE:
-            raise LineError(f"no {LIVE}")
         delta = get(value, "delta", (int, float), none=True)
         if delta is not None and not 0 < delta < 1:
             raise LineError('"delta" is not between 0 and 1')
+        if not all(isinstance(name, str) for name in get(value, "vary", list)):
+            raise LineError('"vary" holds something else than names')
         left_out_of(value)
-    except OSError as error:
-        raise RecordsError(f"{path}: {error.strerror}") from None
     except LineError as error:
         raise RecordsError(f"{path}: {error}") from None
     return value
@@ -260,60 +289,52 @@ def left_out_of(live: Mapping[str, Any]) -> list[LeftOut]:
     ]
 
 
+def scenario_cells(
+    scenario: ScenarioPlan, live: Mapping[str, Any], runs: Mapping[str, Stored], lines: Sequence[PairLine],
+    reader: Reader,
+) -> list[LiveCellResult]:
+    """All cells of a scenario with their verdicts."""
+    by_cell: dict[str, list[PairLine]] = {}
+    for line in lines:
+        if line.scenario == scenario.name:
+            by_cell.setdefault(line.cell, []).append(line)
+    cells = []
+    for plan in (cell for cell in runs[BASE].run.manifest.cells if cell.scenario == scenario.name):
+        cell = cell_result(plan, live.get("delta") or scenario.delta, by_cell.get(plan.cell, []), reader)
+        own, between = own_complaints(runs, cell.key)
+        cell.between += between
+        cell.invalid = own + cell.between + control_complaints(cell.controls, cell.margin)
+        cells.append(cell)
+    family_put(cells)
+    return cells
+
+
 def conclude(directory: Path) -> LiveResults:
     """Everything that a comparison's files say; RecordsError when they cannot be read."""
     live = live_load(directory)
     lines, problems = pairs_load(directory / "pairs.jsonl")
     names = [BASE, CANDIDATE, *(name for name in CONTROLS if (directory / name).is_dir())]
-    runs = {name: run_load(directory / name) for name in names}
-    problems += [replace(one, where=f"{name}/{one.where}") for name, run in runs.items() for one in run.problems]
-    reader, changes = Reader(runs), environment_complaints(runs)
-    cells: list[LiveCellResult] = []
-    for scenario in runs[BASE].manifest.scenarios.values():
-        delta = live.get("delta") or scenario.delta
-        plans = [cell for cell in runs[BASE].manifest.cells if cell.scenario == scenario.name]
-        by_cell: dict[str, list[PairLine]] = {}
-        for line in lines:
-            if line.scenario == scenario.name:
-                by_cell.setdefault(line.cell, []).append(line)
-        mine = [cell_result(plan, delta, by_cell.get(plan.cell, []), reader, changes) for plan in plans]
-        family_put(mine)
-        cells += mine
-    return LiveResults(directory, live, runs, cells, left_out_of(live), problems)
+    runs = {name: Stored(str(directory / name), verdict.conclude(run_load(directory / name)))
+            for name in names}
+    problems += [replace(one, where=f"{name}/{one.where}") for name, stored in runs.items()
+                 for one in stored.run.problems]
+    reader = Reader(runs)
+    cells = [cell for scenario in runs[BASE].run.manifest.scenarios.values()
+             for cell in scenario_cells(scenario, live, runs, lines, reader)]
+    return LiveResults(directory, live, runs, cells, left_out_of(live), problems + reader.problems)
 
 
-def could_tell(cell: LiveCellResult) -> float | None:
-    """The smallest change that the cell's controls would have let through as seen, the worst of its arms: how far the
-    base is from itself, and what its spread lets through; None without controls in enough pairs."""
-    floors = [
-        floor
-        for arm in cell.controls
-        if arm.change is not None and arm.change.interval is not None
-        for floor in [stats.noise_floor(arm.change.interval)]
-        if floor is not None
-    ]
-    return math.expm1(max(floors)) if floors else None
-
-
-def exit_status(results: LiveResults, strict: bool) -> int:
-    """7 damaged files or nothing compared, 5 a side failed or did other work, 4 INVALID, 1 SLOWER, 3 undecided (only if
-    insisted), 0."""
-    counts = results.counts
-    failed = any(cell.failed for cell in results.cells) or any(one.kind == FAILED for one in results.left_out)
-    wrong = any("checksum" in why for cell in results.cells for why in cell.invalid)
-    missing = any(arm_failed(arm) for _, arm in results.arms)
-    nothing = not any(counts.values())
-    damaged = any(problem.severity == "error" for problem in results.problems)
-    order = (
-        (7, damaged or (nothing and not failed)),
-        (5, failed or wrong or missing),
-        (4, counts[verdict.INVALID] > 0),
-        (1, counts[verdict.SLOWER] > 0),
-        (3, strict and counts[verdict.CANNOT_TELL] > 0),
-    )
-    return next((status for status, applies in order if applies), 0)
-
-
-def arm_failed(arm: LiveArm) -> bool:
-    """Whether it was not only unsupported."""
-    return any(pair.reason is not None and pair.reason.startswith("failed") for pair in arm.pairs)
+def could_tell(cell: LiveCellResult, family: int) -> float | None:
+    """By its controls, the smallest change of the worst arm of a cell that its pairs would tell with power 80 % in a
+    family of that many: δ, and what the spread of the base beside itself lets through beyond it in as many pairs. None
+    without controls in enough pairs."""
+    pairs = {arm.name: 0 if arm.change is None else arm.change.logs.size for arm in cell.arms}
+    effects = []
+    for control in cell.controls:
+        found, pairs_here = control.change, pairs.get(control.name, 0)
+        if found is None or found.interval is None or pairs_here < stats.trials_least(family):
+            continue
+        effect = stats.detectable_effect(found.interval, stats.ALPHA / family)
+        if effect is not None:
+            effects.append(effect * math.sqrt(found.logs.size / pairs_here))
+    return math.expm1(cell.margin + max(effects)) if effects else None

@@ -10,15 +10,32 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from faultline.records import LineError, RecordsError, json_parse, schema_check
+from faultline import comparison, fingerprint, pairing, verdict
+from faultline.pairing import MISSING, REFUSED, UNLIKE, Key, LeftOut, Side
+from faultline.records import (
+    CellPlan,
+    LineError,
+    RecordsError,
+    Run,
+    get,
+    json_parse,
+    manifest_read,
+    objects,
+    parameter_types,
+    schema_check,
+)
+from faultline.sources import Stored
 from faultline.text import safe
-from faultline.trial_pair import Ended, Machine, Program, SideError, run_all, status_text
+from faultline.trial_pair import Ended, Machine, NotStarted, Program, SideError, run_all, status_text
 
 BASE, CANDIDATE = "base", "candidate"
 ASK_S = 60.0  # a plan that is not there by then never will be
-USAGE, TRIAL, NOT_COMPARABLE, IO = 2, 5, 6, 7  # exit statuses, docs/architecture.md
+USAGE, NO_ROOM, NOT_COMPARABLE, IO = 2, 4, 6, 7  # exit statuses, docs/architecture.md
+OF_A_KIND = ("architecture", "page_bytes")  # of machines whose programs can take turns
 NOT_STARTED = (126, 127)  # what env, sh and the like end with when they cannot start a program
 SINGLE_VALUES = {  # parameters that only one value of can be had live, and why
     "memory_limit": (0, "a memory limit needs a control group that only a run makes"),
@@ -37,7 +54,7 @@ PLACE_LEVELS = {  # of the pairs of CPUs that a place of two workers means (benc
 }
 
 
-MISSING, UNLIKE, REFUSED, FAILED = LEFT_OUT = ("missing", "unlike", "refused", "failed")  # why something is left out
+PRELOAD = "cannot be preloaded"  # as the loader of glibc says; it goes on without the library, and ends with 0
 
 
 class LiveError(Exception):
@@ -82,31 +99,26 @@ class LiveSide:
         """base or candidate."""
         return self.launcher.name
 
+    @cached_property
+    def run(self) -> Run:
+        """A run of it without any trial: what comparisons of stored runs read of a side. RecordsError or LineError when
+        its plan is none."""
+        manifest = {"run": self.name, "tool": tool_of(self.machine), "plan": self.plan}
+        return Run(Path(self.name), manifest_read(manifest, parameter_types()), (), self.machine)
+
+    @property
+    def topology(self) -> Mapping[str, Any]:
+        """Of its machine; empty where it knows none."""
+        return self.machine.get("topology") or {}
+
     @property
     def fingerprint(self) -> Machine:
         """What its records say of the machine."""
         return Machine(str(self.machine.get("hash")), str(self.machine.get("boot_id")))
 
-    def scenario(self, name: str) -> Mapping[str, Any] | None:
-        """A scenario of its plan."""
-        return next((s for s in self.plan["scenarios"] if s["name"] == name), None)
-
-    def cells(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+    def cells(self) -> dict[Key, Mapping[str, Any]]:
         """The cells of its plan by scenario and id."""
         return {(c["scenario"], c["cell"]): c for c in self.plan["cells"]}
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """What is not compared: a cell, or with `cell` None a scenario, and why. kind: one of LEFT_OUT."""
-
-    scenario: str
-    cell: str | None
-    reason: str
-    kind: str
-
-    def __str__(self) -> str:
-        return f"{self.scenario}{' ' + self.cell if self.cell else ''}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +133,7 @@ class LiveCell:
     plans: Mapping[str, Mapping[str, Any]]
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Scenario and id."""
         return self.scenario, self.cell
 
@@ -131,18 +143,40 @@ class LiveCell:
         return int(self.params.get("workers", 1))
 
 
+def tool_of(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """The program as its machine.json names it. Its own hash is unknown: what a launcher starts nobody tells."""
+    blocking = machine["blocking"]
+    tool = blocking.get("tool") or {}
+    return {
+        "version": tool.get("version"),
+        "compiler": blocking.get("compiler"),
+        "flags": blocking.get("flags"),
+        "build": tool.get("build"),
+        "program": None,
+    }
+
+
+def preload_complaint(errors: str) -> str | None:
+    """What the loader said of a library that it left out, None when it said no such thing."""
+    return next((line.strip() for line in errors.splitlines() if PRELOAD in line), None)
+
+
 def ask(launcher: Launcher, words: Sequence[str], interrupted: Callable[[], int]) -> Ended:
     """What the program of a side answers; LiveError when it does not."""
     asked = f"{launcher.name} ({safe(launcher.text)})"
     try:
         (ended,) = run_all([Program(asked, [*launcher.words, *words])], ASK_S, interrupted)
+    except NotStarted as error:
+        raise LiveError(str(error), USAGE) from None
     except SideError as error:
-        started = "did not end" in str(error)
-        raise LiveError(str(error), TRIAL if started else USAGE) from None
+        raise LiveError(str(error), IO) from None
     if ended.status:
         why = f": {safe(ended.last_words)}" if ended.last_words else ""
-        status = USAGE if ended.status in (USAGE, *NOT_STARTED) else TRIAL
+        status = USAGE if ended.status in (USAGE, *NOT_STARTED) else IO
         raise LiveError(f"{asked}: '{words[0]}' ended with {status_text(ended.status)}{why}", status)
+    absent = preload_complaint(ended.errors)
+    if absent:
+        raise LiveError(f"{asked}: it would run without a library: {safe(absent)}", USAGE)
     return ended
 
 
@@ -166,39 +200,59 @@ def side_ask(launcher: Launcher, plan_words: Sequence[str], machine_words: Seque
         ended = ask(launcher, [word, *words, "--json"], interrupted)
         told[word] = answer(launcher, ended, word)
         remarks |= dict.fromkeys(line.strip() for line in ended.errors.splitlines() if line.strip())
-    try:
-        plan_check(told["plan"])
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"{launcher.name} ({safe(launcher.text)}): its plan is none: {safe(repr(error))}"
-        raise LiveError(what, IO) from None
-    return LiveSide(launcher, told["plan"], told["machine"], tuple(remarks))
+    side = LiveSide(launcher, told["plan"], told["machine"], tuple(remarks))
+    for word, check in (("machine", machine_check), ("plan", plan_check)):
+        try:
+            check(side)
+        except (LineError, RecordsError) as error:
+            what = f"{launcher.name} ({safe(launcher.text)}): its {word} is none: {error}"
+            raise LiveError(what, IO) from None
+    return side
 
 
-def plan_check(plan: Mapping[str, Any]) -> None:
-    """What is read of a plan here must be there; KeyError, TypeError or ValueError otherwise."""
-    for scenario in plan["scenarios"]:
-        if not 0 < float(scenario["delta"]) < 1 or not isinstance(scenario["name"], str):
-            raise ValueError("delta")
-    names = {scenario["name"] for scenario in plan["scenarios"]}
-    for cell in plan["cells"]:
-        if cell["scenario"] not in names or not isinstance(cell["cell"], str) or not cell["arms"]:
-            raise ValueError("cells")
+def plan_check(side: LiveSide) -> None:
+    """What is read of a plan here, and what is left of it in a run's manifest, must be there; LineError or RecordsError
+    otherwise."""
+    plan, manifest = side.plan, side.run.manifest
+    for cell in objects(plan, "cells"):
+        if cell["scenario"] not in manifest.scenarios:
+            raise LineError(f'the scenario {safe(cell["scenario"])} of a cell is missing')
+        if get(cell["params"], "workers", int, none=True) == 0:
+            raise LineError('"workers" is 0')
         for arm in cell["arms"]:
-            arm["name"], arm["method"], arm["method_version"], dict(arm["params"])
-        int(cell["params"].get("workers", 1))
-    for key in ("total", "prepare"):
-        float(plan["estimate_s"][key])
-    float(plan["trials"]), int(plan["seed"]), int(plan["disk_bytes"]), str(plan["directory"])
+            get(arm, "method_version", int)
+    for one in objects(plan, "refused", none=True):
+        get(one, "scenario", str), get(one, "cell", str), get(one, "reason", str)
+    for one in objects(plan, "pairs", none=True):
+        get(one, "a", int), get(one, "b", int), get(one, "class", str)
+    get(get(plan, "estimate_s", dict), "total", (int, float))
+    get(plan, "trials", (int, float)), get(plan, "seed", int), get(plan, "disk_bytes", int), get(plan, "directory", str)
 
 
-def machines_check(base: LiveSide, candidate: LiveSide) -> None:
-    """Both sides must see one kind of machine; LiveError otherwise."""
-    for key in ("architecture", "page_bytes"):
-        mine, its = (side.machine.get("blocking", {}).get(key) for side in (base, candidate))
-        if mine != its:
+def machine_check(side: LiveSide) -> None:
+    """The same for what is read of a machine; LineError otherwise."""
+    get(side.machine, "hash", str)
+    get(side.machine, "blocking", dict)
+    get(side.machine, "topology", dict, none=True)
+    for pu in objects(side.topology, "pus", none=True):
+        get(pu, "os_index", int)
+    for one in objects(side.topology, "classes", none=True):
+        get(one, "name", str), get(one, "level", str)
+
+
+def machines_check(base: LiveSide, candidate: LiveSide, vary: Sequence[str]) -> None:
+    """Both sides must see one machine, and differ in nothing that was not declared; LiveError otherwise. What one of
+    them does not know is not known to be the same."""
+    same = {key: [side.machine["blocking"].get(key) for side in (base, candidate)] for key in OF_A_KIND}
+    same["boot"] = [side.machine.get("boot_id") for side in (base, candidate)]
+    for key, (mine, its) in same.items():
+        if mine is None or mine != its:
             raise LiveError(f"the sides differ in {key}: {safe(mine)} and {safe(its)}", NOT_COMPARABLE)
-    if base.fingerprint.boot_id != candidate.fingerprint.boot_id:
-        raise LiveError("the sides do not run on one machine: their boots differ", NOT_COMPARABLE)
+    runs = [Stored(side.name, verdict.conclude(side.run)) for side in (base, candidate)]
+    found = fingerprint.differences([base.run], [candidate.run], vary)
+    refused = comparison.refusals(Side(BASE, runs[:1]), Side(CANDIDATE, runs[1:]), found)
+    if refused:
+        raise LiveError(f"not comparable: {'; '.join(refused)}", NOT_COMPARABLE)
 
 
 def refusal(params: Mapping[str, Any]) -> str | None:
@@ -217,19 +271,13 @@ def refusal(params: Mapping[str, Any]) -> str | None:
     return f"place {safe(place)} is left to a run"
 
 
-def arms_unlike(mine: Mapping[str, Any], its: Mapping[str, Any]) -> str | None:
-    """In what two cells of one id differ, None in nothing that both know."""
-    keys = ("name", "method", "null")
-    if [[a.get(k) for k in keys] for a in mine["arms"]] != [[a.get(k) for k in keys] for a in its["arms"]]:
-        return "its arms differ"
-    for a, b in zip(mine["arms"], its["arms"]):
-        if a["method_version"] != b["method_version"]:
-            return f"method {safe(a['method'])} is version {a['method_version']} and {b['method_version']}"
-    for a, b in ((mine, its), *zip(mine["arms"], its["arms"])):
-        for key in a["params"].keys() & b["params"].keys():
-            if a["params"][key] != b["params"][key]:
-                return f"{safe(key)} is {safe(a['params'][key])} and {safe(b['params'][key])}"
-    return None
+def cells_unlike(mine: CellPlan, its: CellPlan, vary: Sequence[str]) -> str | None:
+    """In what two cells of one id differ, None in nothing that both know and nobody declared: a parameter that one
+    program does not have yet is none of the other's either."""
+    if pairing.arms_of(mine) != pairing.arms_of(its):
+        return "its arms differ, or the versions of their methods"
+    found = pairing.parameters_differ(mine, its)
+    return pairing.parameters_text({key: pair for key, pair in found.items() if None not in pair}, vary)
 
 
 def narrowed(plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -247,67 +295,67 @@ def narrowed(plan: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> dic
     return {**plan, "scenarios": scenarios, "cells": quiet, "refused": [], "trials": len(cells)}
 
 
-def scenario_left(base: LiveSide, candidate: LiveSide, name: str) -> LeftOut | None:
-    """Why a scenario is not compared, None when both sides have it and it is the same."""
-    mine, its = base.scenario(name), candidate.scenario(name)
-    if mine is None or its is None:
-        return LeftOut(name, None, f"the {BASE if mine is None else CANDIDATE} does not have it", MISSING)
-    if mine.get("hash") != its.get("hash"):
-        why = f"it is not the same on both sides (hash {safe(mine.get('hash'))} and {safe(its.get('hash'))})"
-        return LeftOut(name, None, why, UNLIKE)
-    return None
+def scenario_left(base: LiveSide, candidate: LiveSide, name: str, vary: Sequence[str]) -> LeftOut | None:
+    """Why a scenario is not compared, None when both sides have it and it is the same but for what was declared."""
+    lacking = [side.name for side in (base, candidate) if name not in side.run.manifest.scenarios]
+    if lacking:
+        return LeftOut(name, None, f"the {lacking[0]} does not have it", MISSING)
+    why = pairing.scenario_unlike(base.run, candidate.run, name, vary)
+    return LeftOut(name, None, f"it is not the same on both sides: {why}", UNLIKE) if why else None
 
 
-def cell_left(base: LiveSide, candidate: LiveSide, key: tuple[str, str]) -> LeftOut | None:
+def cell_left(base: LiveSide, candidate: LiveSide, key: Key, vary: Sequence[str]) -> LeftOut | None:
     """Why a cell is not compared, None when it is."""
-    mine, its = base.cells().get(key), candidate.cells().get(key)
+    mine, its = (pairing.plans_of(side.run, key[0]).get(key[1]) for side in (base, candidate))
     if mine is None or its is None:
         lacking = base if mine is None else candidate
-        why = next((r["reason"] for r in lacking.plan.get("refused", []) if (r["scenario"], r["cell"]) == key), None)
+        refused = lacking.plan.get("refused") or []
+        why = next((r["reason"] for r in refused if (r["scenario"], r["cell"]) == key), None)
         return LeftOut(*key, f"the {lacking.name} does not have it" + (f": {safe(why)}" if why else ""), MISSING)
-    for kind, why in ((UNLIKE, arms_unlike(mine, its)), (REFUSED, refusal(mine["params"]))):
+    for kind, why in ((UNLIKE, cells_unlike(mine, its, vary)), (REFUSED, refusal(mine.params))):
         if why:
             return LeftOut(*key, why, kind)
     return None
 
 
-def cells_match(base: LiveSide, candidate: LiveSide, delta: float | None) -> tuple[list[LiveCell], list[LeftOut]]:
+def cells_match(
+    base: LiveSide, candidate: LiveSide, delta: float | None, vary: Sequence[str] = ()
+) -> tuple[list[LiveCell], list[LeftOut]]:
     """The cells that both sides have, in the base's order; and what is left out, with why. delta: None for the
     scenario's."""
     cells, left = [], []
-    for name in dict.fromkeys(s["name"] for side in (base, candidate) for s in side.plan["scenarios"]):
-        out = scenario_left(base, candidate, name)
+    for name in dict.fromkeys(name for side in (base, candidate) for name in side.run.manifest.scenarios):
+        out = scenario_left(base, candidate, name, vary)
         if out:
             left.append(out)
             continue
         for key in dict.fromkeys(k for side in (base, candidate) for k in side.cells() if k[0] == name):
-            out = cell_left(base, candidate, key)
+            out = cell_left(base, candidate, key, vary)
             if out:
                 left.append(out)
             else:
                 cells.append(cell_make(base, candidate, key, delta))
     known = {(one.scenario, one.cell) for one in left}
-    for one in (r for side in (base, candidate) for r in side.plan.get("refused", [])):
+    for one in (r for side in (base, candidate) for r in side.plan.get("refused") or []):
         if (one["scenario"], one["cell"]) not in known:
             known.add((one["scenario"], one["cell"]))
             left.append(LeftOut(one["scenario"], one["cell"], one["reason"], REFUSED))
     return cells, left
 
 
-def cell_make(base: LiveSide, candidate: LiveSide, key: tuple[str, str], delta: float | None) -> LiveCell:
+def cell_make(base: LiveSide, candidate: LiveSide, key: Key, delta: float | None) -> LiveCell:
     """A cell that both sides have."""
-    mine, scenario = base.cells()[key], base.scenario(key[0])
-    assert scenario is not None
+    mine, scenario = base.cells()[key], base.run.manifest.scenarios[key[0]]
     plans = {side.name: narrowed(side.plan, [side.cells()[key]]) for side in (base, candidate)}
     arms = tuple(arm["name"] for arm in mine["arms"])
-    return LiveCell(*key, delta or float(scenario["delta"]), mine["params"], arms, plans)
+    return LiveCell(*key, delta or scenario.delta, mine["params"], arms, plans)
 
 
 def allowed_cpus(sides: Sequence[LiveSide]) -> list[int]:
     """CPUs that every side may use, the lowest last (interrupts tend to go there); LiveError when there are none."""
     allowed = set(os.sched_getaffinity(0))
     for side in sides:
-        pus = side.machine.get("topology", {}).get("pus") or []
+        pus = side.topology.get("pus") or []
         mine = {pu["os_index"] for pu in pus if pu.get("allowed")}
         allowed &= mine or allowed
     if not allowed:
@@ -328,9 +376,9 @@ def place_cpus(cell: LiveCell, base: LiveSide, allowed: Sequence[int], turn: int
     if place.startswith("cpu:"):
         chosen = [int(place[4:])]
     else:
-        classes = base.machine.get("topology", {}).get("classes") or []
+        classes = base.topology.get("classes") or []
         wanted = {c["name"] for c in classes if c["level"] in PLACE_LEVELS[place]}
-        pairs = [(p["a"], p["b"]) for p in base.plan.get("pairs", []) if p["class"] in wanted]
+        pairs = [(p["a"], p["b"]) for p in (base.plan.get("pairs") or []) if p["class"] in wanted]
         if not pairs:
             raise LiveError(f"no two CPUs are placed {place} here", NOT_COMPARABLE)
         chosen = list(pairs[turn % len(pairs)])

@@ -16,15 +16,18 @@ import secrets
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from faultline import files
-from faultline.live_sides import BASE, CANDIDATE, LeftOut, LiveSide, narrowed
-from faultline.records import LineError, Problem, RecordsError, get, json_parse
+from faultline.live_sides import BASE, CANDIDATE, LiveSide, narrowed, tool_of
+from faultline.pairing import LeftOut
+from faultline.records import LineError, Problem, RecordsError, get, json_load, json_parse, schema_check
 
 PAIR, LIVE = "faultline.pair/1", "faultline.live/1"
 CONTROLS = ("control-first", "control-second")
 STATUSES = ("ok", "failed")
+PADDING_MAX = 4096  # bytes of environment: a page of stack, as in a run (bench/runner.c)
+SEED_MAX = 1 << 53  # exact in any JSON reader
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,9 @@ def append(path: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
-def tool_of(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The program as its machine.json names it. Its own hash is unknown: what a launcher starts nobody tells."""
-    blocking = machine.get("blocking", {})
-    tool = blocking.get("tool") or {}
-    return {
-        "version": tool.get("version"),
-        "compiler": blocking.get("compiler"),
-        "flags": blocking.get("flags"),
-        "build": tool.get("build"),
-        "program": None,
-    }
+def written(word: str) -> str:
+    """A word of the command line as JSON may hold it: bytes that are no text as \\xNN."""
+    return os.fsencode(word).decode(errors="backslashreplace")
 
 
 class RunWriter:
@@ -100,7 +95,7 @@ class RunWriter:
         cells = [cell for key, cell in side.cells().items() if key in keys]
         self.manifest: dict[str, Any] = {
             "schema": "faultline.manifest/1",
-            "run": f"{directory.parent.name}/{directory.name}",
+            "run": written(f"{directory.parent.name}/{directory.name}"),
             "tool": tool_of(side.machine),
             "plan": narrowed(side.plan, cells),
             "argv": list(argv),
@@ -134,34 +129,54 @@ class RunWriter:
             self.manifest["machine_after"] = machine_after
         self.put()
 
-    def put_exit(self, status: int) -> None:
-        """Writes what the comparison ends with."""
-        self.manifest["exit_status"] = status
-        self.put()
+
+def exit_put(directory: Path, runs: Iterable[str], status: int) -> None:
+    """Writes what the comparison ends with into live.json and the manifests of these runs. RecordsError or OSError."""
+    places = {directory / name / "manifest.json": ("faultline.manifest", "exit_status") for name in runs}
+    for path, (name, key) in (places | {directory / "live.json": ("faultline.live", "exit")}).items():
+        files.replace_json(path, {**json_load(path, name), key: status})
 
 
 def pair_text(pair: PairLine) -> bytes:
     """A line of pairs.jsonl."""
-    return json.dumps({"schema": PAIR, **asdict(pair)}, ensure_ascii=False).encode() + b"\n"
+    return json.dumps({"schema": PAIR, **asdict(pair)}, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+
+
+def numbers(value: Mapping[str, Any], key: str, below: int) -> tuple[int, ...]:
+    """A member that is a list of whole numbers from 0; LineError when it is none."""
+    found = get(value, key, list)
+    if not all(type(one) is int and 0 <= one < below for one in found):
+        raise LineError(f'"{key}" is no list of whole numbers from 0 to {below - 1}')
+    return tuple(found)
+
+
+def whole(value: Mapping[str, Any], key: str, below: int) -> int:
+    """A member that is a whole number from 0; LineError when it is none."""
+    found: int = get(value, key, int)
+    if not 0 <= found < below:
+        raise LineError(f'"{key}" is no whole number from 0 to {below - 1}')
+    return found
 
 
 def pair_read(value: Any) -> PairLine:
     """The reverse; LineError when it is none."""
-    if not isinstance(value, dict) or value.get("schema") != PAIR:
-        raise LineError(f"no {PAIR}")
-    lists = {key: get(value, key, list) for key in ("cpus", "environment_bytes")}
-    if not all(type(n) is int for one in lists.values() for n in one) or len(lists["environment_bytes"]) != 2:
-        raise LineError('"cpus" or "environment_bytes" are no whole numbers')
+    try:
+        schema_check(value, "faultline.pair")
+    except RecordsError as error:
+        raise LineError(str(error)) from None
+    cpus, padding = numbers(value, "cpus", 1 << 16), numbers(value, "environment_bytes", PADDING_MAX)
+    if not cpus or len(set(cpus)) != len(cpus) or len(padding) != 2:
+        raise LineError('"cpus" or "environment_bytes" has too few or too many numbers')
     pair = PairLine(
         scenario=get(value, "scenario", str),
         cell=get(value, "cell", str),
-        trial=get(value, "trial", int),
+        trial=whole(value, "trial", 1 << 31),
         first=get(value, "first", str),
         second=get(value, "second", str),
         starter=get(value, "starter", str),
-        seed=get(value, "seed", int),
-        cpus=tuple(lists["cpus"]),
-        environment_bytes=(lists["environment_bytes"][0], lists["environment_bytes"][1]),
+        seed=whole(value, "seed", SEED_MAX),
+        cpus=cpus,
+        environment_bytes=(padding[0], padding[1]),
         started=get(value, "started", str),
         wall_s=float(get(value, "wall_s", (int, float))),
         status=get(value, "status", str),
@@ -169,6 +184,8 @@ def pair_read(value: Any) -> PairLine:
     )
     if pair.starter not in ("first", "second") or pair.status not in STATUSES:
         raise LineError('"starter" or "status" is unknown')
+    if (pair.reason is None) != (pair.status == "ok"):
+        raise LineError('"status" and "reason" do not fit together')
     if (pair.first, pair.second) not in ((BASE, CANDIDATE), CONTROLS):
         raise LineError('"first" and "second" are no two runs that belong together')
     return pair

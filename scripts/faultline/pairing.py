@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,13 +22,30 @@ Key = tuple[str, str]  # scenario, cell
 PARAMETERS_NAMED = 4
 
 
+MISSING, UNLIKE, REFUSED, FAILED = LEFT_OUT = ("missing", "unlike", "refused", "failed")  # why something is left out
+
+
 @dataclass(frozen=True)
 class LeftOut:
-    """A scenario that is not compared. unlike: because it is not the same on both sides, rather than missing on one."""
+    """What is not compared: a cell, or with `cell` None a scenario, and why. kind: one of LEFT_OUT."""
 
     scenario: str
+    cell: str | None
     reason: str
-    unlike: bool
+    kind: str
+
+    @property
+    def place(self) -> str:
+        """What it is."""
+        return self.scenario if self.cell is None else f"{self.scenario} {self.cell}"
+
+    @property
+    def breaks(self) -> bool:
+        """Whether it is an error of its own, rather than something that remains open."""
+        return self.kind in (UNLIKE, FAILED)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
 
 
 @dataclass
@@ -168,11 +185,16 @@ def scenario_unlike(one: Run, other: Run, name: str, vary: Sequence[str]) -> str
     found: dict[str, tuple[Any, Any]] = {}
     for key, cell in plans[0].items():
         found = parameters_differ(cell, plans[1][key]) | found
+    return parameters_text(found, vary) or (None if found else "its hash differs")
+
+
+def parameters_text(found: Mapping[str, tuple[Any, Any]], vary: Sequence[str]) -> str | None:
+    """In which of these parameters two sides differ although nobody declared it, None when in none."""
     open_ = [f"{safe(key)} ({safe(a)} and {safe(b)})" for key, (a, b) in found.items() if key not in vary]
-    if open_:
-        more = f" and {len(open_) - PARAMETERS_NAMED} more" if len(open_) > PARAMETERS_NAMED else ""
-        return f"its parameters differ: {', '.join(open_[:PARAMETERS_NAMED])}{more}"
-    return None if found else "its hash differs"
+    if not open_:
+        return None
+    more = f" and {len(open_) - PARAMETERS_NAMED} more" if len(open_) > PARAMETERS_NAMED else ""
+    return f"its parameters differ: {', '.join(open_[:PARAMETERS_NAMED])}{more}"
 
 
 def scenarios_match(base: Side, candidate: Side, vary: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
@@ -184,12 +206,12 @@ def scenarios_match(base: Side, candidate: Side, vary: Sequence[str]) -> tuple[l
         having = [[one.run for one in side.runs if name in one.run.manifest.scenarios] for side in (base, candidate)]
         missing = [side.name for side, runs in zip((base, candidate), having) if not runs]
         if missing:
-            left.append(LeftOut(name, f"the {missing[0]} does not have it", False))
+            left.append(LeftOut(name, None, f"the {missing[0]} does not have it", MISSING))
             continue
         first, *others = [*having[0], *having[1]]
         why = next((why for why in (scenario_unlike(first, one, name, vary) for one in others) if why), None)
         if why:
-            left.append(LeftOut(name, f"it is not the same in all runs: {why}", True))
+            left.append(LeftOut(name, None, f"it is not the same in all runs: {why}", UNLIKE))
         else:
             same.append(name)
     return same, left

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from faultline import files, freshness, pictures, plots, tables
+from faultline import command, files, freshness, pictures, plots, tables
 from faultline.records import RecordsError, run_load
 from faultline.tables import FILES, Table
 from faultline.text import safe
@@ -85,7 +85,7 @@ def gnuplot_draw(directory: Path, wanted: Sequence[pictures.Picture], form: str,
             sys.stdout.flush()
             gnuplot_run(picture.plot.name, settings)
             if not terminal:
-                print(target)
+                print(safe(target))
 
 
 def matplotlib_draw(directory: Path, wanted: Sequence[pictures.Picture], form: str) -> None:
@@ -93,7 +93,7 @@ def matplotlib_draw(directory: Path, wanted: Sequence[pictures.Picture], form: s
     for picture in wanted:
         target = directory / "plots" / f"{picture.stem}.{form}"
         files.replace(target, picture.render(form))
-        print(target)
+        print(safe(target))
 
 
 def plot(options: argparse.Namespace) -> int:
@@ -114,9 +114,8 @@ def plot(options: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
-    options = arguments(argv)
+def run(options: argparse.Namespace) -> int:
+    """What the command line asks for; the exit status."""
     if options.list:
         for name in plots.names():
             print(f"{name:18} {plots.load(name).title}{' (gnuplot too)' if name in gnuplot_names() else ''}")
@@ -126,9 +125,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except plots.NoSuchPlot as error:
         print(f"faultline plot: {safe(error)}", file=sys.stderr)
         return 2
-    except (RecordsError, OSError, subprocess.CalledProcessError) as error:
-        print(f"faultline plot: {safe(error)}", file=sys.stderr)
-        return 7
+    except subprocess.CalledProcessError as error:
+        raise RecordsError(str(error)) from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command."""
+    return command.guarded("faultline plot", lambda: run(arguments(argv)))
 
 
 if __name__ == "__main__":

@@ -7,17 +7,20 @@ What makes the whole run unreadable raises RecordsError.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
+import stat
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from faultline import schema
+from faultline.command import Complaint
 from faultline.text import safe
 
 STATUSES = ("ok", "failed", "unsupported", "skipped")
@@ -27,15 +30,24 @@ MAJOR = {
     "faultline.plan": 1,
     "faultline.machine": 1,
     "faultline.summary": 1,
+    "faultline.pair": 1,
+    "faultline.live": 1,
 }
 CRC_TAIL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 RECORD_START = b'{"schema":"faultline.trial/'
 PARAMETER = re.compile(r"[a-z0-9_]+")  # a parameter's name
 PROOF_NUMBERS = ("pages", "recipe_pages", "recipe_faults")
 LINE_MAX = 64 << 20  # bytes of one record: far above what 16 arms of 200 rounds with their histograms take
+JSON_MAX = 256 << 20  # bytes of a whole file of JSON: far above the manifest of the largest plan
+RECORDS_MAX = 4 << 30  # bytes of all records of a run
+PIECE = 1 << 20
+DEPTH_MAX = 32  # of lists and objects within each other; records have seven
+COUNTER = re.compile(r"[A-Za-z0-9_.:=/,-]{1,256}")  # a counter's name
+TAKEN = frozenset(("ns", "bytes"))  # no counters: the tables have ns_per_op and bytes_per_op of something else
+RECORD_TAIL = re.compile(rb',"crc32":"[0-9a-f]{8}"\}')
 
 
-class RecordsError(Exception):
+class RecordsError(Complaint):
     """The run as a whole cannot be read; the text is one line for the user."""
 
 
@@ -164,6 +176,7 @@ class Trial:
     instance: str | None
     started: str
     line: int
+    digest: bytes = b""  # of the line: the same in every copy of the record
     pairs: tuple[Visit, ...] | None = None  # of a cell that is measured on pairs of CPUs
 
 
@@ -238,13 +251,44 @@ def constant_refuse(name: str) -> float:
 
 
 def json_parse(text: bytes) -> Any:
-    """Strict JSON: UTF-8, no NaN, no Infinity, no duplicate keys; LineError otherwise."""
+    """Strict JSON: UTF-8, no NaN, no Infinity, no duplicate keys, and nothing that `bounds_check` refuses; LineError
+    otherwise."""
     try:
-        return json.loads(text.decode("utf-8"), parse_constant=constant_refuse, object_pairs_hook=pairs_unique)
+        value = json.loads(text.decode("utf-8"), parse_constant=constant_refuse, object_pairs_hook=pairs_unique)
     except LineError:
         raise
     except (ValueError, RecursionError) as error:
         raise LineError(f"not JSON: {safe(error)}") from None
+    bounds_check(value, DEPTH_MAX)
+    return value
+
+
+def bounds_check(value: Any, depth: int) -> None:
+    """LineError where a value holds what no program of ours writes and what would overflow, or could not be written,
+    later: more than `depth` levels, numbers beyond 64 bits, halves of surrogate pairs."""
+    if depth == 0:
+        raise LineError(f"more than {DEPTH_MAX} lists or objects within each other")
+    if isinstance(value, dict):
+        for key in value:
+            text_check(key)
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else (value,):
+        kind = type(one)
+        if kind is int:
+            if not -1 << 63 <= one < 1 << 63:
+                raise LineError(f"a whole number beyond 64 bits ({len(str(one).lstrip('-'))} digits)")
+        elif kind is str:
+            text_check(one)
+        elif kind is float:
+            if not math.isfinite(one):
+                raise LineError("a number beyond the range of numbers")
+        elif kind is dict or kind is list:
+            bounds_check(one, depth - 1)
+
+
+def text_check(text: str) -> None:
+    """LineError for text that is none: a lone half of a surrogate pair, which no file can hold."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise LineError(f"{safe(text)[:100]} is no text: half of a surrogate pair")
 
 
 def pairs_unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -334,12 +378,15 @@ def latency_read(value: Mapping[str, Any] | None) -> Latency | None:
 
 
 def counts_read(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Counts by name: numbers, or null where unknown."""
-    if value is None:
-        return None
-    for key in value:
-        get(value, key, (int, float), none=True)
-    return value
+    """Counts by name: numbers from 0 on, or null where unknown; LineError when a name is none of a counter."""
+    return numbers_check(value, tuple(map(counter_name, value or ())))
+
+
+def counter_name(name: str) -> str:
+    """The same name; LineError when it is none that a counter can have: it becomes the name of a column."""
+    if COUNTER.fullmatch(name) is None or name in TAKEN:
+        raise LineError(f'"{safe(name)[:100]}" is no name of a counter')
+    return name
 
 
 def event_read(value: Mapping[str, Any]) -> Event:
@@ -348,7 +395,7 @@ def event_read(value: Mapping[str, Any]) -> Event:
     if share is not None and not 0 <= share <= 1:
         raise LineError(f'"share" {share} is not between 0 and 1')
     return Event(
-        get(value, "name", str),
+        counter_name(get(value, "name", str)),
         get(value, "event", str, none=True),
         get(value, "user_only", bool),
         share,
@@ -396,9 +443,10 @@ def visits_read(value: list[Any] | None, rounds: set[int]) -> tuple[Visit, ...] 
 
 
 def numbers_check(value: Mapping[str, Any] | None, keys: Sequence[str]) -> Mapping[str, Any] | None:
-    """The same object; LineError when one of these members is there and is neither a number nor null."""
+    """The same object; LineError when one of these members is neither a number from 0 on nor null."""
     for key in keys if value is not None else ():
-        get(value, key, (int, float), none=True)
+        if (get(value, key, (int, float), none=True) or 0) < 0:
+            raise LineError(f'"{safe(key)}" is negative')
     return value
 
 
@@ -450,7 +498,7 @@ def arm_read_named(value: Mapping[str, Any], name: str) -> Arm:
     )
 
 
-def trial_read(value: Mapping[str, Any], line: int) -> Trial:
+def trial_read(value: Mapping[str, Any], line: int, digest: bytes) -> Trial:
     """One record; LineError when it breaks the contract. Unknown members are ignored."""
     arms = tuple(arm_read(arm) for arm in get(value, "arms", list))
     names = [arm.name for arm in arms]
@@ -472,6 +520,7 @@ def trial_read(value: Mapping[str, Any], line: int) -> Trial:
         instance=get(value, "instance", (str, int), none=True),
         started=get(value, "started", str),
         line=line,
+        digest=digest,
         pairs=visits_read(get(value, "pairs", list, none=True), measured),
     )
 
@@ -483,22 +532,52 @@ def line_verify(line: bytes) -> tuple[bytes, str | None]:
     """
     tail = CRC_TAIL.search(line)
     if tail is None:
-        raise EOFError
+        raise LineError("there is no crc32 at its end: the line was cut or damaged")
     wanted = int(tail[1], 16)
     if zlib.crc32(line[: tail.start()] + b"}") == wanted:
         return line, None
     start = line.rfind(RECORD_START)
     if start > 0 and zlib.crc32(line[start : tail.start()] + b"}") == wanted:
+        if RECORD_TAIL.search(line, 0, start):
+            raise LineError("two records on one line: the end of the first was damaged")
         return line[start:], "a torn record stands before this one and is ignored"
     raise LineError("the crc32 does not fit: the line was changed or damaged")
 
 
+def regular_open(path: Path, most: int) -> BinaryIO:
+    """A file to be read. RecordsError when it is none (a pipe would be waited for) or has more than `most` bytes,
+    OSError when it cannot be opened."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise RecordsError(f"{path}: not a regular file")
+    if found.st_size > most:
+        raise RecordsError(f"{path}: larger than {most >> 20} MiB: no run has such a file")
+    return path.open("rb")
+
+
 def lines_split(path: Path) -> Iterator[tuple[int, bytes, bool]]:
-    """(line number from 1, text without newline, whether it ended in a newline) of each line that is not blank."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
+    """(line number from 1, text without newline, whether it ended in a newline) of each line that is not blank. Of a
+    line that is longer than LINE_MAX only a little more than that is read."""
+    with regular_open(path, RECORDS_MAX) as stream:
+        number = 0
+        while line := stream.readline(LINE_MAX + 2):
+            number += 1
+            rest = line
+            while len(line) > LINE_MAX and rest and not rest.endswith(b"\n"):
+                rest = stream.readline(PIECE)
             if line.strip():
-                yield number, line.rstrip(b"\r\n"), line.endswith(b"\n")
+                yield number, line.rstrip(b"\r\n"), rest.endswith(b"\n")
+
+
+def torn(line: bytes) -> tuple[str, str]:
+    """How severe a last line without a newline is, and what is said of it: a record whose writing was cut off, unless
+    there is more in it than one record has."""
+    if len(line) > LINE_MAX:
+        return "error", "the line is longer than any record"
+    tail = RECORD_TAIL.search(line)
+    if tail is not None and tail.end() < len(line):
+        return "error", "the newline of a record was damaged"
+    return "warning", "the last record is torn and ignored"
 
 
 def trials_load(path: Path) -> tuple[list[Trial], list[Problem]]:
@@ -514,13 +593,10 @@ def trials_load(path: Path) -> tuple[list[Trial], list[Problem]]:
     for number, line, whole in lines_split(path):
         where = f"{path.name}:{number}"
         if not whole:
-            problems.append(Problem(where, "warning", "the last record is torn and ignored"))
+            problems.append(Problem(where, *torn(line)))
             continue
         try:
             trial, remark = trial_parse(line, number, validator)
-        except EOFError:
-            problems.append(Problem(where, "warning", "an incomplete record (no crc32 at its end) is ignored"))
-            continue
         except LineError as error:
             problems.append(Problem(where, "error", str(error)))
             continue
@@ -551,37 +627,41 @@ def trial_parse(line: bytes, number: int, validator: schema.Validator) -> tuple[
         raise RecordsError(str(error)) from None
     if complaint:
         raise LineError(complaint)
-    return trial_read(value, number), remark
+    digest = hashlib.blake2b(text, digest_size=16).digest()
+    return trial_read(value, number, digest), remark
 
 
 def json_load(path: Path, name: str) -> Any:
     """A whole JSON file of that schema; RecordsError naming the file when it is absent, broken or of another
     version."""
     try:
-        value = json_parse(path.read_bytes())
-        schema_check(value, name)
-        return value
+        with regular_open(path, JSON_MAX) as stream:
+            text = stream.read()
     except OSError as error:
         raise RecordsError(f"{path}: {error.strerror}") from None
+    try:
+        value = json_parse(text)
+        schema_check(value, name)
+        return value
     except (LineError, RecordsError) as error:
         raise RecordsError(f"{path}: {error}") from None
 
 
-def cell_plan_read(value: Mapping[str, Any]) -> CellPlan:
-    """A cell of the plan."""
+def cell_plan_read(value: Mapping[str, Any], types: Mapping[str, type]) -> CellPlan:
+    """A cell of the plan. types: of the parameters that are known."""
     arms = tuple(
         ArmPlan(
             get(a, "name", str),
             get(a, "method", str),
             bool(a.get("null", False)),
-            params_read(a),
+            params_read(a, types),
             get(a, "method_version", int, none=True),
         )
         for a in objects(value, "arms")
     )
     if not arms:
         raise LineError("a cell has no arms")
-    return CellPlan(get(value, "scenario", str), get(value, "cell", str), params_read(value), arms)
+    return CellPlan(get(value, "scenario", str), get(value, "cell", str), params_read(value, types), arms)
 
 
 def objects(value: Mapping[str, Any], key: str, none: bool = False) -> list[Mapping[str, Any]]:
@@ -592,14 +672,28 @@ def objects(value: Mapping[str, Any], key: str, none: bool = False) -> list[Mapp
     return found
 
 
-def params_read(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Parameters as planned; LineError when a name is none or a value is neither text, a number, a boolean nor null."""
+def parameter_types() -> Mapping[str, type]:
+    """Types of all parameters that are known, by name; RecordsError when the schema cannot be read."""
+    try:
+        return schema.parameter_types()
+    except schema.SchemaError as error:
+        raise RecordsError(str(error)) from None
+
+
+def params_read(value: Mapping[str, Any], types: Mapping[str, type]) -> Mapping[str, Any]:
+    """Parameters as planned; LineError when a name is none, a value is neither text, a number, a boolean nor null, or
+    that of a known parameter has another type than it has."""
     params = get(value, "params", dict)
     for key, one in params.items():
         if PARAMETER.fullmatch(key) is None:
             raise LineError(f'"{safe(key)}" is no name of a parameter')
         if isinstance(one, (dict, list)) or (isinstance(one, float) and not math.isfinite(one)):
             raise LineError(f'the parameter "{key}" is neither text nor a number')
+        kind = types.get(key)
+        if kind is not None:
+            get(params, key, (int, float) if kind is float else kind)
+            if kind is not str and one < 0:
+                raise LineError(f'the parameter "{key}" is negative')
     return params
 
 
@@ -628,12 +722,12 @@ def scenario_plan_read(value: Mapping[str, Any]) -> ScenarioPlan:
     )
 
 
-def manifest_read(value: Mapping[str, Any]) -> Manifest:
-    """The manifest with its plan; LineError when it breaks the contract."""
+def manifest_read(value: Mapping[str, Any], types: Mapping[str, type]) -> Manifest:
+    """The manifest with its plan; LineError when it breaks the contract. types: of the parameters that are known."""
     plan = get(value, "plan", dict)
     schema_check(plan, "faultline.plan")
     scenarios = [scenario_plan_read(s) for s in objects(plan, "scenarios")]
-    cells = tuple(cell_plan_read(c) for c in objects(plan, "cells"))
+    cells = tuple(cell_plan_read(c, types) for c in objects(plan, "cells"))
     cells_check(cells)
     return Manifest(
         run=get(value, "run", str),
@@ -655,18 +749,33 @@ def manifest_read(value: Mapping[str, Any]) -> Manifest:
 
 
 def strangers_remove(trials: list[Trial], manifest: Manifest) -> tuple[list[Trial], list[Problem]]:
-    """Records that the plan does not know are errors: of another plan, or with other arms than the cell's, in its
-    order."""
-    arms = {(c.scenario, c.cell): [(a.name, a.is_null) for a in c.arms] for c in manifest.cells}
+    """Records that the plan does not know are errors: of another plan, with other arms than the cell's, in its order,
+    or measured with other parameters than it has."""
+    cells = {(c.scenario, c.cell): c for c in manifest.cells if c.scenario in manifest.scenarios}
     kept, problems = [], []
     for trial in trials:
-        planned = arms.get((trial.scenario, trial.cell))
-        if trial.scenario in manifest.scenarios and planned == [(a.name, a.is_null) for a in trial.arms]:
+        why = strange(trial, cells.get((trial.scenario, trial.cell)))
+        if why is None:
             kept.append(trial)
         else:
-            text = f"the plan has no cell {safe(trial.scenario)} {safe(trial.cell)} with these arms"
-            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", text))
+            problems.append(Problem(f"trials.jsonl:{trial.line}", "error", why))
     return kept, problems
+
+
+def strange(trial: Trial, plan: CellPlan | None) -> str | None:
+    """Why a record is none of this cell of the plan; None when it is. What only one of them has says nothing: each may
+    be of another version."""
+    if plan is None or [(a.name, a.is_null) for a in plan.arms] != [(a.name, a.is_null) for a in trial.arms]:
+        return f"the plan has no cell {safe(trial.scenario)} {safe(trial.cell)} with these arms"
+    for mine, its in ((trial.params, plan.params), *((a.params, b.params) for a, b in zip(trial.arms, plan.arms))):
+        other = next((key for key, value in its.items() if key in mine and mine[key] != value), None)
+        if other is not None:
+            found, planned = (safe(values[other])[:100] for values in (mine, its))
+            return f"it was measured with {safe(other)}={found}, the plan has {planned}"
+    for arm, row in zip(trial.arms, plan.arms):
+        if arm.method != row.method or row.method_version not in (None, arm.method_version):
+            return f"arm {safe(arm.name)} is of another method, or another version of it, than the plan has"
+    return None
 
 
 def histograms_of(trial: Trial) -> Iterator[Histogram]:
@@ -690,6 +799,29 @@ def miscut_remove(trials: list[Trial]) -> tuple[list[Trial], list[Problem]]:
     return kept, problems
 
 
+def machine_load(path: Path) -> Mapping[str, Any]:
+    """machine.json, {} where there is none; RecordsError when what is asked of it has another type."""
+    if not path.exists():
+        return {}
+    machine = json_load(path, "faultline.machine")
+    try:
+        for key in ("name", "hash", "boot_id"):
+            get(machine, key, str, none=True)
+        get(machine, "blocking", dict, none=True)
+    except LineError as error:
+        raise RecordsError(f"{path}: {error}") from None
+    return machine
+
+
+def missing(manifest: Manifest, trials: Sequence[Trial], problems: Sequence[Problem]) -> list[Problem]:
+    """An error where the manifest counts more records than there are lines that are one or were."""
+    found = len(trials) + sum(problem.severity == "error" for problem in problems)
+    if manifest.finished is None or manifest.finished <= found:
+        return []
+    text = f"{manifest.finished - found} of {manifest.finished} finished records are missing: the file was cut"
+    return [Problem("trials.jsonl", "error", text)]
+
+
 def run_load(directory: Path | str) -> Run:
     """Reads a run. RecordsError when it has no readable manifest, no trials.jsonl, or another major version.
 
@@ -698,16 +830,17 @@ def run_load(directory: Path | str) -> Run:
     path = Path(directory)
     if not path.is_dir():
         raise RecordsError(f"{path}: no such run directory")
-    raw = json_load(path / "manifest.json", "faultline.manifest")
+    raw, types = json_load(path / "manifest.json", "faultline.manifest"), parameter_types()
     try:
-        manifest = manifest_read(raw)
+        manifest = manifest_read(raw, types)
     except (LineError, RecordsError) as error:
         raise RecordsError(f"{path / 'manifest.json'}: {error}") from None
     try:
         trials, problems = trials_load(path / "trials.jsonl")
     except OSError as error:
         raise RecordsError(f"{path / 'trials.jsonl'}: {error.strerror}") from None
+    problems += missing(manifest, trials, problems)
     trials, strangers = strangers_remove(trials, manifest)
     trials, miscut = miscut_remove(trials)
-    machine = json_load(path / "machine.json", "faultline.machine") if (path / "machine.json").exists() else {}
+    machine = machine_load(path / "machine.json")
     return Run(path, manifest, tuple(trials), machine, tuple(problems + strangers + miscut))

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from faultline import files, table, verdict
-from faultline.records import RecordsError, run_load
+from faultline import command, files, table, verdict
+from faultline.records import run_load
 from faultline.text import safe
 from faultline.verdict import Results
 
@@ -24,7 +24,11 @@ from faultline.verdict import Results
 def new_file(word: str) -> Path:
     """A path that can be written as a file of its own: renaming onto a device or a link would take that away."""
     path = Path(word)
-    if path.is_symlink() or (path.exists() and not path.is_file()):
+    try:
+        taken = path.is_symlink() or (path.exists() and not path.is_file())
+    except OSError as error:  # too long a name, for instance
+        raise argparse.ArgumentTypeError(safe(error)) from None
+    if taken:
         raise argparse.ArgumentTypeError(f"{safe(word)} is no file")
     return path
 
@@ -78,7 +82,10 @@ def report(options: argparse.Namespace) -> int:
     """Everything for one run; RecordsError or OSError when it cannot be read or written."""
     directory: Path = options.directory
     results = verdict.conclude(run_load(directory))
-    table.write(results, sys.stdout, options.width)
+    try:
+        table.write(results, sys.stdout, options.width)
+    except BrokenPipeError:  # whoever read it has seen enough: the files are still wanted
+        command.output_end()
     for problem in results.run.problems:
         print(f"faultline report: {safe(directory)}/{safe(problem)}", file=sys.stderr)
     if options.openmetrics is not None:
@@ -95,16 +102,7 @@ def report(options: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
-    options = arguments(argv)
-    try:
-        return report(options)
-    except RecordsError as error:
-        print(f"faultline report: {safe(error)}", file=sys.stderr)
-    except BrokenPipeError:
-        sys.stderr.close()
-    except OSError as error:
-        print(f"faultline report: {safe(error)}", file=sys.stderr)
-    return 7
+    return command.guarded("faultline report", lambda: report(arguments(argv)))
 
 
 if __name__ == "__main__":

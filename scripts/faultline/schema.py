@@ -14,10 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable
 
+from faultline.command import Complaint
 from faultline.text import safe
 
 
-class SchemaError(Exception):
+class SchemaError(Complaint):
     """The file of schemas cannot be used; the text is one line for the user."""
 
 
@@ -70,13 +71,16 @@ def exact_counters() -> frozenset[str]:
     return frozenset(name for name, exactness, direction in rows if (exactness, direction) == ("exact", "less"))
 
 
-def parameter_names() -> set[str]:
-    """Names of all parameters, as the schema of a record has them; empty without a schema file. SchemaError when it is
-    none."""
+def parameter_types() -> dict[str, type]:
+    """Types of all parameters by name, as the schema of a record has them: int, float (a whole number is one too) or
+    str; empty without a schema file. SchemaError when it is none."""
     path = schema_path()
     record = definition(document_load(path), "faultline.trial/1") if path is not None else None
-    params = ((record or {}).get("properties") or {}).get("params") or {}
-    return set(params.get("properties") or {})
+    try:
+        rows = (record or {})["properties"]["params"]["properties"]
+        return {name: {"integer": int, "number": float}.get(row.get("type"), str) for name, row in rows.items()}
+    except (KeyError, TypeError, AttributeError):
+        return {}
 
 
 def lenient(definition_of: Any) -> Any:

@@ -1,48 +1,54 @@
 # SPDX-License-Identifier: MIT
 """Test the instrument against itself: runs of identical arms and of arms with known extra work, and what came of them.
 
-Every run measures the scenario selfbench/self-bench (a baseline, its duplicate, and the same work with 2 % and 5 % more
-of it, in 12 cells) and the harness's own loop. From all runs of one condition follow: false alarms, how often the extra
-work is found and how large it seems, whether the nominal 95 % interval covers the truth, how the null ratio moves from
-run to run, what the slot within a round does, and what the harness costs. Every figure comes with its n and its bounds
-(Clopper–Pearson for shares, χ² for standard deviations, Hodges–Lehmann for sizes; 95 %).
+What is measured, each as often as --runs says; without one of these options, verdicts and tails:
+  --verdicts  selfbench/self-bench (12 cells of a baseline, its duplicate, and 2 % and 5 % more of the same work) and
+              the harness's own loop: false alarms, what is found, coverage, spread, slots, time to a verdict
+  --tails     a stall of 100 us in one of 10 000 operations; and the ratio of a mapping to pread, from run to run
+  --rules     runs of one arm, one after the other: what the rules of benchstat, Criterion, hyperfine and others say
+  --tools     hyperfine, fio and Google Benchmark, where installed, beside compare --live, on the same slow-down
+  --reports   how long report and compare take for 40 cells of 15 trials
+
+Conditions (machine, number of hogs, --note) are never put together. Every share comes with its n and Clopper–Pearson
+bounds, standard deviations with χ² bounds, sizes with Hodges–Lehmann intervals; 95 %. Goals are for a machine that does
+nothing else (no hogs, no note); false alarms and power also for hogs.
 
 Exit status: 0 the goals are met; 1 one is missed; 3 none is, but there are too few runs to tell; 5 a run failed; 7
-unreadable. Under hogs there are no goals.
+unreadable.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
-import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from random import sample
 from typing import Any
 
-import numpy as np
-from scipy import stats as distributions
-
-from faultline import derive, stats, verdict
-from faultline.records import RecordsError, Trial, run_load
-from faultline.stats import Interval
+from faultline import selfbench_blocks as blocks
+from faultline import selfbench_reports as reports
+from faultline import selfbench_tails as tails
+from faultline import selfbench_tools as tools
+from faultline import selfbench_verdicts as verdicts
+from faultline.bench_figures import Goal
+from faultline.records import RecordsError, run_load
 from faultline.text import safe
-from faultline.verdict import CellResult, Quantity
 
-SCENARIO, FLOOR = "selfbench/self-bench", "floor/null"
 RUNS_WANTED = 20
-SIMULATIONS = 3000  # intervals, over all cells: a share of 95 % is known to ± 0.8 %
-POOL_LEAST = 60  # values a cell's spread must rest on before anything is drawn from it
+PARTS = ("verdicts", "tails", "rules", "tools", "reports")
+TOOL_LINES, REPORT_LINES = "tools.jsonl", "reports.jsonl"
+NOTE = re.compile(r"[a-z0-9]+")
 HOG = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    for _ in range(100000):\n        pass\n"
 
 
@@ -50,399 +56,87 @@ class RunFailed(Exception):
     """A run ended without results; the text says why."""
 
 
-@dataclass(frozen=True)
-class Surplus:
-    """An arm with known extra work, in one cell of one run."""
+@dataclass(frozen=True, order=True)
+class Condition:
+    """What is never put together. note: what else the machine was doing; empty for nothing."""
 
-    share: float
-    verdict: str | None
-    interval: Interval | None
-
-
-@dataclass(frozen=True)
-class CellData:
-    """One cell of one run. null_logs: [trials] log ratio of two identical arms."""
-
-    null_logs: np.ndarray
-    null_interval: Interval | None
-    null_verdict: str | None
-    invalid: bool
-    surplus: tuple[Surplus, ...]
-
-
-@dataclass(frozen=True)
-class RunData:
-    """What one run contributes. slots: [processes, slots] log time in the slot ÷ time over all slots."""
-
-    name: str
     machine: str
     hogs: int
-    grade: str | None
-    cells: dict[str, CellData]
-    slots: np.ndarray
-    null_ns: tuple[float, ...]
-    empty_ns: tuple[float, ...]
+    note: str
 
 
-# ---- one run ----
+@dataclass
+class Found:
+    """What there is of one condition."""
+
+    verdicts: list[verdicts.RunData] = field(default_factory=list)
+    tails: list[tails.TailData] = field(default_factory=list)
+    sets: list[blocks.BlockData] = field(default_factory=list)
+    tool_lines: list[dict[str, Any]] = field(default_factory=list)
+    report_lines: list[dict[str, Any]] = field(default_factory=list)
 
 
-def null_verdicts(cells: Sequence[CellResult]) -> list[str | None]:
-    """What the rule of verdicts says of the null arms, were they ordinary ones: a family of their own; None without
-    one."""
-    judged = [
-        (dataclasses.replace(c, invalid=[]), Quantity(c.null.ratio.logs, c.null.ratio.interval))
-        for c in cells
-        if c.null is not None and c.null.ratio is not None
-    ]
-    if judged:
-        verdict.family_decide(judged)
-    found = iter(judged)
-    return [next(found)[1].verdict if c.null is not None and c.null.ratio is not None else None for c in cells]
+# ---- figures and goals ----
 
 
-def surplus_of(cell: CellResult) -> tuple[Surplus, ...]:
-    """The arms with extra work; an arm without a ratio stays in, as not found."""
-    return tuple(
-        Surplus(float(arm.plan.params["surplus"]), arm.verdict, arm.ratio.interval if arm.ratio else None)
-        for arm in cell.arms
-        if arm.competes and arm.plan.params.get("surplus")
-    )
-
-
-def slot_effect(trials: Sequence[Trial]) -> np.ndarray:
-    """log(time in each slot ÷ time over the round) of one process [slots]: median over rounds, mean over arms and
-    cells.
-
-    Every batch is compared with the mean of its own round, so that what moves whole rounds is not taken for a slot.
-    """
-    rows = []
-    for trial in trials:
-        if any(arm.status != "ok" for arm in trial.arms):
-            continue
-        logs = np.log(np.array([arm.batch_ns for arm in trial.arms]))
-        logs -= logs.mean(axis=0)
-        for arm, mine in zip(trial.arms, logs):
-            medians = [derive.median_or_none(mine[arm.order == s]) for s in range(len(trial.arms))]
-            if all(m is not None for m in medians):
-                rows.append(np.array(medians, dtype=float) - np.mean(medians))  # type: ignore[arg-type]
-    return np.mean(rows, axis=0) if rows else np.array([])
-
-
-def slots_of(trials: Sequence[Trial]) -> np.ndarray:
-    """slot_effect of each process [processes, slots]."""
-    by_process: dict[int, list[Trial]] = defaultdict(list)
-    for trial in trials:
-        by_process[trial.process].append(trial)
-    rows = [row for row in map(slot_effect, by_process.values()) if row.size]
-    return np.array(rows)
-
-
-def run_read(path: Path, hogs: int) -> RunData | None:
-    """A run's contribution; None when it was cut short."""
-    run = run_load(path)
-    if run.manifest.stopped in (None, "interrupted"):
-        return None
-    results = verdict.conclude(run)
-    cells = [c for c in results.cells if c.scenario.name == SCENARIO]
-    data = {}
-    for cell, null in zip(cells, null_verdicts(cells)):
-        ratio = cell.null.ratio if cell.null is not None else None
-        data[cell.plan.cell] = CellData(
-            ratio.logs if ratio else np.array([]),
-            ratio.interval if ratio else None,
-            null,
-            bool(cell.invalid),
-            surplus_of(cell),
-        )
-    floor = [
-        t.ns_per_op
-        for c in results.cells
-        if c.scenario.name == FLOOR
-        for t in c.arms[0].trials
-        if t.ns_per_op is not None
-    ]
-    empty = {t.process: float(t.clock["empty_batch_ns"]) for t in run.trials}
-    own = [t for t in run.trials if t.scenario == SCENARIO]
-    return RunData(
-        path.name,
-        run.manifest.machine or "unknown",
-        hogs,
-        results.grade,
-        data,
-        slots_of(own),
-        tuple(floor),
-        tuple(empty.values()),
-    )
-
-
-# ---- figures over runs ----
-
-
-def share(k: int, n: int) -> dict[str, Any]:
-    """k of n with its Clopper–Pearson bounds."""
-    if n == 0:
-        return {"k": 0, "n": 0, "share": None, "low": None, "high": None}
-    low = float(distributions.beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-    high = float(distributions.beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
-    return {"k": k, "n": n, "share": k / n, "low": low, "high": high}
-
-
-def deviation(values: Sequence[float]) -> dict[str, Any]:
-    """Standard deviation with its χ² bounds (for values that are about normal); null below two values."""
-    n = len(values)
-    if n < 2:
-        return {"sd": None, "low": None, "high": None, "n": n}
-    sd = float(np.std(values, ddof=1))
-    low, high = (sd * math.sqrt((n - 1) / distributions.chi2.ppf(q, n - 1)) for q in (0.975, 0.025))
-    return {"sd": sd, "low": low, "high": high, "n": n}
-
-
-def size(logs: Sequence[float]) -> dict[str, Any]:
-    """Hodges–Lehmann of log ratios as a relative difference."""
-    if not len(logs):
-        return {"estimate": None, "low": None, "high": None, "n": 0}
-    interval = stats.hodges_lehmann(logs)
-    made = {
-        key: None if value is None else math.expm1(value)
-        for key, value in (("estimate", interval.estimate), ("low", interval.low), ("high", interval.high))
-    }
-    return {**made, "n": len(logs)}
-
-
-def nanoseconds(values: Sequence[float]) -> dict[str, Any]:
-    """Median with its order-statistic interval."""
-    if not len(values):
-        return {"estimate": None, "low": None, "high": None, "n": 0}
-    interval = stats.median_interval(values)
-    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high, "n": len(values)}
-
-
-def covers(interval: Interval | None, truth: float) -> bool | None:
-    """Whether an interval holds the truth; None where there is no interval."""
-    if interval is None or interval.low is None or interval.high is None:
-        return None
-    return interval.low <= truth <= interval.high
-
-
-def coverage(judged: Sequence[bool | None]) -> dict[str, Any]:
-    """Share of the intervals that cover."""
-    known = [j for j in judged if j is not None]
-    return share(sum(known), len(known))
-
-
-def coverage_simulated(runs: Sequence[RunData], simulations: int = SIMULATIONS, seed: int = 1) -> dict[str, Any]:
-    """Coverage of intervals over trials drawn from each cell's own null log ratios, whose centre is then the truth.
-
-    Trials of all runs are put together, centred on their Hodges–Lehmann estimate, and drawn with replacement, as many
-    as a run has. Cells with too few values to draw from are left out.
-    """
-    rng = np.random.default_rng(seed)
-    ids = sorted({cell for run in runs for cell in run.cells})
-    pools = [np.concatenate([run.cells[c].null_logs for run in runs if c in run.cells]) for c in ids]
-    pools = [p - stats.hodges_lehmann(p).estimate for p in pools if p.size >= POOL_LEAST]
-    sizes = [cell.null_logs.size for run in runs for cell in run.cells.values() if cell.null_logs.size]
-    if not pools or not sizes:
-        return share(0, 0)
-    trials, each = int(np.median(sizes)), -(-simulations // len(pools))
-    judged = [covers(stats.hodges_lehmann(rng.choice(pool, trials)), 0.0) for pool in pools for _ in range(each)]
-    return coverage(judged)
-
-
-def alarms(runs: Sequence[RunData]) -> dict[str, Any]:
-    """What the rule of verdicts made of identical arms."""
-    said = [[c.null_verdict for c in run.cells.values() if c.null_verdict is not None] for run in runs]
-    wrong = [sum(v in (verdict.FASTER, verdict.SLOWER) for v in verdicts) for verdicts in said]
-    total = sum(map(len, said))
+def figures(condition: Condition, found: Found) -> dict[str, Any]:
+    """Everything of one condition; null for what was not measured."""
     return {
-        "null_arms": share(sum(wrong), total),
-        "runs": share(sum(map(bool, wrong)), len(runs)),
-        "cells_invalid": share(
-            sum(c.invalid for run in runs for c in run.cells.values()), sum(len(r.cells) for r in runs)
-        ),
-        "null_same": share(sum(v == verdict.SAME for verdicts in said for v in verdicts), total),
+        "machine": condition.machine,
+        "hogs": condition.hogs,
+        "note": condition.note,
+        "runs": len(found.verdicts),
+        "enough_runs": len(found.verdicts) >= RUNS_WANTED,
+        "verdicts": verdicts.figures(found.verdicts) if found.verdicts else None,
+        "tails": tails.figures(found.tails) if found.tails else None,
+        "rules": blocks.figures(found.sets) if found.sets else None,
+        "tools": tools.figures(found.tool_lines) if found.tool_lines else None,
+        "reports": reports.figures(found.report_lines) if found.report_lines else None,
     }
 
 
-def power(runs: Sequence[RunData], wanted: float) -> dict[str, Any]:
-    """How often extra work of this share was called SLOWER, what else was said, how large it seemed (a value a run)."""
-    arms = [[s for c in run.cells.values() for s in c.surplus if math.isclose(s.share, wanted)] for run in runs]
-    flat = [s for row in arms for s in row]
-    sizes = [float(np.median(e)) for row in arms if (e := [s.interval.estimate for s in row if s.interval is not None])]
-    return {
-        "found": share(sum(s.verdict == verdict.SLOWER for s in flat), len(flat)),
-        "verdicts": dict(Counter(s.verdict or "none" for s in flat)),
-        "size": size(sizes),
-        "coverage": coverage([covers(s.interval, math.log1p(wanted)) for s in flat]),
-    }
-
-
-def null_spread(runs: Sequence[RunData]) -> dict[str, Any]:
-    """How the null ratio moves from run to run: that of a whole run (all cells), and that of single cells."""
-    whole = [
-        stats.hodges_lehmann(np.concatenate(rows)).estimate
-        for run in runs
-        if (rows := [c.null_logs for c in run.cells.values() if c.null_logs.size])
-    ]
-    by_cell: dict[str, list[float]] = defaultdict(list)
-    for run in runs:
-        for name, cell in run.cells.items():
-            if cell.null_interval is not None:
-                by_cell[name].append(cell.null_interval.estimate)
-    cells = {name: deviation(values) for name, values in by_cell.items()}
-    known = sorted(((d["sd"], name) for name, d in cells.items() if d["sd"] is not None))
-    trials = [float(np.std(c.null_logs, ddof=1)) for run in runs for c in run.cells.values() if c.null_logs.size > 1]
-    return {
-        "run": deviation(whole),
-        "run_bias": size(whole),
-        "cell_median": known[len(known) // 2][0] if known else None,
-        "cell_worst": {"cell": known[-1][1], **cells[known[-1][1]]} if known else None,
-        "trial_median": float(np.median(trials)) if trials else None,
-    }
-
-
-def slots(runs: Sequence[RunData]) -> list[dict[str, Any]]:
-    """What each slot within a round does to a batch's time, over processes."""
-    widths = {run.slots.shape[1] for run in runs if run.slots.size}
-    if len(widths) != 1:
+def goals(found: dict[str, Any]) -> list[Goal]:
+    """The goals that one condition has for what was measured in it."""
+    if found["note"]:
         return []
-    rows = np.concatenate([run.slots for run in runs if run.slots.size])
-    return [{"slot": s, **size(rows[:, s])} for s in range(rows.shape[1])]
-
-
-def figures(runs: Sequence[RunData]) -> dict[str, Any]:
-    """Everything of one condition."""
-    shares = sorted({s.share for run in runs for c in run.cells.values() for s in c.surplus})
-    return {
-        "machine": runs[0].machine,
-        "hogs": runs[0].hogs,
-        "runs": len(runs),
-        "enough_runs": len(runs) >= RUNS_WANTED,
-        "grades": dict(Counter(run.grade or "none" for run in runs)),
-        "alarms": alarms(runs),
-        "surplus": {f"{s:g}": power(runs, s) for s in shares},
-        "coverage": {
-            "null": coverage([covers(c.null_interval, 0.0) for run in runs for c in run.cells.values()]),
-            "simulated": coverage_simulated(runs),
-        },
-        "null_spread": null_spread(runs),
-        "slots": slots(runs),
-        "harness": {
-            "null_ns_per_op": nanoseconds([v for run in runs for v in run.null_ns]),
-            "empty_batch_ns": nanoseconds([v for run in runs for v in run.empty_ns]),
-        },
-    }
-
-
-# ---- goals ----
-
-
-def within(value: float | None, low: float, high: float) -> bool | None:
-    """Whether a figure lies in a range, ends included; None when there is no figure."""
-    return None if value is None else low <= value <= high
-
-
-def goals(found: dict[str, Any]) -> list[tuple[str, bool | None]]:
-    """Each goal in words and whether the estimate meets it; None where there is no estimate."""
-    rows: list[tuple[str, bool | None]] = [("no run raises a false alarm", found["alarms"]["runs"]["k"] == 0)]
-    for key, wanted in (("0.02", 0.95), ("0.05", 0.99)):
-        rows.append(
-            (
-                f"{spelled(float(key))} of extra work is found in at least {spelled(wanted)}",
-                within(found["surplus"].get(key, {}).get("found", {}).get("share"), wanted, 1),
-            )
-        )
-    for key, name in (("simulated", "simulated 95 % intervals"), ("null", "95 % intervals of the null arm")):
-        rows.append((f"{name} cover in 92 to 98 %", within(found["coverage"][key]["share"], 0.92, 0.98)))
-    rows.append(
-        ("the null ratio of a run varies by at most 0.2 %", within(found["null_spread"]["run"]["sd"], 0, 0.002))
-    )
-    rows.append(
-        ("the harness costs at most 1 ns an operation", within(found["harness"]["null_ns_per_op"]["estimate"], 0, 1))
-    )
-    rows.append(("an empty batch takes at most 100 ns", within(found["harness"]["empty_batch_ns"]["estimate"], 0, 100)))
-    return rows
-
-
-# ---- what people read ----
-
-
-def percent(value: float | None, decimals: int = 2) -> str:
-    """A share or relative difference; a dash for none."""
-    return "–" if value is None else f"{100 * value:.{decimals}f} %"
-
-
-def bounded(value: dict[str, Any], key: str, decimals: int = 2) -> str:
-    """Estimate and bounds in percent."""
-    return f"{percent(value[key], decimals)} [{percent(value['low'], decimals)}, {percent(value['high'], decimals)}]"
-
-
-def counted(value: dict[str, Any]) -> str:
-    """k of n with bounds."""
-    return f"{value['k']} of {value['n']}: {bounded(value, 'share')}"
-
-
-def spelled(value: float) -> str:
-    """A share without decimals."""
-    return f"{value:.0%}".replace("%", " %")
-
-
-def timed(value: dict[str, Any]) -> str:
-    """Nanoseconds with bounds."""
-    known = ["–" if value[key] is None else f"{value[key]:.3f}" for key in ("estimate", "low", "high")]
-    return f"{known[0]} [{known[1]}, {known[2]}] (n {value['n']})"
-
-
-def spread_rows(spread: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The null ratio between runs."""
-    yield "null ratio of a run, sd between runs", f"{bounded(spread['run'], 'sd', 3)} (n {spread['run']['n']} runs)"
-    yield "null ratio of a run, centre", bounded(spread["run_bias"], "estimate", 3)
-    worst = spread["cell_worst"]
-    if worst:
-        yield "null ratio of a cell, sd between runs", f"{percent(spread['cell_median'], 3)} in the middle cell"
-        yield "  in the worst cell", f"{bounded(worst, 'sd', 3)} (n {worst['n']} runs, {safe(worst['cell'])})"
-    yield "null ratio of a trial, sd in a cell", f"{percent(spread['trial_median'], 3)} in the middle cell and run"
-
-
-def surplus_rows(name: str, value: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Extra work of one size."""
-    others = ", ".join(f"{v} {n}" for v, n in sorted(value["verdicts"].items()))
-    yield f"{name}, found", f"{counted(value['found'])} ({others})"
-    yield f"{name}, seems", f"{bounded(value['size'], 'estimate', 3)} (n {value['size']['n']} runs)"
-    yield f"{name}, 95 % interval covers it", counted(value["coverage"])
+    if found["hogs"] > 0:
+        return verdicts.goals_loaded(found["verdicts"], found["hogs"]) if found["verdicts"] else []
+    parts = (("verdicts", verdicts.goals_idle), ("tails", tails.goals_idle), ("reports", reports.goals_idle))
+    return [goal for key, goals_of in parts if found[key] for goal in goals_of(found[key])]
 
 
 def rows_of(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The figures of one condition, named."""
-    yield "noise grades of the runs", ", ".join(f"{g} {n}" for g, n in sorted(found["grades"].items()))
-    yield "false alarms, null arms", counted(found["alarms"]["null_arms"])
-    yield "false alarms, runs with any", counted(found["alarms"]["runs"])
-    yield "cells called INVALID", counted(found["alarms"]["cells_invalid"])
-    yield "null arms shown to be the SAME", counted(found["alarms"]["null_same"])
-    for key, value in found["surplus"].items():
-        yield from surplus_rows(f"{spelled(float(key))} of extra work", value)
-    yield "95 % interval of the null covers 1", counted(found["coverage"]["null"])
-    simulated = found["coverage"]["simulated"]
-    yield "95 % interval covers, simulated", (
-        counted(simulated) if simulated["n"] else f"not simulated: no cell has {POOL_LEAST} trials to draw from"
-    )
-    yield from spread_rows(found["null_spread"])
-    for row in found["slots"]:
-        yield f"slot {row['slot']} of a round against all", f"{bounded(row, 'estimate', 3)} (n {row['n']} processes)"
-    yield "harness, ns an operation", timed(found["harness"]["null_ns_per_op"])
-    yield "harness, ns an empty batch", timed(found["harness"]["empty_batch_ns"])
+    for key, rows in (("verdicts", verdicts.rows_of), ("tails", tails.rows_of)):
+        if found[key]:
+            yield from rows(found[key])
+    if found["rules"]:
+        yield from blocks.rows_of(found["rules"], found["verdicts"])
+    for key, rows in (("tools", tools.rows_of), ("reports", reports.rows_of)):
+        if found[key]:
+            yield from rows(found[key])
 
 
 def show(conditions: Sequence[dict[str, Any]]) -> None:
-    """All conditions, and the goals where there are no hogs."""
+    """All conditions with their goals."""
     for found in conditions:
         few = "" if found["enough_runs"] else f" (too few for a judgement: {RUNS_WANTED} are wanted, mind the bounds)"
-        print(f"machine {safe(found['machine'])}, {found['hogs']} CPU hogs, {found['runs']} runs{few}")
+        beside = f"{found['hogs']} CPU hogs" + (f", {found['note']}" if found["note"] else "")
+        print(f"machine {safe(found['machine'])}, {beside}, {found['runs']} runs{few}")
         for name, text in rows_of(found):
-            print(f"  {name:40} {text}")
-        for text, met in goals(found) if found["hogs"] == 0 else ():
-            print(f"  {'goal met' if met else 'goal not known' if met is None else 'GOAL MISSED':14} {text}")
+            print(f"  {name:42} {text}")
+        for goal in goals(found):
+            print(f"  {goal.state:14} {goal.words}")
         print()
+
+
+def exit_status(conditions: Sequence[dict[str, Any]]) -> int:
+    """As the module says."""
+    told = [goal.met for found in conditions for goal in goals(found)]
+    if False in told:
+        return 1
+    few = any(not found["enough_runs"] for found in conditions if found["verdicts"])
+    return 3 if None in told or few else 0
 
 
 # ---- running ----
@@ -462,73 +156,151 @@ def hogs_running(count: int) -> Iterator[None]:
             process.wait()
 
 
-def run_make(program: Path, path: Path, profile: str, directory: Path | None) -> None:
-    """One run of both scenarios into `path`; RunFailed when it left nothing to read."""
+def run_make(options: argparse.Namespace, path: Path, *scenarios: str | Path) -> None:
+    """One run into `path`; RunFailed when it left nothing to read."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    where = [] if directory is None else ["--directory", str(directory)]
-    done = subprocess.run(
-        [
-            str(program),
-            "run",
-            SCENARIO,
-            FLOOR,
-            "--profile",
-            profile,
-            "--no-report",
-            "--quiet",
-            "--out",
-            str(path),
-            *where,
-        ],
-        capture_output=True,
-    )
+    words = [str(options.program), "run", *map(str, scenarios), "--profile", options.profile, "--no-report", "--quiet"]
+    words += ["--out", str(path)]
+    if options.directory is not None:
+        words += ["--directory", str(options.directory)]
+    done = subprocess.run(words, capture_output=True)
     if done.returncode not in (0, 5):
         raise RunFailed(
             f"faultline run: status {done.returncode}: {safe(done.stderr.decode(errors='replace').strip())}"
         )
 
 
-def runs_make(program: Path, folder: Path, options: argparse.Namespace) -> None:
+def blocks_make(options: argparse.Namespace, folder: Path) -> None:
+    """A set of blocks, in a drawn order."""
+    runs = blocks.runs_of(folder)
+    for path, scenario, arm in sample(runs, len(runs)):
+        run_make(options, path, scenario, "--arms", arm)
+
+
+def line_add(path: Path, line: dict[str, Any]) -> None:
+    """One line more."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+def machine_of(program: Path) -> str:
+    """The fingerprint, as manifests have it."""
+    return str(json.loads(tools.called([program, "machine", "--json"]))["hash"])
+
+
+def tools_make(options: argparse.Namespace, folder: Path) -> None:
+    """A round of the tools."""
+    machine = machine_of(options.program)
+    with tempfile.TemporaryDirectory(prefix="faultline-tools-", dir=options.directory or "/var/tmp") as made:
+        ground = tools.ground_make(options.program, options.tests, options.sources, Path(made))
+        missing = {"hyperfine", "fio", "Google Benchmark"} - set(tools.tools_here(ground))
+        if missing:
+            print(f"selfbench: not installed: {', '.join(sorted(missing))} (scripts/setup --tools)", file=sys.stderr)
+        for line in tools.round_make(ground):
+            line_add(folder / TOOL_LINES, {**line, "machine": machine})
+
+
+def reports_make(options: argparse.Namespace, folder: Path) -> None:
+    """Two runs, reported and compared; only the times are kept."""
+    machine = machine_of(options.program)
+    with tempfile.TemporaryDirectory(prefix="faultline-reports-", dir=options.directory or "/var/tmp") as made:
+        base, candidate = Path(made) / "base", Path(made) / "candidate"
+        for path in (base, candidate):
+            run_make(options, path, reports.SCENARIO)
+        line = reports.times_of(options.program, base, candidate, Path(made) / "compared")
+        line_add(folder / REPORT_LINES, {**line, "machine": machine})
+
+
+def parts_make(options: argparse.Namespace, folder: Path, stamp: str) -> None:
+    """What was asked for, once."""
+    if "verdicts" in options.parts:
+        run_make(options, folder / stamp, verdicts.SCENARIO, verdicts.FLOOR)
+    if "tails" in options.parts:
+        run_make(options, folder / f"{stamp}-tails", tails.STALL, tails.MAPPED)
+    if "rules" in options.parts:
+        blocks_make(options, folder / f"{stamp}-blocks")
+    if "tools" in options.parts:
+        tools_make(options, folder)
+    if "reports" in options.parts:
+        reports_make(options, folder)
+
+
+def runs_make(options: argparse.Namespace, folder: Path) -> None:
     """The runs asked for, one after the other."""
+    condition = f"hogs-{options.hogs}" + (f"-{options.note}" if options.note else "")
     with hogs_running(options.hogs):
         for k in range(options.runs):
             stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-            print(f"selfbench: run {k + 1} of {options.runs}, {options.hogs} hogs", file=sys.stderr)
-            run_make(
-                program,
-                folder / f"hogs-{options.hogs}" / f"{stamp}-{os.getpid()}-{k}",
-                options.profile,
-                options.directory,
-            )
+            words = f"{condition}, {', '.join(options.parts)}"
+            print(f"selfbench: run {k + 1} of {options.runs}, {words}", file=sys.stderr)
+            parts_make(options, folder / condition, f"{stamp}-{os.getpid()}-{k}")
 
 
-def runs_read(folder: Path) -> list[RunData]:
-    """All complete runs below `folder`/hogs-N/."""
+# ---- reading ----
+
+
+def run_read(path: Path, place: tuple[int, str], into: dict[Condition, Found]) -> None:
+    """A run of verdicts or tails; one that was cut short is named and left out."""
+    run = run_load(path)
+    if run.manifest.stopped in (None, "interrupted"):
+        print(f"selfbench: {safe(path)} was cut short and is left out", file=sys.stderr)
+        return
+    found = into[Condition(run.manifest.machine or "unknown", *place)]
+    if verdicts.SCENARIO in run.manifest.scenarios:
+        found.verdicts.append(verdicts.data_of(run, path.name))
+    else:
+        found.tails.append(tails.data_of(run, path.name))
+
+
+def lines_read(path: Path, schema: str) -> list[dict[str, Any]]:
+    """The lines of a file, none where there is no file; RecordsError at one that is not of this schema."""
     found = []
-    for path in sorted(folder.glob("hogs-*/*/manifest.json")):
-        data = run_read(path.parent, int(path.parent.parent.name.removeprefix("hogs-")))
-        if data is None:
-            print(f"selfbench: {safe(path.parent)} was cut short and is left out", file=sys.stderr)
-        else:
-            found.append(data)
+    texts = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for number, text in enumerate(texts, 1):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or line.get("schema") != schema or not isinstance(line.get("machine"), str):
+            raise RecordsError(f"{path}:{number}: no line of {schema}")
+        found.append(line)
     return found
 
 
-def conditions_of(runs: Sequence[RunData]) -> list[dict[str, Any]]:
-    """Figures for each machine and number of hogs: what was measured under different conditions is not put together."""
-    groups: dict[tuple[str, int], list[RunData]] = defaultdict(list)
-    for run in runs:
-        groups[run.machine, run.hogs].append(run)
-    return [figures(groups[key]) for key in sorted(groups)]
+def condition_read(folder: Path, into: dict[Condition, Found]) -> None:
+    """All that lies in the folder of one number of hogs and note."""
+    hogs, _, note = folder.name.removeprefix("hogs-").partition("-")
+    place = (int(hogs), note)
+    for path in sorted(folder.glob("*/manifest.json")):
+        run_read(path.parent, place, into)
+    for path in sorted(folder.glob("*-blocks")):
+        one = blocks.set_read(path)
+        if one is None:
+            print(f"selfbench: {safe(path)} was cut short and is left out", file=sys.stderr)
+        else:
+            into[Condition(one.machine, *place)].sets.append(one)
+    for line in lines_read(folder / TOOL_LINES, tools.SCHEMA):
+        into[Condition(line["machine"], *place)].tool_lines.append(line)
+    for line in lines_read(folder / REPORT_LINES, reports.SCHEMA):
+        into[Condition(line["machine"], *place)].report_lines.append(line)
 
 
-def exit_status(conditions: Sequence[dict[str, Any]]) -> int:
-    """As the module says."""
-    quiet = [found for found in conditions if found["hogs"] == 0]
-    told = [met for found in quiet for _, met in goals(found)]
-    if False in told:
-        return 1
-    return 3 if None in told or any(not found["enough_runs"] for found in quiet) else 0
+def runs_read(folder: Path) -> dict[Condition, Found]:
+    """All that lies below `folder`/hogs-N/ and `folder`/hogs-N-NOTE/."""
+    found: dict[Condition, Found] = defaultdict(Found)
+    for path in sorted(folder.glob("hogs-*")):
+        if re.fullmatch(r"hogs-\d+(-[a-z0-9]+)?", path.name):
+            condition_read(path, found)
+    return dict(found)
+
+
+def conditions_of(runs: dict[Condition, Found]) -> list[dict[str, Any]]:
+    """Figures of each condition."""
+    return [figures(condition, runs[condition]) for condition in sorted(runs)]
+
+
+# ---- the command ----
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -539,10 +311,15 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--program", type=Path, required=True, help="the faultline program (scripts/selfbench gives it)"
     )
+    for part in PARTS:
+        parser.add_argument(f"--{part}", dest="parts", action="append_const", const=part, help="see above")
     parser.add_argument(
         "--runs", type=int, default=RUNS_WANTED, help=f"runs to make (default: {RUNS_WANTED}; 0: only read)"
     )
     parser.add_argument("--hogs", type=int, default=0, help="processes that use a CPU each meanwhile (default: 0)")
+    parser.add_argument(
+        "--note", default="", metavar="WORD", help="what else the machine is doing: a condition of its own"
+    )
     parser.add_argument(
         "--append", type=Path, metavar="DIR", help="keep the runs here, and count those that are here already"
     )
@@ -550,8 +327,14 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, metavar="DIR", help="where the file under test is made")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write everything to this file")
     options = parser.parse_args(argv)
+    options.parts = options.parts or ["verdicts", "tails"]
+    options.program = options.program.resolve()
+    options.tests = options.program.parent / "tests"
+    options.sources = Path(__file__).resolve().parents[2] / "tests" / "programs"
     if options.runs < 0 or options.hogs < 0 or (options.runs == 0 and options.append is None):
         parser.error("--runs and --hogs cannot be negative, and --runs 0 needs --append")
+    if options.note and not NOTE.fullmatch(options.note):
+        parser.error("--note is one word of small letters and digits")
     return options
 
 
@@ -569,7 +352,7 @@ def bench(options: argparse.Namespace, folder: Path) -> int:
     """Makes the runs, reads all there are, and says what came of them."""
     interrupted = False
     try:
-        runs_make(options.program, folder, options)
+        runs_make(options, folder)
     except KeyboardInterrupt:
         interrupted = True
     runs = runs_read(folder)
@@ -578,7 +361,7 @@ def bench(options: argparse.Namespace, folder: Path) -> int:
     conditions = conditions_of(runs)
     show(conditions)
     if options.json:
-        text = json.dumps({"schema": "faultline.selfbench/1", "conditions": conditions}, indent=1, allow_nan=False)
+        text = json.dumps({"schema": "faultline.selfbench/2", "conditions": conditions}, indent=1, allow_nan=False)
         options.json.write_text(text + "\n", encoding="utf-8")
     return 130 if interrupted else exit_status(conditions)
 
@@ -592,8 +375,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return bench(options, options.append)
         with tempfile.TemporaryDirectory(prefix="faultline-selfbench-") as folder:
             return bench(options, Path(folder))
-    except RunFailed as error:
-        print(f"selfbench: {error}", file=sys.stderr)
+    except (RunFailed, tools.ToolFailed, reports.ReportFailed, subprocess.TimeoutExpired) as error:
+        print(f"selfbench: {safe(error)}", file=sys.stderr)
         return 5
     except (RecordsError, OSError) as error:
         print(f"selfbench: {safe(error)}", file=sys.stderr)

@@ -11,11 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
+import functools
 import json
+import math
 import os
 import signal
+import struct
 import subprocess
 import tempfile
+import termios
 import time
 from dataclasses import dataclass, field
 from typing import IO, Any, Callable, Mapping, Protocol, Sequence
@@ -37,6 +42,10 @@ class SideError(Exception):
     """One of the two sides did not deliver; the text says which and why."""
 
 
+class NotStarted(SideError):
+    """It could not even be started."""
+
+
 class Interrupted(Exception):
     """A signal asked us to end; `number` says which."""
 
@@ -47,11 +56,12 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Turn:
-    """One side's ends of the two pipes, and whether it has the first round."""
+    """One side's ends of the two pipes, whether it has the first round, and how long it waits for the other's."""
 
     read_fd: int
     write_fd: int
     starts: bool
+    wait_s: float = 30.0
 
 
 class Player(Protocol):
@@ -140,9 +150,11 @@ class Running:
         return Ended(self.process.returncode, self.output.read(), errors, was_late)
 
 
-def die_with_parent() -> None:
-    """In a new process: it is not to outlive us, whatever ends us."""
+def die_with(parent: int) -> None:
+    """In a new process: it is not to outlive us, whatever ends us, and has not yet done so."""
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def start(program: Program) -> Running:
@@ -160,10 +172,10 @@ def start(program: Program) -> Running:
                 pass_fds=program.fds,
                 env=program.environment,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
+                preexec_fn=functools.partial(die_with, os.getpid()),
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise SideError(f"{program.name}: cannot be started: {safe(error)}") from None
+            raise NotStarted(f"{program.name}: cannot be started: {safe(error)}") from None
         stack.pop_all()
     return Running(program, process, output, errors)
 
@@ -205,17 +217,29 @@ def run_all(
             after_start()
         wait(running, wait_s, interrupted)
         late = [not one.has_ended() for one in running]
-        for one in running:
-            one.end()
+        failed = end_all(running)
+        if failed:
+            raise failed
         ended = [one.read(was_late) for one, was_late in zip(running, late)]
         if any(late) and not any(end.status for end in ended if not end.was_late):
             names = " and ".join(one.program.name for one, was_late in zip(running, late) if was_late)
             raise SideError(f"{names} did not end within {wait_s:g} s")
         return ended
     finally:
+        end_all(running)  # what raises now is told; that one may not be ended is not, beside that
         for one in running:
-            one.end()
             one.close()
+
+
+def end_all(running: Sequence[Running]) -> SideError | None:
+    """Ends every one of them, also when one may not be ended; why one may not."""
+    failed = None
+    for one in running:
+        try:
+            one.end()
+        except SideError as error:
+            failed = error
+    return failed
 
 
 def play(
@@ -226,18 +250,40 @@ def play(
     environments: Sequence[Mapping[str, str] | None] = (None, None),
 ) -> list[Ended]:
     """Runs two sides against each other: what starter and follower have left. Errors as in run_all."""
+    return play_proven(starter, follower, wait_s, interrupted, environments)[0]
+
+
+def play_proven(
+    starter: Player,
+    follower: Player,
+    wait_s: float = WAIT_S,
+    interrupted: Callable[[], int] = lambda: 0,
+    environments: Sequence[Mapping[str, str] | None] = (None, None),
+) -> tuple[list[Ended], bool]:
+    """The same, and whether they passed turns to the end: the starter skips its first wait, so that of all the bytes
+    that the follower has written one, the last, is left. Programs that know no turns write none."""
     to_follower, to_starter = os.pipe(), os.pipe()
+    witness = os.dup(to_starter[0])
 
     def close_ends() -> None:
         for fd in (*to_follower, *to_starter):  # only the sides hold them now: when one goes, the other is told
             os.close(fd)
 
-    turns = Turn(to_starter[0], to_follower[1], True), Turn(to_follower[0], to_starter[1], False)
+    turns = Turn(to_starter[0], to_follower[1], True, wait_s), Turn(to_follower[0], to_starter[1], False, wait_s)
     programs = [
         Program(side.name, *side.command(turn), (turn.read_fd, turn.write_fd), environment)
         for side, turn, environment in zip((starter, follower), turns, environments)
     ]
-    return run_all(programs, wait_s, interrupted, close_ends)
+    try:
+        ended = run_all(programs, wait_s, interrupted, close_ends)
+        return ended, bytes_waiting(witness) == 1
+    finally:
+        os.close(witness)
+
+
+def bytes_waiting(fd: int) -> int:
+    """Bytes in a pipe that nobody has read."""
+    return int(struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0])
 
 
 def status_text(status: int) -> str:
@@ -269,12 +315,14 @@ def pair_log_ratio(starter_ns: np.ndarray, follower_ns: np.ndarray) -> float:
 
     The rounds ran as starter 0, follower 0, starter 1, follower 1 …: each round has a neighbour on both sides. The
     median of the ratios in which the starter came first and the median of those in which it came second are averaged.
+    The very first round and the very last are left out: meanwhile the other side made its file, or counted already, and
+    had the CPU too.
     """
-    starter, follower = np.log(starter_ns), np.log(follower_ns)
-    if starter.size != follower.size:
-        raise SideError(f"{starter.size} rounds on one side, {follower.size} on the other")
-    values = np.concatenate((starter - follower, starter[1:] - follower[:-1]))
-    ratio = derive.stratified(values, np.arange(values.size) < starter.size)
+    if starter_ns.size != follower_ns.size:
+        raise SideError(f"{starter_ns.size} rounds on one side, {follower_ns.size} on the other")
+    starter, follower = np.log(starter_ns[1:]), np.log(follower_ns[:-1])
+    values = np.concatenate((starter[:-1] - follower[1:], starter - follower))
+    ratio = derive.stratified(values, np.arange(values.size) < starter.size - 1)
     if ratio is None:
         raise SideError("no two neighbouring rounds")
     return ratio
@@ -333,7 +381,8 @@ class EngineSide:
             "environment_bytes": self.environment_bytes,
             "turn": None
             if turn is None
-            else {"read_fd": turn.read_fd, "write_fd": turn.write_fd, "starts": turn.starts},
+            else {"read_fd": turn.read_fd, "write_fd": turn.write_fd, "starts": turn.starts,
+                  "wait_s": math.ceil(turn.wait_s)},
         }
 
     def command(self, turn: Turn | None) -> tuple[list[str], bytes]:

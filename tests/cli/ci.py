@@ -133,7 +133,7 @@ def test_live(scratch: helper.Scratch) -> None:
     if not helper.has_report():
         raise helper.Skip("the analysis is not here")
     program, scenario = str(helper.PROGRAM), scratch.scenario()
-    more = f"--profile quick --pairs 2 --quiet --directory '{scratch.files}'"
+    more = f"--profile quick --pairs 8 --quiet --directory '{scratch.files}'"
     done = script(scratch, "ci-compare", "--program", program, "--live", f"'{program}'", f"env A=1 '{program}'",
                   "--out", "board", "--words", more, scenario)
     helper.check_status(done, 0)

@@ -114,6 +114,16 @@ def test_environment(scratch: helper.Scratch) -> None:
     assert not scratch.out.exists()
 
 
+def test_topologies_that_are_none(scratch: helper.Scratch) -> None:
+    """2: what is planned for is never this machine without a word; over some files hwloc itself crashes."""
+    crash = helper.TREE / "tests/fuzz/corpus/topology/hwloc-crash.xml"
+    for given, why in (("", "names no machine"), ("synthetic:", "names no machine"), ("/", "hwloc cannot load"),
+                       ("/nowhere.xml", "hwloc cannot load it"), (str(crash), "hwloc breaks down over it")):
+        result = scratch.call(["plan", "access/read-or-map", "--topology", given])
+        helper.check_status(result, 2)
+        assert result.stderr.count("\n") == 1 and why in result.stderr, result.stderr
+
+
 def test_failed_arm(scratch: helper.Scratch) -> None:
     """5: a file that another has cut short since the plan was made."""
     path = scratch.path / "yours"

@@ -26,6 +26,24 @@ arms:
   - {name: pread, method: pread, buffer: reused}
   - {name: mapped, method: mmap, sharing: shared, consume: in_place, lifetime: kept}
 """
+BACKINGS = """question: Do memory files and worker processes pass turns?
+op: block read
+null_arm: false
+common: {file_bytes: 256KiB, recipe: write-64KiB, pattern: random, block_bytes: 4KiB, arm_time: 1ms, batch_time: 50us,
+         count_ops: 8, workers: 2, worker_kind: process}
+vary:
+  backing: [tmpfs, memfd]
+arms:
+  - {name: pread, method: pread, buffer: reused}
+"""
+RING = """question: Is an arm that cannot be had left out?
+op: block read
+common: {file_bytes: 256KiB, recipe: write-64KiB, pattern: random, block_bytes: 4KiB, arm_time: 1ms, batch_time: 50us,
+         count_ops: 8}
+arms:
+  - {name: ring, method: uring}
+  - {name: pread, method: pread, buffer: reused}
+"""
 READ = """question: Is pread as quick on both sides?
 op: block read
 null_arm: false
@@ -70,6 +88,82 @@ def test_kinds_of_cells(scratch: helper.Scratch) -> None:
     helper.check_gone(scratch)
 
 
+def test_memory_files_and_processes(scratch: helper.Scratch) -> None:
+    """Groups of worker processes on memory files, with controls; each is a run that its report can be made of."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise helper.Skip("two workers need two CPUs")
+    program = str(helper.PROGRAM)
+    done = compare(scratch, program, program, BACKINGS, "--pairs", "3", "--control", "2")
+    assert done.returncode == 0, done
+    results = live_rows.conclude(scratch.out)
+    assert {cell.cell for cell in results.cells} == {"backing=tmpfs", "backing=memfd"} and not results.problems
+    for cell in results.cells:
+        assert [len(arm.pairs) for arm in (*cell.arms, *cell.controls)] == [3, 2], cell
+        assert all(arm.change is not None for arm in (*cell.arms, *cell.controls)), cell
+    helper.check_gone(scratch)
+
+
+def test_unsupported_baseline(scratch: helper.Scratch) -> None:
+    """The first arm cannot be had on either side: the others are compared, and warmed up by one of their own."""
+    helper.needs_strace()
+    launcher = "strace -f -qq -o /dev/null -e trace=io_uring_setup -e inject=io_uring_setup:error=ENOSYS "
+    done = compare(scratch, *2 * [launcher + str(helper.PROGRAM)], RING, "--pairs", "2")
+    assert done.returncode == 0, done
+    found = json.loads((scratch.out / "compare.json").read_text())
+    assert {row["arm"] for row in found["rows"]} == {"pread"}, found["rows"]
+    assert any("ring is measured on neither side" in note for note in found["notes"]), found["notes"]
+    (cell,) = live_rows.conclude(scratch.out).cells
+    assert [arm.change is not None for arm in cell.arms if not arm.is_null] == [False, True], cell
+    helper.check_gone(scratch)
+
+
+def test_worker_that_dies(scratch: helper.Scratch) -> None:
+    """A trial whose process is killed fails its pair, and its cell is given up after two."""
+    helper.needs_strace()
+    program = str(helper.PROGRAM)
+    launcher = f"strace -f -qq -o /dev/null -e trace=pread64 -e inject=pread64:signal=KILL:when=60 {program}"
+    done = compare(scratch, program, launcher, READ, "--pairs", "4")
+    assert done.returncode == 7 and "candidate: " in done.stderr, done  # no pair was whole: nothing was compared
+    assert live_rows.conclude(scratch.out).live["stopped"] == "failures"
+    helper.check_gone(scratch)
+
+
+def test_limits_must_be_declared(scratch: helper.Scratch) -> None:
+    """A side with fewer CPUs than the other is another machine to it."""
+    if len(os.sched_getaffinity(0)) < 2:
+        raise helper.Skip("one CPU cannot be fewer")
+    helper.needs_tool("taskset")
+    program = str(helper.PROGRAM)
+    launcher = f"taskset -c {max(os.sched_getaffinity(0))} {program}"
+    done = compare(scratch, program, launcher, READ, "--pairs", "2")
+    assert done.returncode == 6 and "undeclared difference in cpus.allowed" in done.stderr, done
+    assert not scratch.out.exists()
+    done = compare(scratch, program, launcher, READ, "--pairs", "2", "--vary", "limits")
+    assert done.returncode == 0, done
+    helper.check_gone(scratch)
+
+
+def test_full_disks(scratch: helper.Scratch) -> None:
+    """No room for the sides' files, for what is written, or for what sides print."""
+    helper.own_mounts()
+    program, disk = str(helper.PROGRAM), scratch.path / "disk"
+    helper.mount_tmpfs(scratch.files, "1m")
+    try:
+        done = compare(scratch, program, program, READ, "--pairs", "2")
+        assert done.returncode == 4 and "both sides need" in done.stderr and not scratch.out.exists(), done
+    finally:
+        helper.unmount(scratch.files)
+    helper.mount_tmpfs(disk, "64k")
+    scratch.out = disk / "out"
+    try:
+        done = compare(scratch, program, program, READ, "--pairs", "30")
+        assert done.returncode == 7 and "o space left" in done.stderr, done
+        assert "Traceback" not in done.stderr, done.stderr
+        helper.check_gone(scratch)
+    finally:
+        helper.unmount(disk)
+
+
 def test_slower_pread_is_found(scratch: helper.Scratch) -> None:
     """A library that calculates before each pread, on one side: about as much slower as that takes by itself."""
     if not PRELOAD.exists():
@@ -99,7 +193,8 @@ def test_says_what_is_wrong(scratch: helper.Scratch) -> None:
     done = compare(scratch, program, "env LD_PRELOAD=/absent.so /absent/faultline", READ)
     assert done.returncode == 2 and "/absent/faultline" in done.stderr, done
     done = compare(scratch, program, f"env LD_PRELOAD=/absent.so {program}", READ, "--pairs", "1")
-    assert "candidate says: ERROR: ld.so: object '/absent.so'" in done.stderr, done
+    assert done.returncode == 2 and "without a library: ERROR: ld.so: object '/absent.so'" in done.stderr, done
+    assert not scratch.out.exists()
     helper.check_gone(scratch)
 
 

@@ -167,7 +167,7 @@ static inline struct measure_request physics_request(struct physics_cell *cell, 
         .target = target,
         .seed = 42,
         .ops = cell->ops,
-        .turn = {-1, -1, false},
+        .turn = {.read_fd = -1, .write_fd = -1},
         .clock = {.cost_ns = 20, .grid_ns = 1},
     };
 }

@@ -112,7 +112,7 @@ static uint64_t check_cell(const struct plan *plan, struct cell *cell, struct ta
                                       .seed = SEED,
                                       .ops = ops,
                                       .rounds = 1,
-                                      .turn = {-1, -1, false},
+                                      .turn = {.read_fd = -1, .write_fd = -1},
                                       .clock = {20, 1}};
     if (measure_cell(&request, &result, &err))
         fail_msg("%s", err.text);

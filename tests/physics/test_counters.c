@@ -212,7 +212,7 @@ static void measure_workers(struct physics_cell *cell, struct perf_set *set, con
         .ops = cell->ops,
         .rounds = 2,
         .events = set,
-        .turn = {-1, -1, false},
+        .turn = {.read_fd = -1, .write_fd = -1},
         .clock = {.cost_ns = 20, .grid_ns = 1},
     };
     if (measure_cell(&request, &cell->result, &err))

@@ -116,7 +116,7 @@ static void measure_in_group(struct answer *answer, uint64_t working_set_bytes)
         .seed = 42,
         .ops = cell.ops,
         .rounds = ROUNDS,
-        .turn = {-1, -1, false},
+        .turn = {.read_fd = -1, .write_fd = -1},
         .clock = {.cost_ns = 20, .grid_ns = 1},
     };
     int rc = measure_cell(&request, &cell.result, &err);

@@ -28,6 +28,16 @@ PICTURES = {
 }  # of the run below: (plot, scenario)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--mutations N: how many damages of each kind test_mutations.py draws."""
+    parser.addoption("--mutations", type=int, default=24, help="damages of each kind to be drawn (24)")
+
+
+@pytest.fixture(scope="session")
+def mutations(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--mutations"))
+
+
 @pytest.fixture(scope="session")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of every fake scenario, 15 trials."""

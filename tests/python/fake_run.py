@@ -81,6 +81,7 @@ PARAMS: dict[str, Any] = {
     "phase": "whole",
     "storm": "none",
     "surplus": 0.0,
+    "stalls": 0.0,
     "hand_over": "cas",
     "via": "mapped-spin",
     "payload_bytes": 64,
@@ -167,9 +168,9 @@ def bucket(value: int) -> int:
 def histogram(values: np.ndarray) -> dict[str, Any]:
     """Sparse histogram of integer ns."""
     found: dict[int, int] = {}
-    for value in values:
+    for value, count in zip(*np.unique(values, return_counts=True)):
         index = bucket(int(value))
-        found[index] = found.get(index, 0) + 1
+        found[index] = found.get(index, 0) + int(count)
     return {"sub_bits": 7, "count": int(values.size), "buckets": [[i, found[i]] for i in sorted(found)]}
 
 
@@ -214,7 +215,9 @@ def arm_record(
         return {**common, "status": arm.status, "reason": arm.reason, **empty}
     void = np.isnan(batch)
     faults = of(arm.faults, params)
-    latencies = np.maximum(1, rng.lognormal(math.log(per_op_ns), 0.2, 2000)).astype(int)
+    latencies = np.maximum(1, rng.lognormal(math.log(per_op_ns), 0.2, mine["latency_ops"])).astype(int)
+    if mine["stalls"]:
+        latencies[:: round(1 / mine["stalls"])] += 100_000
     pages = params["working_set_bytes"] // 4096
     return {
         **common,

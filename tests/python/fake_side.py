@@ -6,6 +6,12 @@ side.json, how it behaves:
   ns, spread      median time of an operation, and the standard deviation of its logarithm between pairs
   bias            {file name: factor}: what its trials of that name take longer
   checksum        of every arm
+  arms            {name: {member: value}}: what its records say otherwise of an arm; "trials": in which (all); "factor":
+                  what it takes longer
+  trial_remark    what its trials say on standard error
+  clock           what its records say of the clock
+  machine_then    what its machine says otherwise whenever it is asked again; "exit": it does not tell
+  no_turns        whether it knows of no turns
   fail            {"stage": plan, machine, calibration, start, round or record, "how": exit, kill, hang, silent, garbage
                   or schema, "above": from which trial on (0)}
   child           whether it leaves a process behind, and a file
@@ -58,9 +64,9 @@ def sealed(value):
     return text[:-1] + ',"crc32":"%08x"}' % zlib.crc32(text.encode())
 
 
-def rounds(turn, side, trial):
+def rounds(turn, side, trial, count):
     """Passes the turn as bench/turn.h has it."""
-    for r in range(ROUNDS if turn else 0):
+    for r in range(count if turn and not side.get("no_turns") else 0):
         if (r or not turn["starts"]) and os.read(turn["read_fd"], 1) != b"t":
             return False
         if r == 5:
@@ -68,7 +74,7 @@ def rounds(turn, side, trial):
         try:
             os.write(turn["write_fd"], b"t")
         except BrokenPipeError:
-            if r + 1 < ROUNDS:
+            if r + 1 < count:
                 return False
     return True
 
@@ -80,11 +86,20 @@ def tell_nothing(stage, side, trial):
         fail(fails["how"], "{}")
 
 
-def arm_times(arm, ns, draw):
+def arm_times(arm, ns, draw, count, ops, slots):
     """Times of one arm's rounds."""
-    arm["ops_per_batch"] = OPS
-    arm["batch_ns"] = [max(1, round(OPS * ns * draw.lognormvariate(0, 0.001))) for _ in range(ROUNDS)]
-    arm["order"] = [0] * ROUNDS
+    arm["ops_per_batch"] = ops or OPS
+    arm["batch_ns"] = [max(1, round(arm["ops_per_batch"] * ns * draw.lognormvariate(0, 0.001))) for _ in range(count)]
+    arm["order"] = slots
+
+
+def arm_change(arm, told, number):
+    """What a test says of an arm in this trial; one that was not measured has no times."""
+    if told is None or number not in told.get("trials", [number]):
+        return
+    arm |= {key: value for key, value in told.items() if key not in ("trials", "factor")}
+    if arm["status"] != "ok":
+        arm |= {"batch_ns": [], "order": [], "ops_per_batch": None, "counts": None, "latency": None, "checksum": None}
 
 
 def trial_of(folder, side):
@@ -100,21 +115,40 @@ def trial_of(folder, side):
         time.sleep(60)
         os._exit(0)
     tell_nothing("start" if turn else "calibration", side, number)
-    whole = rounds(turn, side, number)
+    count = told["rounds"] or ROUNDS
+    whole = rounds(turn, side, number, count)
     record = load(folder, "record.json")
     record |= {"scenario": cell["scenario"], "cell": cell["cell"], "trial": number, "process": job["process"]}
     record |= {"seed": told["seed"], "params": {**cell["params"], "op": "block read"}, "machine": job["machine"]}
-    record |= {"boot_id": job["boot_id"]}
+    record |= {"boot_id": job["boot_id"], "clock": {**record["clock"], **side.get("clock", {})}}
     for index, arm in enumerate(record["arms"]):
         draw = random.Random(f"{told['seed']} {name} {index}")
         ns = side["ns"] * draw.lognormvariate(0, side["spread"]) * side.get("bias", {}).get(name, 1)
-        arm_times(arm, ns, draw)
+        ns *= side.get("arms", {}).get(arm["name"], {}).get("factor", 1)
+        arm_times(arm, ns, draw, count, (told["ops"] or [0] * 99)[index],
+                  [(index + r) % len(record["arms"]) for r in range(count)])
+        arm["params"] = cell["arms"][index]["params"]
         arm["checksum"] = side.get("checksum", arm["checksum"])
+        arm_change(arm, side.get("arms", {}).get(arm["name"]), number if turn else "calibration")
         if not whole:
             arm |= {"status": "failed", "reason": "the other side has gone", "batch_ns": [], "order": []}
+    if side.get("trial_remark"):
+        print(side["trial_remark"], file=sys.stderr)
     tell("record", sealed(record), side, number)
     if not side.get("child"):
         os.unlink(path)
+
+
+def then(folder, side):
+    """What its machine says otherwise from the second time on that it is asked."""
+    asked = os.path.join(folder, "asked")
+    if not os.path.exists(asked):
+        open(asked, "w", encoding="utf-8").close()
+        return {}
+    changed = side.get("machine_then", {})
+    if changed == "exit":
+        sys.exit("no more machine")
+    return changed
 
 
 def main():
@@ -127,6 +161,8 @@ def main():
         trial_of(folder, side)
     else:
         plan = load(folder, f"{word}.json")
+        if word == "machine":
+            plan |= then(folder, side)
         if "--seed" in sys.argv:
             plan["seed"] = int(sys.argv[sys.argv.index("--seed") + 1])
         tell(word, json.dumps(plan), side)

@@ -127,6 +127,51 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "description of a member is longer" in refused(tmp_path / "p.tar.gz", tmp_path / "s")
 
 
+def test_bombs_beside_the_members(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes behind the end of the tar are unpacked, and counted; empty streams hold none, and are counted too."""
+    monkeypatch.setattr(archive, "BYTES_MOST", 1 << 20)
+    monkeypatch.setattr(archive, "STREAMS_MOST", 500)
+    good = tar_of(tmp_path / "a.tar", (info("manifest.json"), (run / "manifest.json").read_bytes())).read_bytes()
+    path = tmp_path / "b.tar.gz"
+    path.write_bytes(gzip.compress(good + bytes(8 << 20)))
+    assert "holds more than" in refused(path, tmp_path / "s")
+    path.write_bytes(gzip.compress(good[:512]) + gzip.compress(b"") * 600 + gzip.compress(good[512:]))
+    assert "more than 500 compressed streams" in refused(path, tmp_path / "s")
+    path.write_bytes(gzip.compress(good[:512]) + gzip.compress(b"") * 300 + gzip.compress(good[512:]))
+    (tmp_path / "s2").mkdir()
+    archive.unpack(path, tmp_path / "s2")
+
+
+def test_a_zip_whose_memory_has_no_bound(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("manifest.json", b"{}")
+    assert "method that is not read" in refused(tmp_path / "a.zip", tmp_path / "s")
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.xz"])
+def test_an_archive_that_is_damaged_does_not_end_sooner(run: Path, tmp_path: Path, form: str) -> None:
+    """Each of its headers, the end that is cut off, and the check sum of what is compressed."""
+    whole = tmp_path / "whole.tar"
+    with tarfile.open(whole, "w") as packed:
+        for name in archive.FILES:
+            packed.add(run / name, name)
+        starts = [member.offset for member in packed.getmembers()]
+    content = whole.read_bytes()
+    pack = {"tar": bytes, "tar.gz": gzip.compress, "tar.xz": lzma.compress}[form]
+    end = len(content.rstrip(b"\0"))
+    damages = [content[: at + 5] + b"\xff" + content[at + 6:] for at in starts]
+    damages += [content[:at] for at in (*starts[1:], end, end - end % 512 + 512)]
+    for damage in damages:
+        (tmp_path / f"d.{form}").write_bytes(pack(damage))
+        assert "broken" in (told := refused(tmp_path / f"d.{form}", tmp_path / "s")) or "neither" in told
+        for left in (tmp_path / "s").iterdir():
+            left.unlink()
+    if form != "tar":
+        packed_whole = pack(content)
+        (tmp_path / f"e.{form}").write_bytes(packed_whole[:-6] + b"\x55" + packed_whole[-5:])
+        assert "broken" in refused(tmp_path / f"e.{form}", tmp_path / "s")
+
+
 def pax_bomb(size: int) -> bytes:
     """A header of that many bytes."""
     fields = {"name": "h", "mode": 0o644, "uid": 0, "gid": 0, "size": size, "mtime": 0, "type": tarfile.XHDTYPE,

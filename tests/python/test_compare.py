@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from pathlib import Path
 from typing import Any, Sequence
@@ -430,10 +431,22 @@ def test_directories_of_runs(tmp_path: Path) -> None:
     (tmp_path / "all" / ".hidden").mkdir()
     (tmp_path / "all" / "notes.txt").write_text("no run")
     assert [one.label for one in load(tmp_path / "all")] == [str(p) for p in reversed(paths)]
+    (tmp_path / "all" / "cut").mkdir()
+    (tmp_path / "all" / "old.tar.zst").write_bytes(b"")
+    _, told = sources.side_load([tmp_path / "all"])
+    assert told == [f"{tmp_path / 'all'}: no run is in cut, old.tar.zst: left out"]
     (tmp_path / "none").mkdir()
     for wrong in (tmp_path / "none", tmp_path / "absent"):
         with pytest.raises(RecordsError, match=str(wrong)):
             load(wrong)
+
+
+def test_a_run_that_was_stopped_is_named(tmp_path: Path) -> None:
+    path = run(tmp_path / "r")
+    manifest = json.loads((path / "manifest.json").read_text())
+    (path / "manifest.json").write_text(json.dumps({**manifest, "expected": 99, "stopped": "budget"}))
+    _, told = sources.side_load([path])
+    assert len(told) == 1 and told[0].endswith("of 99 planned records: stopped by budget")
 
 
 def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
@@ -443,7 +456,7 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
     other = run(tmp_path / "b", 2, [scenario(common={"recipe": "write-4KiB"}), floor])
     found = compared(one, other)
     (left,) = found.left_out
-    assert left.unlike and left.reason.endswith("its parameters differ: recipe (write-1MiB and write-4KiB)")
+    assert left.kind == "unlike" and left.reason.endswith("its parameters differ: recipe (write-1MiB and write-4KiB)")
     assert {r.scenario for r in found.rows} == {"floor/null"} and comparison.exit_status(found) == 6
     declared = compared(one, other, vary=["recipe"])
     assert not declared.left_out and row(declared, "fast", "ratio").verdict in (SAME, CANNOT_TELL)
@@ -456,7 +469,7 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
 
 def test_a_scenario_of_one_side(base: Path, tmp_path: Path) -> None:
     found = compared(base, run(tmp_path / "b", 2, [scenario(), fake_run.floor(trials=8)]))
-    assert [(o.scenario, o.unlike) for o in found.left_out] == [("floor/null", False)]
+    assert [(o.scenario, o.cell, o.kind) for o in found.left_out] == [("floor/null", None, "missing")]
     assert comparison.exit_status(found, "never") == 0 and comparison.exit_status(found, "never", True) == 3
 
 

@@ -23,7 +23,7 @@ from fake_run import FakeArm
 from faultline import compare as compare_command
 from faultline import compare_files, compare_pages, compare_table, comparison, sources
 from faultline.comparison import Comparison, compare
-from faultline.pairing import LeftOut
+from faultline.pairing import FAILED, UNLIKE, LeftOut
 from faultline.table import Look
 from faultline.text import columns
 from faultline.verdict import CANNOT_TELL, INVALID, SLOWER
@@ -139,9 +139,12 @@ def test_precedence(runs: Path) -> None:
     assert comparison.exit_status(found, insist=True) == 1
     found.rows[2].verdict = INVALID
     assert comparison.exit_status(found, insist=True) == 4
+    found.left_out = [LeftOut("s", "c", "why", FAILED)]
+    assert comparison.exit_status(found, insist=True) == 5
+    found.left_out = []
     found.runs[0].results.cells[0].checksum_wrong = True
     assert comparison.exit_status(found, insist=True) == 5
-    found.left_out.append(LeftOut("s", "why", True))
+    found.left_out.append(LeftOut("s", None, "why", UNLIKE))
     assert comparison.exit_status(found, insist=True) == 6
     found.compared = 0
     assert comparison.exit_status(found, insist=True) == 7

@@ -137,7 +137,7 @@ def test_a_summary_that_is_older_than_the_records_is_made_anew(tmp_path):
     directory = run_make(tmp_path / "a")
     report.main([str(directory), "--no-plots"])
     value = json.loads((directory / "summary.json").read_text())
-    value["cells"][0]["arms"][1]["ratio"]["estimate"] = 0.123
+    value["cells"][0]["arms"][1]["ratio"].update(estimate=0.123, low=0.12, high=0.13)
     (directory / "summary.json").write_text(json.dumps(value))
     ratio = lambda: next(f.estimate for f in history_run.read(directory).figures if f.quantity == "ratio")  # noqa: E731
     assert ratio() == 0.123
@@ -204,7 +204,9 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
                      "manifest.json: not JSON"),
     "no time": (lambda d: manifest_change(d, started="yesterday"), "manifest.json: \"started\" is no time"),
     "another machine": (lambda d: manifest_change(d, machine="f" * 16), "names another machine"),
-    "nothing measured": (lambda d: (d / "trials.jsonl").write_text(""), "nothing was measured"),
+    "nothing measured": (lambda d: (manifest_change(d, finished=0), (d / "trials.jsonl").write_text("")),
+                         "nothing was measured"),
+    "records cut off": (lambda d: (d / "trials.jsonl").write_text(""), "8 of 8 finished records are missing"),
     "damaged record": (lambda d: (d / "trials.jsonl").write_bytes(
         (d / "trials.jsonl").read_bytes().replace(b'"trial":3', b'"trial":4', 1)), "damaged records: trials.jsonl:4"),
     "summary cut": (lambda d: (d / "summary.json").write_text("{"), "summary.json: not JSON"),
@@ -865,7 +867,7 @@ def runs_many(directory: Path) -> list[Path]:
                 if arm["ratio"] is not None:
                     factor = math.exp(rng.normal(0, 0.002)) * (1.05 if j % 3 == 1 and i >= STEP_RUN else 1)
                     arm["ratio"] = {key: end and end * factor for key, end in arm["ratio"].items()}
-        manifest = records.manifest_read(json.loads((run / "manifest.json").read_text()))
+        manifest = records.manifest_read(json.loads((run / "manifest.json").read_text()), records.parameter_types())
         about = {"run": run.name, "manifest_digest": freshness.manifest_digest(manifest)}
         later(run / "summary.json", json.dumps({**made_, **about}))
         found.append(run)

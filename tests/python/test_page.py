@@ -197,7 +197,7 @@ def test_the_machine_is_told(tmp_path: Path) -> None:
 
 def test_a_machine_that_tells_nothing(tmp_path: Path) -> None:
     run = fake_run.write(tmp_path / "r", [fake_run.floor(trials=1)])
-    for told in ({}, {"blocking": 1, "topology": [2], "available": [], "unknown": 3}):
+    for told in ({}, {"blocking": None, "topology": [2], "available": [], "unknown": 3}):
         (run / "machine.json").write_text(json.dumps({"schema": "faultline.machine/1", **told}))
         results = verdict.conclude(records.run_load(run))
         assert "The tree of its CPUs is not known." in page.html(results, [])

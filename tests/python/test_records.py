@@ -87,13 +87,13 @@ def test_a_changed_line_is_an_error_by_its_number(tmp_path: Path) -> None:
     assert str(read.problems[0]).startswith("trials.jsonl:3: error: the crc32 does not fit")
 
 
-def test_a_line_cut_short_is_a_warning(tmp_path: Path) -> None:
+def test_a_line_cut_short_is_an_error(tmp_path: Path) -> None:
     run = small(tmp_path / "r")
     content = lines(run)
     store(run, [content[0][:500] + "\n", *content[1:]])
     read = records.run_load(run)
     assert (
-        len(read.trials) == 5 and read.problems[0].severity == "warning" and "trials.jsonl:1" in str(read.problems[0])
+        len(read.trials) == 5 and read.problems[0].severity == "error" and "trials.jsonl:1" in str(read.problems[0])
     )
 
 

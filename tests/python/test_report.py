@@ -110,6 +110,8 @@ def test_a_torn_tail_is_no_damage(tmp_path: Path) -> None:
     run = run_of(tmp_path / "r", trials=9)
     path = run / "trials.jsonl"
     path.write_text(path.read_text()[:-50])
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "finished": 0}))  # as a run leaves it that was killed
     done = report(run, "--no-plots")
     assert done.returncode == 0 and "trials.jsonl:9: warning: the last record is torn" in done.stderr
     assert "8 of 9 planned records" in done.stdout

@@ -28,7 +28,7 @@ static struct pair join(void)
     int there[2], back[2];
     assert_int_equal(pipe2(there, O_CLOEXEC), 0);
     assert_int_equal(pipe2(back, O_CLOEXEC), 0);
-    return (struct pair){{back[0], there[1], true}, {there[0], back[1], false}};
+    return (struct pair){{back[0], there[1], true, 0}, {there[0], back[1], false, 0}};
 }
 
 static void leave(struct turn *turn)
@@ -99,10 +99,21 @@ static void takes_a_turn_given_before_the_end(void **state)
     leave(&pair.other);
 }
 
+static void waits_as_long_as_it_is_told(void **state)
+{
+    (void)state;
+    struct pair pair = join();
+    pair.other.wait_s = 1;
+    assert_int_equal(turn_take(&pair.other, &err), -ETIMEDOUT);
+    unit_assert_text(err.text, "within 1 s");
+    leave(&pair.starter);
+    leave(&pair.other);
+}
+
 static void does_nothing_without_pipes(void **state)
 {
     (void)state;
-    struct turn none = {-1, -1, false};
+    struct turn none = {.read_fd = -1, .write_fd = -1};
     for (int round = 0; round < 3; round++) {
         assert_int_equal(turn_take(&none, &err), 0);
         assert_int_equal(turn_give(&none, &err), 0);
@@ -190,7 +201,7 @@ int main(void)
         cmocka_unit_test(passes_one_byte_a_round),      cmocka_unit_test(talks_to_a_stranger),
         cmocka_unit_test(says_when_the_other_has_gone), cmocka_unit_test(takes_a_turn_given_before_the_end),
         cmocka_unit_test(does_nothing_without_pipes),   cmocka_unit_test(alternates_strictly),
-        cmocka_unit_test(waits_on_through_signals),
+        cmocka_unit_test(waits_on_through_signals),     cmocka_unit_test(waits_as_long_as_it_is_told),
     };
     return cmocka_run_group_tests(tests, ignore_broken_pipes, NULL);
 }
