@@ -377,6 +377,8 @@ def test_the_summary_says_what_each_arm_is_and_what_was_lost(tmp_path: Path) -> 
     assert [arm["role"] for arm in found["cells"][0]["arms"]] == ["baseline", "candidate", "null"]
     assert found["damage"] == [] and found["environment_changes"] == []
     (run / "trials.jsonl").write_text((run / "trials.jsonl").read_text().replace('"trial":3', '"trial":4', 1)[:-9])
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "finished": 0}))  # as a run leaves it that was killed
     found = summary.summary(verdict.conclude(records.run_load(run)))
     assert len(found["problems"]) == 2 and found["damage"] == [found["problems"][0]]
 
