@@ -216,7 +216,7 @@ class Words:
 
             options = self.parsed("compare", words)
             try:
-                compare.vary_check(options.vary, fingerprint.known_keys() | schema.parameter_names())
+                compare.vary_check(options.vary, fingerprint.known_keys() | set(schema.parameter_types()))
             except compare.UsageError as error:
                 raise AssertionError(str(error)) from None
 
