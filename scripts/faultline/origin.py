@@ -89,9 +89,9 @@ def group_key(pu: Pu) -> tuple[int | None, ...]:
     return tuple(pu.groups[level] for level in LEVELS)
 
 
-def cpu_table(machine: Mapping[str, Any]) -> list[list[str]]:
-    """The usable CPUs by what they share: a head, then a row a group in the order of the tree; [] without a tree.
-    Levels that the machine does not tell have no column."""
+def cpu_table(machine: Mapping[str, Any], most: int = GROUPS_MOST) -> list[list[str]]:
+    """The usable CPUs by what they share: a head, then a row a group in the order of the tree, at most `most` and
+    GROUPS_MOST of them, and how many more there are; [] without a tree. Levels that the machine does not tell have no column."""
     groups: dict[tuple[int | None, ...], list[Pu]] = {}
     for pu in topology.pus_of(machine):
         groups.setdefault(group_key(pu), []).append(pu)
@@ -102,9 +102,10 @@ def cpu_table(machine: Mapping[str, Any]) -> list[list[str]]:
         [*("–" if key[i] is None else str(key[i]) for i in shown), cores(found), ranges([pu.cpu for pu in found])]
         for key, found in groups.items()
     ]
-    rest = [["…"] * len(shown) + ["", f"{len(rows) - GROUPS_MOST} more groups, in cpus.csv"]]
+    most = min(most, GROUPS_MOST)
+    rest = [["…"] * len(shown) + ["", f"{len(rows) - most} more groups, in cpus.csv"]]
     head = [[*(TITLES[LEVELS[i]] for i in shown), "cores", "CPUs"]]
-    return head + rows[:GROUPS_MOST] + (rest if len(rows) > GROUPS_MOST else [])
+    return head + rows[:most] + (rest if len(rows) > most else [])
 
 
 def cores(pus: Sequence[Pu]) -> str:

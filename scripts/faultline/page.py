@@ -167,6 +167,12 @@ def few(sentences: Sequence[str], room: Room) -> list[str]:
     return [*sentences[: room.rows], *more]
 
 
+def few_rows(rows: Sequence[tuple[str, str]], room: Room, where: str) -> list[tuple[str, str]]:
+    """As many rows of a list as there is room for, then how many more there are in the file `where`."""
+    more = [("…", f"and {len(rows) - room.rows} more, in {where}")] if len(rows) > room.rows else []
+    return [*rows[: room.rows], *more]
+
+
 def scenario_views(
     results: Results, drawn: Mapping[str, list[dict[str, Any]]], room: Room
 ) -> Iterable[dict[str, Any]]:
@@ -284,13 +290,13 @@ def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], room
         strips=strips_view(results, room),
         scenarios=list(scenario_views(results, by_scenario, room)),
         scenarios_more=max(0, len(scenarios_of(results)) - room.scenarios),
-        machine=origin.fingerprint(machine, manifest.machine)[: room.rows],
+        machine=few_rows(origin.fingerprint(machine, manifest.machine), room, "machine.json"),
         tree=origin.tree_sentence(machine),
-        cpus=grid_view(origin.cpu_table(machine)[: room.rows]),
+        cpus=grid_view(origin.cpu_table(machine, room.rows)),
         trust=[conclusion.noise_sentence(results), *conclusion.null_sentences(results), *filter(None, [harness])],
         run_figures=by_scenario.get("", []),
         gaps=grid_view(found[:gaps_most], "words"),
         gaps_more=max(0, len(found) - gaps_most),
         command=origin.command(manifest),
-        program=origin.program(manifest)[: room.rows],
+        program=few_rows(origin.program(manifest), room, "manifest.json"),
     )

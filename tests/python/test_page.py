@@ -265,6 +265,7 @@ def test_whatever_a_run_holds_the_limits_are_kept(
     monkeypatch.setattr(page, "BYTES_MOST", 60_000)  # as of a run that is far larger
     text = page.html(results, whole_drawn[:3])
     assert len(text.encode()) <= page.BYTES_MOST and "scenarios; all are in summary.json and cells.csv." in text
+    assert re.search(r"and \d+ more, in machine\.json", text)
 
 
 def test_a_run_that_was_interrupted_says_so_first(tmp_path: Path) -> None:
