@@ -91,7 +91,8 @@ def group_key(pu: Pu) -> tuple[int | None, ...]:
 
 def cpu_table(machine: Mapping[str, Any], most: int = GROUPS_MOST) -> list[list[str]]:
     """The usable CPUs by what they share: a head, then a row a group in the order of the tree, at most `most` and
-    GROUPS_MOST of them, and how many more there are; [] without a tree. Levels that the machine does not tell have no column."""
+    GROUPS_MOST of them, and how many more there are; [] without a tree. Levels that the machine does not tell have no
+    column."""
     groups: dict[tuple[int | None, ...], list[Pu]] = {}
     for pu in topology.pus_of(machine):
         groups.setdefault(group_key(pu), []).append(pu)

@@ -55,7 +55,8 @@ def test_what_is_taken_out_of_many_boots(tmp_path: Path) -> None:
         gone |= set(out)
         with history_index.index_open(path, write=True) as connection:
             history_remove.runs_remove(connection, [runs[i].id for i in out])
-        assert state(path) == state(index_make(tmp_path / str(len(gone)), [r for i, r in enumerate(runs) if i not in gone]))
+        left = [run for i, run in enumerate(runs) if i not in gone]
+        assert state(path) == state(index_make(tmp_path / str(len(gone)), left))
 
 
 def test_what_is_judged_no_more_goes_with_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
