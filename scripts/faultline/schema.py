@@ -4,12 +4,15 @@
 The file is the JSON Schema of a record, or holds one a format under "$defs" by the format's name such as
 "faultline.trial/1". Long lists are cut before the check: the schema says the same of every element, the reader checks
 all of them itself, and a validator that walks 200 rounds of 16 arms would take longer than the rest of the analysis.
+Nor is a record checked that differs from one that was right only in what the schema does not look at: the size of a
+number, a text that may be any. The records of a run are of few shapes.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Callable
@@ -23,7 +26,14 @@ class SchemaError(Complaint):
 
 
 Validator = Callable[[Any], "str | None"]
+# By the name of a value, what a schema asks of a text: to match a pattern, or, None, to be one of some.
+Asked = dict[str, "list[re.Pattern[str] | None]"]
 LIST_HEAD = 3
+# What of a schema shape() does justice to; "required" is not checked (see lenient), and the last ones say nothing.
+SHAPE_TELLS = frozenset(
+    ("type", "minimum", "enum", "pattern", "properties", "items", "anyOf", "additionalProperties")
+    + ("$schema", "title", "description", "unit", "direction", "exactness")
+)
 CUT = frozenset(("batch_ns", "order", "workers", "samples", "buckets", "worst", "pairs"))
 
 
@@ -92,6 +102,40 @@ def lenient(definition_of: Any) -> Any:
     return [lenient(v) for v in definition_of] if isinstance(definition_of, list) else definition_of
 
 
+def texts_asked(wanted: Any, asked: Asked, key: str = "") -> bool:
+    """Puts into `asked` what a schema asks of texts. False when it asks something that shape() does not tell: then a
+    shape decides nothing. key: the name under which the value stands."""
+    if not isinstance(wanted, dict) or set(wanted) - SHAPE_TELLS or wanted.get("minimum", 0) != 0:
+        return not wanted or wanted is True
+    if not all(one is None or isinstance(one, str) for one in wanted.get("enum", ())):
+        return False
+    if "enum" in wanted or "pattern" in wanted:
+        asked.setdefault(key, []).append(re.compile(wanted["pattern"]) if "pattern" in wanted else None)
+    of_others: Asked = {}  # values whose names the schema does not know
+    if not texts_asked(wanted.get("additionalProperties", True), of_others) or of_others:
+        return False
+    return all(texts_asked(one, asked, key) for one in (*wanted.get("anyOf", ()), wanted.get("items", True))) and all(
+        texts_asked(one, asked, name) for name, one in wanted.get("properties", {}).items()
+    )
+
+
+def shape(value: Any, asked: Asked, key: str = "") -> str:
+    """What a schema can tell a value by that asks this of texts: names, types, signs, whether a number is whole, and
+    what was asked. Elements of a list are told once each, and of long lists the first (see cut)."""
+    kind = type(value)
+    if kind is dict:
+        return "{" + ",".join([f"{name!r}:{shape(one, asked, name)}" for name, one in value.items()]) + "}"
+    if kind is list:
+        head = value[:LIST_HEAD] if key in CUT else value
+        return "[" + ",".join(dict.fromkeys([shape(one, asked, key) for one in head])) + "]"
+    if kind is str:
+        told = [repr(value) if one is None else str(one.search(value) is None) for one in asked.get(key, ())]
+        return "text" + "".join(told)
+    if kind is int or kind is float:
+        return ("-" if value < 0 else "+") + ("whole" if kind is int or value.is_integer() else "broken")
+    return repr(value)
+
+
 def cut(value: Any, key: str = "") -> Any:
     """The same value with long lists of measurements cut to their first elements."""
     if isinstance(value, dict):
@@ -99,23 +143,6 @@ def cut(value: Any, key: str = "") -> Any:
     if isinstance(value, list):
         return [cut(v) for v in (value[:LIST_HEAD] if key in CUT else value)]
     return value
-
-
-def unseen(value: Any, known: set[str], fresh: set[str]) -> Any:
-    """The same record with the parameters that were found right before left out, the others' spelling put into `fresh`:
-    a run repeats few parameters in many records."""
-    if isinstance(value, dict):
-        return {k: unseen_one(v, known, fresh) if k == "params" else unseen(v, known, fresh) for k, v in value.items()}
-    return [unseen(v, known, fresh) for v in value] if isinstance(value, list) else value
-
-
-def unseen_one(params: Any, known: set[str], fresh: set[str]) -> Any:
-    """These parameters, {} when they are known to be right. Their spelling tells 1 from 1.0 and from true."""
-    spelling = repr(params)
-    if spelling in known:
-        return {}
-    fresh.add(spelling)
-    return params
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -155,16 +182,21 @@ def validator(name: str) -> Validator:
         return lambda value: None
     import jsonschema
 
-    known: set[str] = set()
+    asked: Asked = {}
+    tells = texts_asked(checker.schema, asked)
+    right: set[str] = set()
 
     def complain(value: Any) -> str | None:
-        fresh: set[str] = set()
+        told = shape(value, asked) if tells else None
+        if told in right:
+            return None
         try:
-            error = jsonschema.exceptions.best_match(checker.iter_errors(unseen(cut(value), known, fresh)))
+            error = jsonschema.exceptions.best_match(checker.iter_errors(cut(value)))
         except Exception as failed:  # a reference that leads nowhere: its class differs between versions of jsonschema
             raise SchemaError(f"{path}: no schema: {safe(failed)[:200]}") from None
         if error is None:
-            known.update(fresh)
+            if told is not None:
+                right.add(told)
             return None
         where = "/".join(str(p) for p in error.absolute_path) or "the record"
         return safe(f"{where}: {error.message}")[:300]
