@@ -380,18 +380,51 @@ def legend_shape(labels: Sequence[str], width: float) -> tuple[int, int]:
     return fit, -(-len(labels) // fit)
 
 
+@dataclass(frozen=True)
+class Head:
+    """What stands above the panels: the lines of the title, the legend in so many columns; its height, inches."""
+
+    title: Sequence[str]
+    handles: Sequence[Any]
+    columns: int
+    height: float
+
+
+def head_of(table: Table, plot: Any, width: float) -> Head:
+    """The title and the legend of a plot module in a figure of this width, inches."""
+    handles = plot.legend(table)
+    column_count, line_count = legend_shape([str(h.get_label()) for h in handles], width - 0.4) if handles else (1, 0)
+    most = max(30, int((width - 0.3) / (CHARACTER_INCH * 1.2)))
+    title = textwrap.wrap(plot.heading(table), most, break_on_hyphens=False)
+    height = 0.12 + LINE_INCH * 1.2 * len(title) + LINE_INCH * 1.15 * line_count + (0.12 if handles else 0.0)
+    return Head(title, handles, column_count, height)
+
+
+def head_write(made: Figure, head: Head) -> None:
+    """Writes the title and the legend."""
+    width, height = made.get_size_inches()
+    text = "\n".join(head.title)
+    made.text(0.12 / width, 1 - 0.1 / height, text, va="top", ha="left", fontsize=FONT + 1.5, linespacing=1.15)
+    if head.handles:
+        made.legend(
+            handles=head.handles,
+            loc="upper left",
+            ncols=head.columns,
+            borderaxespad=0,
+            handletextpad=0.4,
+            columnspacing=1.2,
+            bbox_to_anchor=(0.1 / width, 1 - (0.14 + LINE_INCH * 1.2 * len(head.title)) / height),
+        )
+
+
 def figure(table: Table, plot: Any) -> Figure:
     """The figure of a plot module: its layout, title, panels and legend."""
     layout: Layout = plot.layout(table)
     natural = layout.left + sum(layout.widths) + layout.column_gap * (len(layout.widths) - 1) + layout.right
     width = max(natural, WIDTH_LEAST)
     panels = sum(layout.heights) + layout.row_gap * (len(layout.heights) - 1)
-    handles = plot.legend(table)
-    column_count, line_count = legend_shape([str(h.get_label()) for h in handles], width - 0.4) if handles else (1, 0)
-    most = max(30, int((width - 0.3) / (CHARACTER_INCH * 1.2)))
-    title = textwrap.wrap(plot.heading(table), most, break_on_hyphens=False)
-    head = 0.12 + LINE_INCH * 1.2 * len(title) + LINE_INCH * 1.15 * line_count + (0.12 if handles else 0.0)
-    height = head + layout.top + panels + layout.bottom
+    top = head_of(table, plot, width)
+    height = top.height + layout.top + panels + layout.bottom
     made = Figure(figsize=(width, height))  # not pyplot's, which would keep it until it is closed
     axes = made.subplots(
         len(layout.heights),
@@ -404,25 +437,13 @@ def figure(table: Table, plot: Any) -> Figure:
             "width_ratios": layout.widths,
             "left": layout.left / width,
             "right": 1 - (layout.right + width - natural) / width,
-            "top": 1 - (head + layout.top) / height,
+            "top": 1 - (top.height + layout.top) / height,
             "bottom": layout.bottom / height,
             "hspace": layout.row_gap / (sum(layout.heights) / len(layout.heights)),
             "wspace": layout.column_gap / (sum(layout.widths) / len(layout.widths)),
         },
     )
-    made.text(
-        0.12 / width, 1 - 0.1 / height, "\n".join(title), va="top", ha="left", fontsize=FONT + 1.5, linespacing=1.15
-    )
-    if handles:
-        made.legend(
-            handles=handles,
-            loc="upper left",
-            ncols=column_count,
-            borderaxespad=0,
-            handletextpad=0.4,
-            columnspacing=1.2,
-            bbox_to_anchor=(0.1 / width, 1 - (0.14 + LINE_INCH * 1.2 * len(title)) / height),
-        )
+    head_write(made, top)
     plot.draw(table, axes)
     return made
 

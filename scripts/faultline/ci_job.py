@@ -349,16 +349,17 @@ def history_told(index: Path, table: str, environment: Mapping[str, str]) -> int
     """Puts the table of an index onto the page, and says what the index can tell by now: a rule that cannot judge is
     green every night. OSError when the index cannot be read or the page not be written."""
     from faultline import changes, history_index, history_view
+    from faultline.command import Complaint
 
     try:
-        with history_index.index_open(index) as connection:
+        with history_index.index_open(index) as connection, history_index.snapshot(connection):
             held = history_index.runs_held(connection)
             shown = history_view.view(connection, history_index.Filter())
-    except history_index.HistoryError as error:
+        newest = max((one.last.started for one in shown), default="")
+        going = [one for one in shown if one.last.started == newest and history_index.is_judged(one.series.quantity)]
+    except Complaint as error:
         raise OSError(error) from None
-    newest = max((one.last.started for one in shown), default="")
-    going = [one for one in shown if one.last.started == newest and history_index.is_judged(one.series.quantity)]
-    able = [one for one in going if one.changes or one.series.runs - one.series.invalid >= changes.RUNS_LEAST]
+    able = [one for one in going if one.changes or one.series.valid >= changes.RUNS_LEAST]
     said = (f"{held} runs in the index; of the last one {len(able)} of {len(going)} series can be judged "
             f"({changes.RUNS_LEAST} runs on one unchanged machine are needed)")
     print(said)

@@ -11,7 +11,8 @@ from faultline import compare_causes, compare_words
 from faultline.change_rows import Row
 from faultline.comparison import Comparison, exit_status
 from faultline.pairing import Side
-from faultline.summary import interval, number, xml_text
+from faultline.rounding import interval, number
+from faultline.text import safe
 from faultline.verdict import CANNOT_TELL, INVALID, SLOWER
 
 NO_CHANGE: dict[str, Any] = {"estimate": None, "low": None, "high": None}
@@ -89,13 +90,13 @@ def said(row: Row) -> str:
     """A row in one line."""
     base, candidate = (compare_words.value(row.quantity, side) for side in (row.base, row.candidate))
     why = f"; {row.why}" if row.why else ""
-    return xml_text(f"{row.verdict}: {base} → {candidate}, {compare_words.change(row)}{why}")
+    return safe(f"{row.verdict}: {base} → {candidate}, {compare_words.change(row)}{why}")
 
 
 def case_add(suite: ElementTree.Element, row: Row) -> str | None:
     """One row as a test case; which of the suite's counts it raises."""
-    case = ElementTree.SubElement(suite, "testcase", classname=xml_text(row.scenario),
-                                  name=xml_text(f"{row.cell} {row.arm} {row.quantity}"))
+    case = ElementTree.SubElement(suite, "testcase", classname=safe(row.scenario),
+                                  name=safe(f"{row.cell} {row.arm} {row.quantity}"))
     if row.verdict not in OUTCOMES:
         ElementTree.SubElement(case, "system-out").text = said(row)
         return None
@@ -112,8 +113,8 @@ def ended(found: Comparison) -> str:
 
 def extra_add(suite: ElementTree.Element, name: str, kind: str, message: str) -> str:
     """A case of the comparison as a whole."""
-    case = ElementTree.SubElement(suite, "testcase", classname="faultline.compare", name=xml_text(name))
-    ElementTree.SubElement(case, kind, message=xml_text(message))
+    case = ElementTree.SubElement(suite, "testcase", classname="faultline.compare", name=safe(name))
+    ElementTree.SubElement(case, kind, message=safe(message))
     return {"error": "errors", "skipped": "skipped"}[kind]
 
 
@@ -123,7 +124,7 @@ def junit(found: Comparison) -> bytes:
     green."""
     root = ElementTree.Element("testsuites", name="faultline compare")
     for scenario in sorted({row.scenario for row in found.rows}):
-        suite = ElementTree.SubElement(root, "testsuite", name=xml_text(scenario))
+        suite = ElementTree.SubElement(root, "testsuite", name=safe(scenario))
         suite_count(suite, [case_add(suite, row) for row in found.rows if row.scenario == scenario])
     suite = ElementTree.SubElement(root, "testsuite", name="faultline.compare")
     raised = [extra_add(suite, "comparable", "error", why) for why in found.refused]

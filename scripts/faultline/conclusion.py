@@ -15,6 +15,7 @@ from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDIC
 WORDS = {FASTER: "faster than", SLOWER: "slower than", SAME: "as fast as"}
 FAIR = 0.9  # of the quickest worker's operations that the slowest does, from which on nobody complains
 LISTED = 3  # cells named in a sentence; more are counted
+RUNS_MOST = 4  # stretches of equal verdict in a sentence
 
 
 def factor(arm: ArmResult) -> str:
@@ -49,15 +50,17 @@ def axis_value(axis: str, x: float, near: bool = False) -> str:
     return f"{x:.3g}" if near else field(axis, x)
 
 
-def segments(series: Series) -> list[tuple[str, list[crossing.Point]]]:
-    """Runs of equal verdict along the axis; cells without a verdict are left out."""
-    points = [p for p in series.points if p.arm.verdict is not None]
-    return [(verdict, list(run)) for verdict, run in groupby(points, key=lambda p: str(p.arm.verdict))]
+def segments(series: Series) -> list[tuple[str | None, list[crossing.Point]]]:
+    """Runs of equal verdict along the axis; of cells without a verdict it is None."""
+    return [(verdict, list(run)) for verdict, run in groupby(series.points, key=lambda p: p.arm.verdict)]
 
 
 def stretch(axis: str, run: Sequence[crossing.Point], first: bool, last: bool) -> str:
-    """Where along the axis a run of equal verdicts lies: "up to", "from … on", "at", "from … to"."""
+    """Where along the axis a run of equal verdicts lies: "up to", "from … on", "at", "from … to". first, last: whether
+    it is that of all runs, of those without a verdict too."""
     low, high = (axis_value(axis, run[i].x) for i in (0, -1))
+    if len(run) == 1 and (first or last):
+        return f"at {low}"
     if first and last:
         return f"at every {safe(axis)} from {low} to {high}"
     if first:
@@ -67,8 +70,10 @@ def stretch(axis: str, run: Sequence[crossing.Point], first: bool, last: bool) -
     return f"at {low}" if low == high else f"from {low} to {high}"
 
 
-def phrase(verdict: str, pairs: Sequence[tuple[CellResult, ArmResult]]) -> str:
+def phrase(verdict: str | None, pairs: Sequence[tuple[CellResult, ArmResult]]) -> str:
     """One verdict over one stretch, with its ratios where they mean something."""
+    if verdict is None:
+        return "no verdict"
     words = {FASTER: "faster", SLOWER: "slower", SAME: "the same", CANNOT_TELL: "cannot tell", INVALID: "invalid"}[
         verdict
     ]
@@ -76,9 +81,9 @@ def phrase(verdict: str, pairs: Sequence[tuple[CellResult, ArmResult]]) -> str:
 
 
 def series_sentence(series: Series, baseline: str) -> str | None:
-    """An arm along the axis; None when its verdicts jump about too much for a sentence."""
+    """An arm along the axis; None when it has no verdict, or they jump about too much for a sentence."""
     runs = segments(series)
-    if not runs or len(runs) > 4:
+    if not 0 < sum(verdict is not None for verdict, _ in runs) <= RUNS_MOST:
         return None
     parts = [
         f"{phrase(verdict, [(p.cell, p.arm) for p in run])} {stretch(series.axis, run, i == 0, i == len(runs) - 1)}"
@@ -112,9 +117,10 @@ def cells_named(pairs: Sequence[tuple[CellResult, ArmResult]], total: int) -> st
     return f" in {len(pairs)} of {total} cells" + (f" ({names})" if names else "")
 
 
-def arm_sentence(pairs: Sequence[tuple[CellResult, ArmResult]], baseline: str) -> str:
-    """An arm over cells that no axis orders: its verdicts counted, each with the range of its ratios."""
-    name, total = safe(pairs[0][1].name), len(pairs)
+def arm_sentence(pairs: Sequence[tuple[CellResult, ArmResult]], baseline: str, total: int) -> str:
+    """An arm over cells that no axis orders: its verdicts counted, each with the range of its ratios. total: cells in
+    which it competes, with a verdict or without."""
+    name = safe(pairs[0][1].name)
     some = {verdict: [pair for pair in pairs if pair[1].verdict == verdict] for verdict in VERDICTS}
     told = [
         f"{WORDS[verdict]} {baseline}{cells_named(some[verdict], total)}: {span(some[verdict])}"
@@ -174,12 +180,13 @@ def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
     along = crossing.series_of(cells)
     out = phases.sentences(cells) if names or any(arm.is_phase for arm in cells[0].arms) else alone_sentence(cells)
     for name in names:
-        pairs = [(cell, arm) for cell in cells for arm in cell.arms if arm.name == name and arm.verdict is not None]
+        competing = [(cell, arm) for cell in cells for arm in cell.arms if arm.name == name and arm.competes]
+        pairs = [pair for pair in competing if pair[1].verdict is not None]
         sentences = [series_sentence(s, baseline) for s in along if s.arm == name] if len(along) else []
         if sentences and len(sentences) <= LISTED and all(sentences):
             out += [s for s in sentences if s]
         elif pairs:
-            out.append(arm_sentence(pairs, baseline))
+            out.append(arm_sentence(pairs, baseline, len(competing)))
     missing = missing_sentence(cells)
     out += unfair_sentences(cells) + scaling.sentences(cells) + pair_words.sentences(cells)
     return out + ([missing] if missing else [])
@@ -210,11 +217,13 @@ def tally_sentence(results: Results) -> str:
     total = sum(counts.values())
     if not total:
         return "No comparison of this run has a verdict." if results.measured else "Nothing was measured."
-    rest = [
-        f"{counts[verdict]} {words}"
-        for verdict, words in ((CANNOT_TELL, "cannot be told"), (INVALID, "invalid, so that nothing follows"))
-        if counts[verdict]
-    ]
+    lost = sum(arm.competes and arm.verdict is None for arm in results.arms)
+    open_ = (
+        (counts[CANNOT_TELL], "cannot be told"),
+        (counts[INVALID], "invalid, so that nothing follows"),
+        (lost, f"more {'has' if lost == 1 else 'have'} no verdict"),
+    )
+    rest = [f"{count} {words}" for count, words in open_ if count]
     return (
         f"The arm is faster than its baseline in {counts[FASTER]} of {total} comparisons, slower in {counts[SLOWER]}, "
         f"the same within δ in {counts[SAME]}" + "".join(f"; {one}" for one in rest) + "."
@@ -257,6 +266,21 @@ def null_sentences(results: Results) -> list[str]:
         total = voided + sum(trial.rounds for arm in results.arms for trial in arm.trials)
         out.append(f"{voided} of {total} rounds were voided and do not count.")
     return out
+
+
+def unfinished_sentence(results: Results) -> str | None:
+    """How many records are missing, and why the run ended before it had them; None where none is."""
+    manifest, finished = results.run.manifest, len(results.run.trials)
+    if manifest.expected is None or finished >= manifest.expected:
+        return None
+    why = f" (stopped: {safe(manifest.stopped)})" if manifest.stopped else ""
+    return f"The run is not finished: {finished} of {manifest.expected} planned records{why}."
+
+
+def environment_sentence(results: Results) -> str | None:
+    """What changed under the run; None where nothing did."""
+    found = results.environment_changes
+    return f"INVALID: during the run {', '.join(map(safe, found))}." if found else None
 
 
 def emulation_sentence(results: Results) -> str | None:

@@ -197,7 +197,8 @@ def merged(trials: Iterable[ArmTrial]) -> Histogram | None:
     return latency.merge(t.histogram for t in trials if t.histogram is not None)
 
 
-def checksums_differ(trial: Trial) -> list[str]:
-    """Names of the arms whose checksum is not the baseline's (the first measured arm's); empty when all agree."""
+def checksums_differ(trial: Trial) -> list[tuple[str, str]]:
+    """(name, other) of the arms whose checksum is not that of the other one: of the first arm that has any, which is
+    the baseline unless that was not measured. Empty when all agree."""
     known = [(arm.name, arm.checksum) for arm in trial.arms if arm.status == "ok" and arm.checksum is not None]
-    return [name for name, checksum in known if checksum != known[0][1]]
+    return [(name, known[0][0]) for name, checksum in known if checksum != known[0][1]]

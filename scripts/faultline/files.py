@@ -7,9 +7,16 @@ import csv
 import io
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, Sequence
+
+# Control and format characters (bidirectional overrides are among them), and the two separators of lines.
+UNSHOWN = re.compile(
+    "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
 
 
 def replace(path: Path, content: bytes) -> None:
@@ -34,8 +41,10 @@ def replace_text(path: Path, content: str) -> None:
 
 
 def replace_json(path: Path, value: Any) -> None:
-    """The same for a JSON value; NaN and infinities are refused with ValueError."""
-    replace_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """The same for a JSON value; NaN and infinities are refused with ValueError. What a terminal would obey instead of
+    showing it is escaped, which JSON reads as the same."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    replace_text(path, UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:

@@ -9,8 +9,8 @@ plot    a picture of each, as PNG and SVG
 The index is the file of --index, else of $FAULTLINE_HISTORY, else history.sqlite in the current directory. Names may be
 patterns (* ? [abc]).
 
-Exit status: 0 fine; 1 the latest change is SLOWER (only with --fail-on-change); 2 usage; 7 a run or the index cannot be
-read, or nothing matches.
+Exit status: 0 fine; 1 a series is SLOWER than before its late changes (only with --fail-on-change); 2 usage; 7 a run or
+the index cannot be read, or nothing matches.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import argparse
 import json
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence, TypeVar
 
 from faultline import command, history_index, history_remove, history_run, history_text, history_view
 from faultline.history_index import Filter
-from faultline.history_run import RunFigures, is_count
+from faultline.history_run import is_count
 from faultline.history_view import Shown
 from faultline.pictures import stem
 from faultline.records import RecordsError
@@ -33,6 +34,7 @@ from faultline.text import plain, safe
 LAST_RUNS = 20
 DRAWN_RUNS = 200
 INDEX = "history.sqlite"
+NO_CHANGE = "no change"
 
 
 def positive(text: str) -> int:
@@ -92,7 +94,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         type=positive,
         nargs="?",
         const=LAST_RUNS,
-        help=f"exit with 1 when a series' latest change is SLOWER and was told within its last N runs ({LAST_RUNS})",
+        help=f"exit with 1 when a series is SLOWER than before the changes told within its last N runs ({LAST_RUNS})",
     )
     plot = commands.add_parser("plot", help="a picture of each series")
     filter_arguments(plot)
@@ -114,26 +116,32 @@ def say(text: str) -> None:
     print(text if encoding.startswith("utf") else plain(text))
 
 
-def runs_read(paths: Sequence[Path]) -> tuple[list[tuple[Path, RunFigures]], bool]:
-    """The runs that can be read, in the order in which they were started, and whether one could not."""
-    found, broken = [], False
-    for path in paths:
-        try:
-            found.append((path, history_run.read(path)))
-        except (RecordsError, OSError) as error:
-            complain(error)
-            broken = True
-    return sorted(found, key=lambda one: one[1].started), broken
+Found = TypeVar("Found")
+
+
+def read_or_complain(read: Callable[[Path], Found], path: Path) -> Found | None:
+    """What is read of a run; None, with one line for the user, when it cannot be."""
+    try:
+        return read(path)
+    except (RecordsError, OSError) as error:
+        complain(error)
+        return None
 
 
 def add(options: argparse.Namespace, index: Path) -> int:
-    """Adds runs, each as a whole; 7 when one could not be read."""
-    found, broken = runs_read(options.runs)
-    if found:
-        with history_index.index_open(index, write=True) as connection:
-            for path, run in found:
+    """Adds runs in the order in which they were started, each as a whole; 7 when one could not be read. One at a time
+    is in memory."""
+    started = [(read_or_complain(history_run.started_of, path), path) for path in options.runs]
+    broken = any(when is None for when, _ in started)
+    with ExitStack() as stack:
+        connection = None
+        for _, path in sorted((when, path) for when, path in started if when is not None):
+            run = read_or_complain(history_run.read, path)
+            broken |= run is None
+            if run is not None:
+                connection = connection or stack.enter_context(history_index.index_open(index, write=True))
                 done = history_index.run_add(connection, run, options.commit)
-                say(f"{safe(path)}: {done} as {run.id}" + ("" if done == "added" else "; nothing changed"))
+                say(f"{safe(path)}: {done} as {run.id}" + ("; nothing changed" if done.startswith("there") else ""))
     return 7 if broken else 0
 
 
@@ -167,7 +175,7 @@ def by_default(one: Shown) -> bool:
 
 def show(options: argparse.Namespace, index: Path) -> int:
     """Prints what matches."""
-    with history_index.index_open(index) as connection:
+    with history_index.index_open(index) as connection, history_index.snapshot(connection):
         found = history_view.view(connection, wanted(options))
         regressed = options.fail_on_change is not None and any(
             history_view.is_regression(connection, one, options.fail_on_change) for one in found
@@ -182,7 +190,7 @@ def show(options: argparse.Namespace, index: Path) -> int:
     for line in history_text.lines(seen):
         say(line)
     if not kept:
-        say("no change")
+        say(NO_CHANGE)
     elif len(seen) < len(kept):
         say(f"\n{len(kept) - len(seen)} series of counts that did not change are left out (--quantity names one)")
     return int(regressed)
@@ -193,12 +201,15 @@ def plot(options: argparse.Namespace, index: Path) -> int:
     from faultline import files, history_picture
 
     options.quantity = options.quantity or "ratio"
-    with history_index.index_open(index) as connection:
-        found = [one for one in history_view.view(connection, wanted(options)) if one.changes or not options.changes]
+    with history_index.index_open(index) as connection, history_index.snapshot(connection):
+        found = history_view.view(connection, wanted(options))
         if not found:
             return nothing(index)
+        kept = [one for one in found if one.changes or not options.changes]
+        if not kept:
+            say(NO_CHANGE)
         used: set[str] = set()
-        for chain in history_view.chains(found):
+        for chain in history_view.chains(kept):
             drawn = history_view.drawn_of(connection, chain, options.runs)
             series = drawn.last.series
             name = stem("history", "-".join((series.quantity, series.scenario, series.cell, series.arm)))

@@ -4,7 +4,8 @@
 A series is what may be compared over time: one quantity of one arm in one cell of one scenario, with the scenario's
 hash, the method's version and the machine's fingerprint all the same. Changes of level are looked for when a run is
 added and kept, so that reading computes nothing. The file is in WAL mode: readers and one writer do not wait for each
-other, and each run is one transaction. docs/history.md describes the tables.
+other, and each run is one transaction. A more complete version of a run takes the place of the one that is there.
+docs/history.md describes the tables.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ import statistics
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Iterator, Sequence, TypeVar
 
-from faultline import changes
+from faultline import changes, schema
 from faultline.command import Complaint
 from faultline.history_run import COUNT_SUFFIX, Figure, RunFigures
 from faultline.text import safe
 from faultline.verdict import INVALID
 
 APPLICATION = 0x464C4849  # "FLHI", what marks the file as ours
-VERSION = 1
+VERSION = 2
 WAIT_S = 120.0  # for another writer; one transaction takes some milliseconds to a few seconds
-TIMES = frozenset(("ns_per_op", "run_delay_ns" + COUNT_SUFFIX))  # they wander with the machine, and are not judged
+TRIALS_LEAST = 6  # trials of a figure that is judged: with fewer there is no interval at 95 %
+RATIO = "ratio"
 
 TABLES = """
 CREATE TABLE fingerprints (number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, blocking TEXT);
@@ -38,11 +41,12 @@ CREATE TABLE machines (fingerprint INTEGER NOT NULL REFERENCES fingerprints, nam
 CREATE TABLE runs (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, name TEXT NOT NULL,
     started TEXT NOT NULL, machine TEXT NOT NULL, fingerprint INTEGER NOT NULL REFERENCES fingerprints,
     tool_version TEXT NOT NULL, program TEXT NOT NULL, profile TEXT NOT NULL, noise_grade TEXT NOT NULL,
-    boot TEXT NOT NULL, instance TEXT NOT NULL, commit_text TEXT NOT NULL);
+    boot TEXT NOT NULL, instance TEXT NOT NULL, commit_text TEXT NOT NULL, expected INTEGER,
+    finished INTEGER NOT NULL, stopped TEXT NOT NULL);
 CREATE TABLE series (number INTEGER PRIMARY KEY, scenario TEXT NOT NULL, cell TEXT NOT NULL, arm TEXT NOT NULL,
     quantity TEXT NOT NULL, scenario_hash TEXT NOT NULL, method TEXT NOT NULL, method_version INTEGER NOT NULL,
     delta REAL NOT NULL, fingerprint INTEGER NOT NULL REFERENCES fingerprints, role TEXT NOT NULL,
-    runs INTEGER NOT NULL DEFAULT 0, invalid INTEGER NOT NULL DEFAULT 0,
+    runs INTEGER NOT NULL DEFAULT 0, invalid INTEGER NOT NULL DEFAULT 0, few INTEGER NOT NULL DEFAULT 0,
     UNIQUE (scenario, cell, arm, quantity, scenario_hash, method, method_version, delta, fingerprint));
 CREATE TABLE figures (series INTEGER NOT NULL REFERENCES series, started TEXT NOT NULL,
     run INTEGER NOT NULL REFERENCES runs, estimate REAL NOT NULL, low REAL, high REAL, verdict TEXT,
@@ -73,7 +77,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Stored:
-    """A run in the index."""
+    """A run in the index. expected: None where nobody knows how many records it should have."""
 
     number: int
     id: str
@@ -87,11 +91,20 @@ class Stored:
     boot: str
     instance: str
     commit: str
+    expected: int | None
+    finished: int
+    stopped: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all the records that were planned."""
+        return self.expected is None or self.finished >= self.expected
 
 
 @dataclass(frozen=True)
 class Series:
-    """A series: what it is of, and how many runs it has, of which so many are INVALID."""
+    """A series: what it is of, and how many runs it has, of which so many are INVALID, and so many others have too few
+    trials to be judged."""
 
     number: int
     scenario: str
@@ -106,6 +119,12 @@ class Series:
     role: str
     runs: int
     invalid: int
+    few: int
+
+    @property
+    def valid(self) -> int:
+        """Runs whose figure may be judged."""
+        return self.runs - self.invalid - self.few
 
 
 @dataclass(frozen=True)
@@ -119,6 +138,11 @@ class Point:
     high: float | None
     verdict: str | None
     trials: int
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it may be judged."""
+        return self.verdict != INVALID and self.trials >= TRIALS_LEAST
 
 
 @dataclass(frozen=True)
@@ -134,9 +158,17 @@ class Told:
     p: float
 
 
+@lru_cache(maxsize=4)
+def exact_names(given: str | None) -> frozenset[str]:
+    """The counters that repeat exactly, by the schema of records; read once. given: where the environment says that it
+    lies. SchemaError when it is none."""
+    return schema.exact_counters()
+
+
 Row = TypeVar("Row", Stored, Series, Point, Told)
 KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
+    "int | None": (int, type(None)),
     "str": (str,),
     "float": (float, int),
     "float | None": (float, int, type(None)),
@@ -159,7 +191,7 @@ def numbers(rows: Sequence[Sequence[Any]], column: int = 0) -> list[float]:
     """The numbers in a column of rows; sqlite3.DatabaseError when one is none."""
     found = [row[column] for row in rows]
     if not all(isinstance(one, (float, int)) and math.isfinite(one) for one in found):
-        raise sqlite3.DatabaseError("an estimate is no number")
+        raise sqlite3.DatabaseError("what should be a number is none")
     return found
 
 
@@ -175,8 +207,10 @@ def blocking_read(text: Any) -> dict[str, Any] | None:
 
 
 def is_judged(quantity: str) -> bool:
-    """Whether changes are looked for in this quantity."""
-    return quantity not in TIMES
+    """Whether changes are looked for in this quantity: a ratio, or a count that the same work repeats exactly. Times
+    and what else depends on the moment wander with the machine."""
+    exact = exact_names(os.environ.get("FAULTLINE_SCHEMA"))
+    return quantity == RATIO or (quantity.endswith(COUNT_SUFFIX) and quantity.removesuffix(COUNT_SUFFIX) in exact)
 
 
 def complaint(path: Path, error: sqlite3.Error) -> HistoryError:
@@ -193,10 +227,9 @@ def create(path: Path) -> None:
     """Makes an empty index beside its place and puts it there whole, so that two who begin at once do not meet half of
     one; nothing where one is already."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    try:
-        connection = sqlite3.connect(temporary, isolation_level=None)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        made = Path(folder) / "index"
+        connection = sqlite3.connect(made, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(
@@ -204,14 +237,18 @@ def create(path: Path) -> None:
             )
         finally:
             connection.close()
-        os.chmod(temporary, 0o644)
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            pass
-    finally:
-        for end in ("", "-journal", "-wal", "-shm"):
-            Path(temporary + end).unlink(missing_ok=True)
+        put_new(made, path)
+
+
+def put_new(made: Path, path: Path) -> None:
+    """Gives a finished file its name, unless another one has it."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a filesystem without hard links: two that begin in the same instant may take each other's file
+        if not path.exists():
+            os.rename(made, path)
 
 
 def address(path: Path, write: bool) -> str:
@@ -229,6 +266,11 @@ def version_check(connection: sqlite3.Connection, path: Path) -> None:
     if version > VERSION:
         raise HistoryError(
             f"{safe(path)}: written by a newer faultline (index version {version}; this one knows {VERSION})"
+        )
+    if version < VERSION:
+        raise HistoryError(
+            f"{safe(path)}: written by an earlier faultline (index version {version}, not {VERSION}); add its runs to a"
+            " new index"
         )
 
 
@@ -265,6 +307,17 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """One state of the index for all that is read, whatever is added meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # an error may have ended it, and is what there is to tell
+            connection.execute("ROLLBACK")
+
+
 def fingerprint_put(connection: sqlite3.Connection, run: RunFigures) -> int:
     """The number of a run's fingerprint, with the machine's name noted; entered when it is new."""
     blocking = None if run.blocking is None else json.dumps(run.blocking, sort_keys=True)
@@ -279,35 +332,50 @@ def fingerprint_put(connection: sqlite3.Connection, run: RunFigures) -> int:
 
 
 def run_put(connection: sqlite3.Connection, run: RunFigures, fingerprint: int, commit: str) -> int:
-    """Enters a run; its number."""
-    done = connection.execute(
+    """Enters a run, or what a more complete version of it says of it now; its number. Its commit stays unless there is
+    a new one."""
+    (number,) = connection.execute(
         "INSERT INTO runs (id, digest, name, started, machine, fingerprint, tool_version, program, profile,"
-        " noise_grade, boot, instance, commit_text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " noise_grade, boot, instance, commit_text, expected, finished, stopped)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET digest = excluded.digest,"
+        " noise_grade = excluded.noise_grade, commit_text = coalesce(nullif(excluded.commit_text, ''), commit_text),"
+        " expected = excluded.expected, finished = excluded.finished, stopped = excluded.stopped RETURNING number",
         (
             *(run.id, run.digest, run.name, run.started, run.machine, fingerprint, run.tool_version, run.program),
-            *(run.profile, run.noise_grade, run.boot, run.instance, commit),
-        ),
-    )
-    return int(done.lastrowid or 0)
-
-
-def series_put(connection: sqlite3.Connection, figure: Figure, fingerprint: int) -> int:
-    """The number of a figure's series, which has one run more now; entered when it is new."""
-    version = NO_VERSION if figure.method_version is None else figure.method_version
-    invalid = int(figure.verdict == INVALID)
-    (number,) = connection.execute(
-        "INSERT INTO series (scenario, cell, arm, quantity, scenario_hash, method, method_version, delta, fingerprint,"
-        " role, runs, invalid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE"
-        " SET runs = runs + 1, invalid = invalid + excluded.invalid RETURNING number",
-        (
-            *(figure.scenario, figure.cell, figure.arm, figure.quantity, figure.scenario_hash, figure.method, version),
-            *(figure.delta, fingerprint, figure.role, invalid),
+            *(run.profile, run.noise_grade, run.boot, run.instance, commit, run.expected, run.finished, run.stopped),
         ),
     ).fetchone()
     return int(number)
 
 
-VALID = "SELECT started, run, estimate FROM figures WHERE series = ? AND verdict IS NOT ?"
+def series_put(connection: sqlite3.Connection, figure: Figure, fingerprint: int) -> int:
+    """The number of a figure's series, which has one run more now; entered when it is new."""
+    version = NO_VERSION if figure.method_version is None else figure.method_version
+    invalid, few = sorts(figure.verdict, figure.trials)
+    (number,) = connection.execute(
+        "INSERT INTO series (scenario, cell, arm, quantity, scenario_hash, method, method_version, delta, fingerprint,"
+        " role, runs, invalid, few) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE"
+        " SET runs = runs + 1, invalid = invalid + excluded.invalid, few = few + excluded.few RETURNING number",
+        (
+            *(figure.scenario, figure.cell, figure.arm, figure.quantity, figure.scenario_hash, figure.method, version),
+            *(figure.delta, fingerprint, figure.role, invalid, few),
+        ),
+    ).fetchone()
+    return int(number)
+
+
+def sorts(verdict: str | None, trials: int) -> tuple[bool, bool]:
+    """Whether a figure is INVALID, and whether it is none of that but has too few trials to be judged."""
+    invalid = verdict == INVALID
+    return invalid, not invalid and trials < TRIALS_LEAST
+
+
+IS_VALID = f"verdict IS NOT '{INVALID}' AND trials >= {TRIALS_LEAST}"
+VALID = (  # the boot, where it is known, is what runs hang together by
+    "SELECT f.started, f.run, f.estimate, r.boot FROM figures AS f JOIN runs AS r ON r.number = f.run"
+    f" WHERE series = ? AND {IS_VALID}"
+)
 ALL = -1  # as a LIMIT
 
 
@@ -322,15 +390,17 @@ def changes_found(
         (series, *at),
     ).fetchone() or ("", 0)
     earlier = connection.execute(
-        f"{VALID} AND (started, run) < (?, ?) AND (started, run) >= (?, ?) ORDER BY started DESC, run DESC LIMIT ?",
-        (series, INVALID, *at, *level, changes.WINDOW - 1),
+        f"{VALID} AND (f.started, f.run) < (?, ?) AND (f.started, f.run) >= (?, ?)"
+        " ORDER BY f.started DESC, f.run DESC LIMIT ?",
+        (series, *at, *level, changes.WINDOW - 1),
     ).fetchall()
     later = connection.execute(
-        f"{VALID} AND (started, run) >= (?, ?) ORDER BY started, run LIMIT ?", (series, INVALID, *at, most)
+        f"{VALID} AND (f.started, f.run) >= (?, ?) ORDER BY f.started, f.run LIMIT ?", (series, *at, most)
     ).fetchall()
     rows = earlier[::-1] + later
+    units = [boot or run for _, run, _, boot in rows]
     found = []
-    for one in changes.find(numbers(rows, 2), delta, len(earlier)):
+    for one in changes.find(numbers(rows, 2), delta, len(earlier), units):
         first, before, confirmed = rows[one.first][:2], rows[one.first - 1][1], rows[one.confirmed][:2]
         found.append((series, *first, before, *confirmed, one.before, one.after, one.p))
     return found, later[-1][:2] if len(later) == most else None
@@ -364,22 +434,52 @@ def figure_put(connection: sqlite3.Connection, figure: Figure, run: int, started
         "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (series, started, run, figure.estimate, figure.low, figure.high, figure.verdict, figure.trials),
     )
-    if is_judged(figure.quantity) and figure.verdict != INVALID:
+    if is_judged(figure.quantity) and not any(sorts(figure.verdict, figure.trials)):
         changes_update(connection, series, (started, run), figure.delta)
 
 
+def figures_remove(connection: sqlite3.Connection, run: int, started: str) -> None:
+    """Takes the figures of a run away, and what was told with them."""
+    rows = connection.execute(
+        "SELECT s.number, s.quantity, s.delta, f.verdict, f.trials FROM series AS s JOIN figures AS f"
+        " ON f.series = s.number AND f.started = ? AND f.run = ?",
+        (started, run),
+    ).fetchall()
+    for column in (2, 4):
+        numbers(rows, column)
+    for series, quantity, delta, verdict, trials in rows:
+        invalid, few = sorts(verdict, trials)
+        connection.execute(
+            "DELETE FROM figures WHERE series = ? AND started = ? AND run = ?", (series, started, run)
+        )
+        connection.execute(
+            "UPDATE series SET runs = runs - 1, invalid = invalid - ?, few = few - ? WHERE number = ?",
+            (invalid, few, series),
+        )
+        judged = is_judged(quantity) or changes_of(connection, series)  # the schema may have been another one then
+        if judged and not (invalid or few):
+            changes_update(connection, series, (started, run), delta)
+    connection.execute("DELETE FROM series WHERE runs = 0")
+
+
 def run_add(connection: sqlite3.Connection, run: RunFigures, commit: str) -> str:
-    """Adds a run, all of it or nothing: "added"; or, with nothing changed, "there already" or "there already, with
-    other figures"."""
+    """Adds a run, all of it or nothing: "added", or "added anew" where a version of it with fewer records was there;
+    or, with nothing changed, "there already", with what is not the same."""
     with transaction(connection):
-        known = connection.execute("SELECT digest FROM runs WHERE id = ?", (run.id,)).fetchone()
+        known = connection.execute(
+            "SELECT number, digest, finished FROM runs WHERE id = ?", (run.id,)
+        ).fetchone()
+        if known is not None and known[1] == run.digest:
+            return "there already"
+        if known is not None and known[2] >= run.finished:
+            return "there already, with " + ("more records" if known[2] > run.finished else "other figures")
         if known is not None:
-            return "there already" + ("" if known[0] == run.digest else ", with other figures")
+            figures_remove(connection, known[0], run.started)
         fingerprint = fingerprint_put(connection, run)
         number = run_put(connection, run, fingerprint, commit)
         for figure in run.figures:
             figure_put(connection, figure, number, run.started, fingerprint)
-    return "added"
+    return "added" if known is None else f"added anew, with {run.finished} records instead of {known[2]},"
 
 
 def runs_held(connection: sqlite3.Connection) -> int:
@@ -409,7 +509,7 @@ def series_find(connection: sqlite3.Connection, wanted: Filter) -> list[Series]:
     where, values = conditions(wanted)
     rows = connection.execute(
         "SELECT number, scenario, cell, arm, quantity, scenario_hash, method, method_version, delta, fingerprint, role,"
-        f" runs, invalid FROM series WHERE {where} ORDER BY scenario, cell, arm, quantity,"
+        f" runs, invalid, few FROM series WHERE {where} ORDER BY scenario, cell, arm, quantity,"
         " (SELECT min(started) FROM figures WHERE series = series.number)",
         values,
     )
@@ -424,7 +524,7 @@ def ends(connection: sqlite3.Connection, series: int) -> tuple[Point, Point]:
     found = []
     for order in ("started, run", "started DESC, run DESC"):
         row = connection.execute(
-            f"{POINT} AND verdict IS NOT ? ORDER BY {order} LIMIT 1", (series, INVALID)
+            f"{POINT} AND {IS_VALID} ORDER BY {order} LIMIT 1", (series,)
         ).fetchone() or connection.execute(f"{POINT} ORDER BY {order} LIMIT 1", (series,)).fetchone()
         found.append(row_read(Point, row))
     return found[0], found[1]
@@ -459,7 +559,7 @@ def run_of(connection: sqlite3.Connection, number: int) -> Stored:
     """A run by its number."""
     row = connection.execute(
         "SELECT number, id, name, started, machine, tool_version, program, profile, noise_grade, boot, instance,"
-        " commit_text FROM runs WHERE number = ?",
+        " commit_text, expected, finished, stopped FROM runs WHERE number = ?",
         (number,),
     ).fetchone()
     return row_read(Stored, row)
@@ -479,16 +579,17 @@ def levels_ns(
 ) -> tuple[float, float] | None:
     """Medians of the time of an operation before and after a change, ns, over at most `most` runs before it and those
     from it to its confirmation: of this arm, or of the cell's baseline for None; None where there is none."""
+    first = run_of(connection, told.run)
     found = connection.execute(
-        "SELECT number FROM series WHERE quantity = 'ns_per_op' AND scenario = ? AND cell = ? AND scenario_hash = ?"
-        " AND fingerprint = ? AND (arm = ? OR (? IS NULL AND role = 'baseline'))",
-        (series.scenario, series.cell, series.scenario_hash, series.fingerprint, arm, arm),
+        "SELECT s.number FROM series AS s JOIN figures AS f ON f.series = s.number AND f.started = ? AND f.run = ?"
+        " WHERE quantity = 'ns_per_op' AND scenario = ? AND cell = ?"
+        " AND (arm = ? OR (? IS NULL AND role = 'baseline'))",
+        (first.started, told.run, series.scenario, series.cell, arm, arm),
     ).fetchone()
     if found is None:
         return None
-    first = run_of(connection, told.run)
-    value = "SELECT estimate FROM figures WHERE series = ? AND verdict IS NOT ?"
-    here = (found[0], INVALID, first.started, told.run)
+    value = f"SELECT estimate FROM figures WHERE series = ? AND {IS_VALID}"
+    here = (found[0], first.started, told.run)
     before = connection.execute(
         f"{value} AND (started, run) < (?, ?) ORDER BY started DESC, run DESC LIMIT ?", (*here, most)
     ).fetchall()

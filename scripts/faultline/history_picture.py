@@ -168,8 +168,10 @@ def legend(drawn: Drawn) -> list[Any]:
     entries = [
         Line2D([], [], color=LINE, marker="o", markersize=4, label=f"a run{f', with {kind}' if has_ends else ''}")
     ]
-    if any(point.verdict == INVALID for point in points):
-        entries.append(Line2D([], [], linestyle="none", marker="x", color=canvas.GREY, label="INVALID, not judged"))
+    apart = {"INVALID" if point.verdict == INVALID else "too few trials" for point in points if not point.is_valid}
+    if apart:
+        label = f"{' or '.join(sorted(apart))}, not judged"
+        entries.append(Line2D([], [], linestyle="none", marker="x", color=canvas.GREY, label=label))
     if changes_of(drawn):
         entries.append(Line2D([], [], color=MARKED, linestyle="--", marker="D", markersize=5, label="change of level"))
         entries.append(Line2D([], [], color=LEVEL, linewidth=1.6, label="medians before and after"))
@@ -179,9 +181,9 @@ def legend(drawn: Drawn) -> list[Any]:
 
 
 def part_draw(axis: Any, part: Part, at: Sequence[float]) -> None:
-    """The points of a series with their intervals, joined; INVALID ones as crosses of their own."""
-    valid = [(x, p) for x, p in zip(at, part.points) if p.verdict != INVALID]
-    others = [(x, p) for x, p in zip(at, part.points) if p.verdict == INVALID]
+    """The points of a series with their intervals, joined; those that are not judged as crosses of their own."""
+    valid = [(x, p) for x, p in zip(at, part.points) if p.is_valid]
+    others = [(x, p) for x, p in zip(at, part.points) if not p.is_valid]
     axis.vlines(
         [x for x, p in valid if p.low is not None],
         [p.low for _, p in valid if p.low is not None],

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a run contributes to a history: who and where it was, and the figures of its arms.
 
-Read from summary.json, manifest.json and machine.json. Where summary.json is missing, or older than what it rests on,
-the figures are concluded anew from the records, as the report does; nothing is written into the run's directory.
+Read from summary.json, manifest.json and machine.json. Where summary.json is missing, or is not what the records say
+now, the figures are concluded anew from them, as the report does; nothing is written into the run's directory.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator, Mapping
 
-from faultline import records, summary, verdict
+from faultline import freshness, records, summary, verdict
 from faultline.records import ArmPlan, LineError, Manifest, RecordsError, get, json_load, objects
 from faultline.text import safe
 
-SOURCES = ("trials.jsonl", "manifest.json", "machine.json")
-DAMAGE = re.compile(r"^\S+: error: ")  # how a problem that lost data reads in summary.json
 COUNT_SUFFIX = "_per_op"
 MEASURED = ("ns_per_op", "ratio")  # the other quantities are counts
 
@@ -50,7 +47,8 @@ class Figure:
 @dataclass(frozen=True)
 class RunFigures:
     """A run as the history keeps it. started: UTC, ISO 8601 to the millisecond, so that texts sort as times do;
-    fingerprint: hash of `blocking`, which is None where machine.json is missing."""
+    fingerprint: hash of `blocking`, which is None where machine.json is missing; expected, finished: records that were
+    planned (None where nothing says that) and that can be used; stopped: why it ended, "" where it did not."""
 
     name: str
     started: str
@@ -64,6 +62,9 @@ class RunFigures:
     noise_grade: str
     boot: str
     instance: str
+    expected: int | None
+    finished: int
+    stopped: str
     figures: tuple[Figure, ...]
 
     @property
@@ -88,31 +89,30 @@ def digest(value: Any) -> str:
 
 
 def time_read(text: str | None) -> str:
-    """The start of a run in UTC to the millisecond; LineError when it is none."""
+    """The start of a run in UTC to the millisecond; LineError when it is none, or names no zone."""
     try:
-        found = datetime.fromisoformat((text or "").replace("Z", "+00:00")).astimezone(timezone.utc)
+        local = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+        found = local.astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise LineError(f'"started" is no time: {safe(text)}') from None
+    if local.tzinfo is None:
+        raise LineError(f'"started" names no time zone: {safe(text)}')
     return found.strftime("%Y-%m-%dT%H:%M:%S.") + f"{found.microsecond // 1000:03d}Z"
 
 
-def is_current(directory: Path) -> bool:
-    """Whether summary.json is there and not older than what it rests on."""
-    stored = directory / "summary.json"
-    sources = [p for p in (directory / name for name in SOURCES) if p.exists()]
-    return stored.exists() and all(p.stat().st_mtime_ns <= stored.stat().st_mtime_ns for p in sources)
-
-
 def summary_of(directory: Path) -> Mapping[str, Any]:
-    """summary.json as stored, or made anew; RecordsError when it cannot be."""
-    if is_current(directory):
-        return json_load(directory / "summary.json", "faultline.summary")
+    """summary.json as stored, or made anew, also where an earlier version of the program left out what is needed here;
+    RecordsError when it cannot be."""
+    if freshness.is_current(directory, (freshness.SUMMARY,)):
+        stored = json_load(directory / freshness.SUMMARY, "faultline.summary")
+        if "damage" in stored:
+            return stored
     return json.loads(json.dumps(summary.summary(verdict.conclude(records.run_load(directory)))))
 
 
 def instance_of(directory: Path) -> str:
-    """The instance that the first sound record names, "" when none does. A run whose records differ in it has no valid
-    figures."""
+    """The instance that the first sound record names, "" when none does. Where records differ in it, the summary says
+    so and no figure of the run is valid."""
     path = directory / "trials.jsonl"
     for _, line, whole in records.lines_split(path) if path.exists() else ():
         try:
@@ -161,24 +161,16 @@ def range_read(ranges: Mapping[str, Any], name: str, value: float) -> tuple[floa
     return low, high
 
 
-def role_of(arm: Mapping[str, Any]) -> str:
-    """baseline, null, phase (it has a ratio that is a share of the whole, and no verdict) or candidate."""
-    if arm.get("baseline"):
-        return "baseline"
-    if arm.get("null"):
-        return "null"
-    return "phase" if arm.get("ratio") is not None and arm.get("verdict") is None else "candidate"
-
-
 def arm_figures(
-    manifest: Manifest, cell: Mapping[str, Any], arm: Mapping[str, Any], plans: Mapping[Any, ArmPlan]
+    manifest: Manifest, cell: Mapping[str, Any], arm: Mapping[str, Any], plans: Mapping[Any, ArmPlan], moved: bool
 ) -> Iterator[Figure]:
-    """The figures of one arm; LineError when it breaks the contract or the plan does not know it."""
+    """The figures of one arm, none of them valid where the cell is not or something `moved` under the run; LineError
+    when it breaks the contract or the plan does not know it."""
     scenario = manifest.scenarios.get(get(cell, "scenario", str))
     plan = plans.get((cell["scenario"], get(cell, "cell", str), get(arm, "name", str)))
     if scenario is None or plan is None:
         raise LineError(f"the plan has no arm {safe(arm.get('name'))} of {safe(cell['scenario'])} {safe(cell['cell'])}")
-    invalid = get(cell, "status", str) == "invalid"
+    invalid = moved or get(cell, "status", str) == "invalid"
     for quantity, estimate, low, high in quantities(arm):
         if estimate < 0:
             raise LineError(f"{quantity} of arm {safe(plan.name)} is negative")
@@ -190,7 +182,7 @@ def arm_figures(
             arm=plan.name,
             method=plan.method,
             method_version=plan.method_version,
-            role=role_of(arm),
+            role=get(arm, "role", str),
             delta=scenario.delta,
             quantity=quantity,
             estimate=estimate,
@@ -205,15 +197,16 @@ def figures_of(manifest: Manifest, found: Mapping[str, Any]) -> tuple[Figure, ..
     """All figures of a summary; LineError when it is not of this manifest, lost data, or has no figure."""
     if get(found, "run", str) != manifest.run:
         raise LineError(f"is of another run ({safe(found['run'])})")
-    lost = [p for p in get(found, "problems", list) if isinstance(p, str) and DAMAGE.match(p)]
+    lost = get(found, "damage", list)
     if lost:
         raise LineError(f"the run has damaged records: {safe(lost[0])}" + (" …" if len(lost) > 1 else ""))
     plans = {(c.scenario, c.cell, a.name): a for c in manifest.cells for a in c.arms}
+    moved = bool(get(found, "environment_changes", list))
     figures = [
         figure
         for cell in objects(found, "cells")
         for arm in objects(cell, "arms")
-        for figure in arm_figures(manifest, cell, arm, plans)
+        for figure in arm_figures(manifest, cell, arm, plans, moved)
     ]
     if not figures:
         raise LineError("nothing was measured")
@@ -236,19 +229,33 @@ def machine_of(directory: Path, manifest: Manifest) -> tuple[str, str, Mapping[s
     return name or "", fingerprint, get(machine, "blocking", dict, none=True), boot or ""
 
 
+def started_of(directory: Path) -> str:
+    """When a run began, as RunFigures has it, and nothing else of it; RecordsError, one line with the file, when that
+    cannot be read."""
+    if not directory.is_dir():
+        raise RecordsError(f"{directory}: no such run directory")
+    path = directory / freshness.MANIFEST
+    try:
+        return time_read(get(json_load(path, "faultline.manifest"), "started", str, none=True))
+    except LineError as error:
+        raise RecordsError(f"{path}: {error}") from None
+
+
 def read(directory: Path) -> RunFigures:
     """A run's contribution; RecordsError or OSError, one line with the file, when there is none."""
     if not directory.is_dir():
         raise RecordsError(f"{directory}: no such run directory")
-    path = directory / "manifest.json"
+    path = directory / freshness.MANIFEST
     try:
         manifest = records.manifest_read(json_load(path, "faultline.manifest"), records.parameter_types())
         started = time_read(manifest.started)
         name, fingerprint, blocking, boot = machine_of(directory, manifest)
-        path = directory / "summary.json"
+        path = directory / freshness.SUMMARY
         found = summary_of(directory)
         figures = figures_of(manifest, found)
         grade = get(found, "noise_grade", str, none=True)
+        expected, finished = get(found, "expected", int, none=True), get(found, "finished", int)
+        stopped = get(found, "stopped", str, none=True)
     except (LineError, RecordsError) as error:
         named = str(error).startswith(f"{directory}{os.sep}")
         raise RecordsError(str(error) if named else f"{path}: {error}") from None
@@ -267,5 +274,8 @@ def read(directory: Path) -> RunFigures:
         noise_grade=grade or "",
         boot=boot,
         instance=instance_of(directory),
+        expected=expected,
+        finished=finished,
+        stopped=stopped or "",
         figures=figures,
     )

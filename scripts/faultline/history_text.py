@@ -17,6 +17,7 @@ HEAD = ("arm", "quantity", "runs", "before", "first", "last", "change", "told")
 RIGHT = (False, False, True, True, True, True, True, False)
 ARM_MOST = 40
 VALUE_MOST = 60
+MACHINES_MOST = 3  # names of machines in a heading; more are counted
 
 
 def day(started: str) -> str:
@@ -27,27 +28,28 @@ def day(started: str) -> str:
 def run_words(run: Stored) -> str:
     """A run: when, its commit where it has one, and its id."""
     commit = f", commit {safe(shorten(run.commit, VALUE_MOST))}" if run.commit else ""
-    return f"{day(run.started)}{commit}, run {run.id}"
+    cut = "" if run.is_whole else f" (not finished: {run.finished} of {run.expected} records)"
+    return f"{day(run.started)}{commit}, run {run.id}{cut}"
 
 
 def state(one: Shown) -> str:
     """What can be said of changes in a series."""
     if not is_judged(one.series.quantity):
         return "moves by itself, not judged"
-    valid = one.series.runs - one.series.invalid
-    if not one.changes and valid < changes.RUNS_LEAST:
-        return f"too few runs ({valid} of {changes.RUNS_LEAST})"
+    if not one.changes and one.series.valid < changes.RUNS_LEAST:
+        return f"too few runs ({one.series.valid} of {changes.RUNS_LEAST})"
     return f"{len(one.changes)} changed" if one.changes else "no change"
 
 
 def row(one: Shown) -> list[str]:
     """A series as a row of the table."""
     kind, first, last = one.series.quantity, one.first.estimate, one.last.estimate
-    invalid = f" ({one.series.invalid} invalid)" if one.series.invalid else ""
+    apart = ((one.series.invalid, "invalid"), (one.series.few, "of few trials"))
+    beside = ", ".join(f"{count} {what}" for count, what in apart if count)
     return [
         shorten(safe(one.series.arm), ARM_MOST),
         safe(kind),
-        f"{one.series.runs}{invalid}",
+        f"{one.series.runs}" + (f" ({beside})" if beside else ""),
         "" if one.follows is None else value(kind, one.follows.last.estimate),
         value(kind, first),
         value(kind, last),
@@ -91,8 +93,7 @@ def heading(group: Sequence[Shown]) -> str:
     """Scenario, cell and machine of series, and from when to when they are."""
     one = group[0]
     begin, end = min(each.first.started for each in group), max(each.last.started for each in group)
-    names = [safe(name) for name in one.machines if name]
-    many = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    many = text.listed([safe(name) for name in one.machines if name], MACHINES_MOST)
     return (
         f"{safe(one.series.scenario)} · {safe(one.series.cell)} · machine {many or 'without a name'}, fingerprint"
         f" {safe(one.fingerprint)} · {day(begin)} to {day(end)}"
@@ -137,6 +138,9 @@ def run_object(run: Stored) -> dict[str, Any]:
         "program": run.program or None,
         "profile": run.profile or None,
         "noise_grade": run.noise_grade or None,
+        "expected": run.expected,
+        "finished": run.finished,
+        "stopped": run.stopped or None,
     }
 
 
@@ -185,6 +189,7 @@ def series_object(one: Shown) -> dict[str, Any]:
         "machines": list(one.machines),
         "runs": s.runs,
         "invalid": s.invalid,
+        "few_trials": s.few,
         "judged": is_judged(s.quantity),
         "first": point_object(one.first, one.first_run),
         "last": point_object(one.last, one.last_run),

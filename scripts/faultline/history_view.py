@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, Mapping, Sequence
 
 from faultline import history_index, text
+from faultline.changes import beyond
 from faultline.history_index import Filter, Point, Series, Stored, Told
 from faultline.history_run import is_count
 from faultline.verdict import FASTER, SLOWER
@@ -118,11 +119,16 @@ def differences(there: Shown, here: Shown) -> list[tuple[str, Any, Any]]:
     return [*found, *((key, old.get(key), new.get(key)) for key in keys)]
 
 
+def is_same_machine(one: Shown, other: Shown) -> bool:
+    """Whether two series have a machine in common: a fingerprint, or a name; machines without a name share none."""
+    return one.fingerprint == other.fingerprint or any(name in other.machines for name in one.machines if name)
+
+
 def link(group: Sequence[Shown]) -> None:
     """Says of each series of one arm and quantity, in the order in which they began, which one it follows: the last one
-    that began before it on a machine of the same name."""
+    that began before it on the same machine."""
     for index, here in enumerate(group):
-        before = [one for one in group[:index] if set(one.machines) & set(here.machines)]
+        before = [one for one in group[:index] if is_same_machine(one, here)]
         if before:
             here.follows = before[-1]
             here.beside = here.follows.last.started >= here.first.started
@@ -136,35 +142,38 @@ def subject(one: Shown) -> tuple[str, str, str, str]:
 
 
 def view(connection: sqlite3.Connection, wanted: Filter) -> list[Shown]:
-    """All that the filter lets through, by scenario, cell, arm, quantity and time."""
+    """All that the filter lets through, by scenario, cell, arm, quantity and time. Within a snapshot of the index,
+    where others may add to it."""
     shown = []
     prints = {}
-    connection.execute("BEGIN")  # one state of the index for all that is shown
-    try:
-        for series in history_index.series_find(connection, wanted):
-            if series.fingerprint not in prints:
-                prints[series.fingerprint] = history_index.fingerprint_of(connection, series.fingerprint)
-            first, last = history_index.ends(connection, series.number)
-            runs = (history_index.run_of(connection, point.run) for point in (first, last))
-            one = Shown(series, *prints[series.fingerprint], first, last, *runs)
-            one.changes = [
-                change_of(connection, series, told) for told in history_index.changes_of(connection, series.number)
-            ]
-            shown.append(one)
-    finally:
-        if connection.in_transaction:  # else SQLite has ended it, and to do so again would hide why
-            connection.execute("ROLLBACK")
+    for series in history_index.series_find(connection, wanted):
+        if series.fingerprint not in prints:
+            prints[series.fingerprint] = history_index.fingerprint_of(connection, series.fingerprint)
+        first, last = history_index.ends(connection, series.number)
+        runs = (history_index.run_of(connection, point.run) for point in (first, last))
+        one = Shown(series, *prints[series.fingerprint], first, last, *runs)
+        one.changes = [
+            change_of(connection, series, told) for told in history_index.changes_of(connection, series.number)
+        ]
+        shown.append(one)
     for _, group in groupby(shown, key=subject):
         link(list(group))
     return shown
 
 
 def is_regression(connection: sqlite3.Connection, one: Shown, runs: int) -> bool:
-    """Whether the latest change of a series that no other follows is SLOWER, and was told within its last runs."""
-    if one.followed or not one.changes or one.changes[-1].direction != SLOWER:
+    """Whether the level of a series that no other follows is SLOWER now, by δ at least, than before the first of the
+    changes that were told within its last runs."""
+    number = one.series.number
+    late = [
+        change.told
+        for change in one.changes
+        if history_index.runs_since(connection, number, change.told.confirmed_started, runs) <= runs
+    ]
+    if one.followed or not late:
         return False
-    told = one.changes[-1].told
-    return history_index.runs_since(connection, one.series.number, told.confirmed_started, runs) <= runs
+    before, after = late[0].before, late[-1].after
+    return direction(one.series, before, after) == SLOWER and beyond(before, after, one.series.delta)
 
 
 @dataclass(frozen=True)
@@ -204,14 +213,13 @@ def drawn_of(connection: sqlite3.Connection, chain: Sequence[Shown], most: int) 
 def chains(shown: Sequence[Shown]) -> list[list[Shown]]:
     """Series that follow each other, each once, in the order in which their first ones began."""
     by_end: dict[int, list[Shown]] = {}
-    found = []
+    found: list[list[Shown]] = []
     for one in shown:
-        before = by_end.pop(one.follows.series.number, None) if one.follows is not None and not one.beside else None
-        chain = [*(before or []), one]
-        if before is not None:
-            found[found.index(before)] = chain
-        else:
+        chain = by_end.pop(one.follows.series.number, None) if one.follows is not None and not one.beside else None
+        if chain is None:
+            chain = []
             found.append(chain)
+        chain.append(one)
         by_end[one.series.number] = chain
     return found
 

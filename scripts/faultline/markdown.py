@@ -5,25 +5,28 @@ from __future__ import annotations
 
 import re
 from itertools import accumulate
-from typing import Iterator, Sequence
+from typing import Iterator, NamedTuple, Sequence
 
 from faultline import conclusion, page, pair_words, table
-from faultline.text import safe
+from faultline.text import cut, listed, safe
 from faultline.verdict import CellResult, Results, scenarios_of
 
 BYTES_MOST = 60 * 1024
 NAMES_MOST = 12  # scenarios named as left out; more are counted
+NAME_MOST = 60  # characters of a scenario's name there
+TEXT_MOST = 2000  # characters of any text
+REFUSED_MOST = 20  # lines on what was not run
 
 
 def escape(value: object) -> str:
-    """Text in which nothing is Markdown or HTML."""
-    plain = safe(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]#|~$@])", r"\\\1", plain)
+    """Text in which nothing is Markdown or HTML, and no address becomes a link by itself."""
+    plain = cut(safe(value), TEXT_MOST).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]#|~$@]|:(?=//)|(?<=\bwww)\.)", r"\\\1", plain)
 
 
 def code(value: str) -> str:
     """Text as it is, in a table."""
-    return "`" + safe(value).replace("`", "'").replace("|", "¦") + "`"
+    return "`" + cut(safe(value), TEXT_MOST).replace("`", "'").replace("|", "¦") + "`"
 
 
 def cell_lines(cell: CellResult, shown: Sequence[int]) -> Iterator[str]:
@@ -40,8 +43,24 @@ def head(results: Results) -> str:
     counts = " · ".join(f"{n} {verdict}" for verdict, n in results.verdict_counts().items())
     noise, harness = conclusion.noise_sentence(results), conclusion.harness_sentence(results)
     said = [one for one in (counts, *table.undecided(results), noise, harness) if one]
-    out = f"# faultline: {escape(results.run.manifest.run)}\n" + "".join(f"\n{escape(one)}\n" for one in said)
-    return out + "".join(f"\n> {escape(one)}\n" for one in [*page.warnings(results), *table.refused(results)])
+    out = title(results) + "".join(f"\n{escape(one)}\n" for one in said)
+    refused = table.refused(results)
+    more = [f"… and {len(refused) - REFUSED_MOST} more, in manifest.json"] if len(refused) > REFUSED_MOST else []
+    warnings = [*page.warnings(results), *refused[:REFUSED_MOST], *more]
+    return out + "".join(f"\n> {escape(one)}\n" for one in warnings)
+
+
+def title(results: Results) -> str:
+    """The first line."""
+    return f"# faultline: {escape(cut(results.run.manifest.run, NAME_MOST))}\n"
+
+
+class Block(NamedTuple):
+    """A piece of a table that is left out or shown as a whole. what: how a note names it, "" for the head of what
+    follows."""
+
+    text: str
+    what: str
 
 
 def conclusions(cells: Sequence[CellResult]) -> str:
@@ -51,16 +70,20 @@ def conclusions(cells: Sequence[CellResult]) -> str:
     return f"\n## {escape(cells[0].scenario.question)}\n\n{terms}\n\n{sentences}\n"
 
 
-def table_blocks(cells: Sequence[CellResult]) -> list[str]:
-    """The table of a scenario: its head, then a block a cell."""
+def table_blocks(cells: Sequence[CellResult]) -> list[Block]:
+    """The table of a scenario: its head, then a block a cell; what was counted; pairs of CPUs."""
     shown = table.columns_of([table.row(cell, arm) for cell in cells for arm in cell.arms])
     titles = " | ".join(table.HEADER[i] for i in shown)
     rules = " | ".join("---:" if i in table.RIGHT else "---" for i in shown)
     top = f"\n### {escape(cells[0].scenario.name)}\n\n| cell | {titles} |\n| --- | {rules} |\n"
-    return [top, *("\n".join(cell_lines(cell, shown)) + "\n" for cell in cells), *counted_block(cells), *pair_blocks(cells)]
+    rows = [
+        Block("\n".join(cell_lines(cell, shown)) + "\n", f"cell {number} of {len(cells)}")
+        for number, cell in enumerate(cells, 1)
+    ]
+    return [Block(top, ""), *rows, *counted_block(cells), *pair_blocks(cells)]
 
 
-def counted_block(cells: Sequence[CellResult]) -> list[str]:
+def counted_block(cells: Sequence[CellResult]) -> list[Block]:
     """The counters that were asked for, as one block; none when nothing was."""
     rows, notes = table.counted_rows(cells), table.counted_notes(cells)
     if not rows and not notes:
@@ -71,33 +94,39 @@ def counted_block(cells: Sequence[CellResult]) -> list[str]:
         rules = ["---", "---", *["---:"] * (len(rows[0]) - 2)]
         table_lines = [list(map(escape, rows[0])), rules, *lines]
         out += "\n" + "".join(f"| {' | '.join(one)} |\n" for one in table_lines)
-    return [out + "".join(f"\n{escape(note)}\n" for note in notes)]
+    return [Block(out + "".join(f"\n{escape(note)}\n" for note in notes), "what was counted")]
 
 
-def pair_blocks(cells: Sequence[CellResult]) -> list[str]:
+def pair_blocks(cells: Sequence[CellResult]) -> list[Block]:
     """The table of the distance classes of CPUs: its head, then a block a cell; [] without pairs."""
     found = pair_words.rows(cells)
     titles = " | ".join(escape(title) for title in pair_words.HEADER)
     rules = " | ".join("---:" if i in pair_words.RIGHT else "---" for i in range(len(pair_words.HEADER)))
     top = f"\n#### Pairs of CPUs by what they share\n\n| cell | {titles} |\n| --- | {rules} |\n"
     blocks = [
-        "".join(f"| {code(cell) if i == 0 else ''} | {' | '.join(map(escape, row))} |\n" for i, row in enumerate(rows))
-        for cell, rows in found
+        Block(pair_lines(cell, rows), f"pairs of CPUs, cell {number} of {len(found)}")
+        for number, (cell, rows) in enumerate(found, 1)
     ]
-    return [top, *blocks] if found else []
+    return [Block(top, ""), *blocks] if found else []
+
+
+def pair_lines(cell: str, rows: Sequence[Sequence[str]]) -> str:
+    """The rows of a cell, which is named in the first."""
+    return "".join(
+        f"| {code(cell) if i == 0 else ''} | {' | '.join(map(escape, row))} |\n" for i, row in enumerate(rows)
+    )
 
 
 def note(lost: Sequence[str], tables: Sequence[str]) -> str:
     """What is left out, and where it is."""
     parts = (("what is said of", lost), ("the tables of", tables))
-    what = "; ".join(f"{words} {listed(names)}" for words, names in parts if names)
-    return f"\n*Left out to stay below 60 KiB: {what}. Everything is in report.html, summary.json and cells.csv.*\n"
+    what = "; ".join(f"{words} {listed(names, NAMES_MOST)}" for words, names in parts if names)
+    return f"\n*Left out to stay below 60 KiB: {what}. Every figure is in summary.json and cells.csv.*\n"
 
 
-def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - NAMES_MOST} more" if len(names) > NAMES_MOST else ""
-    return ", ".join(names[:NAMES_MOST]) + more
+def name_of(value: str) -> str:
+    """A scenario in that note."""
+    return escape(cut(value, NAME_MOST))
 
 
 def size(text: str) -> int:
@@ -109,30 +138,36 @@ def markdown(results: Results) -> str:
     """The document, at most BYTES_MOST bytes of UTF-8: first what the run and each scenario say, then tables. A table
     that does not fit is left out and named; the first one is cut after a cell."""
     scenarios = scenarios_of(results)
-    longest = max((size(escape(scenario.name)) for scenario, _ in scenarios), default=0)
+    longest = max((size(name_of(scenario.name)) for scenario, _ in scenarios), default=0)
     room = BYTES_MOST - size(note(["x"], ["x"])) - 2 * (NAMES_MOST + 1) * (longest + 40)
-    out = ""
+    out = head(results)
     lost: list[str] = []
     without: list[str] = []
-    for text, name in [(head(results), "the run"), *((conclusions(cells), s.name) for s, cells in scenarios)]:
+    if size(out) > room:
+        unfinished = conclusion.unfinished_sentence(results)
+        out, lost = title(results) + (f"\n> {escape(unfinished)}\n" if unfinished else ""), ["the run"]
+    for scenario, cells in scenarios:
+        text = conclusions(cells)
         if size(out) + size(text) <= room:
             out += text
         else:
-            lost.append(escape(name))
+            lost.append(name_of(scenario.name))
     for number, (scenario, cells) in enumerate(scenarios):
         blocks = table_blocks(cells)
-        if size(out) + size("".join(blocks)) <= room:
-            out += "".join(blocks)
-            continue
-        fits = blocks_that_fit(blocks, room - size(out)) if number == 0 else []
-        out += "".join(fits)
-        cut = "" if len(fits) < 2 else f" (from cell {len(fits)} of {len(cells)} on)"
-        cut = " (pairs of CPUs)" if len(fits) > len(cells) else cut
-        without.append(escape(scenario.name) + cut)
+        fits = blocks_that_fit(blocks, room - size(out))
+        if len(fits) < len(blocks) and number:
+            fits = []
+        out += "".join(block.text for block in fits)
+        if len(fits) < len(blocks):
+            rest = next(block.what for block in blocks[len(fits) :] if block.what)
+            without.append(name_of(scenario.name) + (f" (from {rest} on)" if fits else ""))
     return out + (note(lost, without) if lost or without else "")
 
 
-def blocks_that_fit(blocks: Sequence[str], room: int) -> list[str]:
-    """The first of these blocks, as many as the room holds."""
-    used = list(accumulate(map(size, blocks)))
-    return [block for block, end in zip(blocks, used) if end <= room]
+def blocks_that_fit(blocks: Sequence[Block], room: int) -> list[Block]:
+    """The first of these blocks, as many as the room holds, without a head at their end."""
+    used = accumulate(size(block.text) for block in blocks)
+    fits = [block for block, end in zip(blocks, used) if end <= room]
+    while fits and not fits[-1].what:
+        fits.pop()
+    return fits

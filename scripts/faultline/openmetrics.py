@@ -72,11 +72,21 @@ def states(name: str, labels: Labels, there: str | None, possible: Iterable[str]
     return [({**labels, name: state}, float(state == there)) for state in possible]
 
 
+def known(**labels: object) -> dict[str, str]:
+    """The labels that have a value."""
+    return {name: str(value) for name, value in labels.items() if value is not None}
+
+
+def machine_labels(run: Run) -> dict[str, str]:
+    """The machine's name, or its fingerprint; nothing where neither is known."""
+    name = run.machine.get("name")
+    return known(machine=name if name is not None else run.manifest.machine)
+
+
 def arm_labels(run: Run, cell: CellResult, arm: ArmResult) -> dict[str, str]:
     """What tells an arm apart from all others of all machines."""
-    machine = run.machine.get("name")
     return {
-        "machine": str(machine if machine is not None else run.manifest.machine),
+        **machine_labels(run),
         "scenario": cell.scenario.name,
         "cell": cell.plan.cell,
         "arm": arm.name,
@@ -109,15 +119,12 @@ def arm_families(results: Results) -> list[Family]:
 
 def run_families(results: Results) -> list[Family]:
     """What is known of the whole run."""
-    manifest, machine = results.run.manifest, results.run.machine
-    labels = {"machine": str(machine.get("name", manifest.machine))}
-    about = {
-        **labels,
-        "run": str(manifest.run),
-        "fingerprint": str(manifest.machine),
-        "profile": str(manifest.profile),
-        "version": str(manifest.tool.get("version")),
-    }
+    manifest = results.run.manifest
+    labels = machine_labels(results.run)
+    version = manifest.tool.get("version")
+    about = labels | known(
+        run=manifest.run, fingerprint=manifest.machine, profile=manifest.profile, version=version
+    )
     floor = [] if results.noise_floor is None else [(labels, math.expm1(results.noise_floor))]
     grade = states("faultline_noise_grade", labels, results.grade, GRADES) if results.grade is not None else []
     text = "What one comparison of two identical arms resolves in the middle cell, as a fraction."

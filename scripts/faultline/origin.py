@@ -8,7 +8,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from faultline import topology
 from faultline.records import Manifest
-from faultline.text import safe, size
+from faultline.text import cut, safe, size
 from faultline.topology import TITLES, Pu
 from faultline.verdict import Results
 
@@ -41,7 +41,12 @@ def fingerprint(machine: Mapping[str, Any], name: str | None) -> list[tuple[str,
     if isinstance(against, dict):
         named = "; ".join(f"{key}: {value}" for key, value in against.items() if value != UNTOUCHED)
         rows.append(("mitigations", named or UNTOUCHED))
-    return [(safe(key), safe(value)[:VALUE_MOST]) for key, value in rows]
+    return told(rows)
+
+
+def told(rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rows made safe to print, long texts cut."""
+    return [tuple(cut(safe(text[: VALUE_MOST + 1]), VALUE_MOST) for text in row) for row in rows]  # type: ignore[misc]
 
 
 def ranges(numbers: Sequence[int]) -> str:
@@ -84,9 +89,10 @@ def group_key(pu: Pu) -> tuple[int | None, ...]:
     return tuple(pu.groups[level] for level in LEVELS)
 
 
-def cpu_table(machine: Mapping[str, Any]) -> list[list[str]]:
-    """The usable CPUs by what they share: a head, then a row a group in the order of the tree; [] without a tree.
-    Levels that the machine does not tell have no column."""
+def cpu_table(machine: Mapping[str, Any], most: int = GROUPS_MOST) -> list[list[str]]:
+    """The usable CPUs by what they share: a head, then a row a group in the order of the tree, at most `most` and
+    GROUPS_MOST of them, and how many more there are; [] without a tree. Levels that the machine does not tell have no
+    column."""
     groups: dict[tuple[int | None, ...], list[Pu]] = {}
     for pu in topology.pus_of(machine):
         groups.setdefault(group_key(pu), []).append(pu)
@@ -97,9 +103,10 @@ def cpu_table(machine: Mapping[str, Any]) -> list[list[str]]:
         [*("–" if key[i] is None else str(key[i]) for i in shown), cores(found), ranges([pu.cpu for pu in found])]
         for key, found in groups.items()
     ]
-    rest = [["…"] * len(shown) + ["", f"{len(rows) - GROUPS_MOST} more groups, in cpus.csv"]]
+    most = min(most, GROUPS_MOST)
+    rest = [["…"] * len(shown) + ["", f"{len(rows) - most} more groups, in cpus.csv"]]
     head = [[*(TITLES[LEVELS[i]] for i in shown), "cores", "CPUs"]]
-    return head + rows[:GROUPS_MOST] + (rest if len(rows) > GROUPS_MOST else [])
+    return head + rows[:most] + (rest if len(rows) > most else [])
 
 
 def cores(pus: Sequence[Pu]) -> str:
@@ -121,7 +128,9 @@ def without(words: Sequence[str], option: str) -> list[str]:
 
 def command(manifest: Manifest) -> str:
     """The command that measures the same again: as it was given, but into a new directory and with the seed that was
-    drawn. A plan from a file has its seed in it."""
+    drawn. A plan from a file has its seed in it. "" where the manifest does not say how the run was started."""
+    if not manifest.argv:
+        return ""
     words = list(manifest.argv[1:] if manifest.argv[:1] == ("faultline",) else manifest.argv)
     planned = any(word == "--plan" or word.startswith("--plan=") for word in words)
     words = without(words, "--out")
@@ -132,18 +141,19 @@ def command(manifest: Manifest) -> str:
 
 def program(manifest: Manifest) -> list[tuple[str, str]]:
     """What was run: the build of the program, and the hash of each scenario."""
-    rows = [*flat(manifest.tool, {}), ("seed", str(manifest.seed)), ("started", str(manifest.started))]
-    rows += [(f"hash of {name}", str(scenario.hash)) for name, scenario in manifest.scenarios.items()]
-    return [(safe(key), safe(value)[:VALUE_MOST]) for key, value in rows]
+    rows = [*flat(manifest.tool, {}), *flat({"seed": manifest.seed, "started": manifest.started}, {})]
+    rows += flat({f"hash of {name}": scenario.hash for name, scenario in manifest.scenarios.items()}, {})
+    return told(rows)
 
 
 def line(results: Results) -> str:
-    """Where the run comes from, in a line."""
-    manifest = results.run.manifest
+    """Where the run comes from, in a line; of what is not known nothing."""
+    manifest, tool, records = results.run.manifest, results.run.manifest.tool, len(results.run.trials)
+    built = ", ".join(str(tool[key]) for key in ("build", "compiler") if tool.get(key) is not None)
     parts = [
-        f"profile {manifest.profile}",
-        f"{len(results.run.trials)} of {manifest.expected} records",
-        f"started {manifest.started}",
-        f"faultline {manifest.tool.get('version')} ({manifest.tool.get('build')}, {manifest.tool.get('compiler')})",
+        None if manifest.profile is None else f"profile {manifest.profile}",
+        f"{records} records" if manifest.expected is None else f"{records} of {manifest.expected} records",
+        None if manifest.started is None else f"started {manifest.started}",
+        f"faultline {tool.get('version') or 'of an unknown version'}" + (f" ({built})" if built else ""),
     ]
-    return safe(" · ".join(parts))
+    return safe(" · ".join(part for part in parts if part))

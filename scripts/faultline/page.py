@@ -8,11 +8,11 @@ import hashlib
 import re
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from faultline import conclusion, gaps, origin, pair_words, strips, table
 from faultline.pictures import Picture
-from faultline.text import safe
+from faultline.text import cut, listed, safe
 from faultline.verdict import ArmResult, CellResult, Results, scenarios_of
 
 BYTES_MOST = 2_000_000
@@ -20,9 +20,24 @@ CAPTION_BYTES = 1_000  # kept for naming a picture that does not fit
 NAMES_MOST = 8  # pictures named at the top as left out; more are counted, and all are named where they belong
 NOTE_BYTES = 4_000  # kept for that
 FONT = re.compile(r"font: ([\d.]+px) 'DejaVu Sans', 'Verdana', 'Arial', sans-serif")  # its family is the style sheet's
-CELLS_MOST = (300, 100, 30, 0)  # cells in the tables, the first that leaves room; the others are left to cells.csv
 GAPS_MOST = 120  # rows on what has no figure
+CAPTION_MOST = 150  # characters of a caption that stands in for its picture
+WARNINGS_MOST = 20
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Room(NamedTuple):
+    """How much the page shows: cells in all tables, scenarios, rows of any other list or sentences, characters of a
+    text."""
+
+    cells: int
+    scenarios: int = 1000
+    rows: int = 1000
+    text: int = 4000
+
+
+# The first that fits is taken; what it leaves out is in cells.csv and summary.json. The last fits whatever a run holds.
+ROOMS = (Room(300), Room(100), Room(30), Room(0), Room(0, 100, 50, 300), Room(0, 10, 20, 150), Room(0, 0, 20, 100))
 
 
 def compact(svg: str) -> str:
@@ -50,13 +65,17 @@ def tag_compact(tag: str) -> str:
     return re.sub(r"(\.\d*?[1-9])0+(?!\d)|\.0+(?!\d)", r"\1", re.sub(r"(\.\d\d)\d+", r"\1", tag))
 
 
+def tag_prefix(tag: str, prefix: str) -> str:
+    """One tag with a prefix before its id and before those that it refers to."""
+    return re.sub(r'(\bid="|url\(#|href="#)(?=[^"])', lambda found: found[1] + prefix, tag)
+
+
 def inline(svg: bytes, prefix: str, label: str) -> str:
     """An SVG file's root element, for use within HTML: ids made unique by a prefix, described for those who cannot
     see it."""
     body = svg.decode("utf-8")
     body = compact(body[body.index("<svg") :])
-    body = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}\1"', body)
-    body = re.sub(r'(url\(#|href="#)', rf"\1{prefix}", body)
+    body = re.sub(r"<[^>]*>", lambda tag: tag_prefix(tag[0], prefix), body)
     escaped = label.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return body.replace("<svg", f'<svg role="img" aria-label="{escaped}"', 1)
 
@@ -69,7 +88,8 @@ def figures(drawn: Sequence[tuple[Picture, bytes]], room: int) -> dict[str, list
     out: dict[str, list[dict[str, Any]]] = {}
     for number, (picture, svg) in enumerate(drawn):
         body = inline(svg, f"p{number}-", picture.caption)
-        entry = {"caption": picture.caption, "file": f"plots/{picture.stem}.svg", "svg": Markup(body)}
+        caption = cut(picture.caption, CAPTION_MOST)
+        entry = {"caption": caption, "file": f"plots/{picture.stem}.svg", "svg": Markup(body)}
         out.setdefault(picture.scenario, []).append(entry)
     ranked = [(i if scenario else -1, entry) for scenario, found in out.items() for i, entry in enumerate(found)]
     for _, entry in sorted(ranked, key=lambda pair: pair[0]):
@@ -83,9 +103,9 @@ def figures(drawn: Sequence[tuple[Picture, bytes]], room: int) -> dict[str, list
 def left_out(found: Mapping[str, list[dict[str, Any]]]) -> str:
     """Which pictures do not fit, "" when all do."""
     names = [entry["file"] for entries in found.values() for entry in entries if entry["svg"] is None]
-    more = f" and {len(names) - NAMES_MOST} more, named where they belong" if len(names) > NAMES_MOST else ""
+    more = ", named where they belong" if len(names) > NAMES_MOST else ""
     pictures = f"{len(names)} picture{'s' * (len(names) > 1)}"
-    return f"Left out for want of room: {pictures}: {', '.join(names[:NAMES_MOST])}{more}." if names else ""
+    return f"Left out for want of room: {pictures}: {listed(names, NAMES_MOST)}{more}." if names else ""
 
 
 def css_class(column: int, verdict: str | None) -> str:
@@ -141,14 +161,26 @@ def most_each(counts: Sequence[int], room: int) -> int:
     return each
 
 
+def few(sentences: Sequence[str], room: Room) -> list[str]:
+    """As many sentences as there is room for, and how many more there are."""
+    more = [f"… and {len(sentences) - room.rows} more."] if len(sentences) > room.rows else []
+    return [*sentences[: room.rows], *more]
+
+
+def few_rows(rows: Sequence[tuple[str, str]], room: Room, where: str) -> list[tuple[str, str]]:
+    """As many rows of a list as there is room for, then how many more there are in the file `where`."""
+    more = [("…", f"and {len(rows) - room.rows} more, in {where}")] if len(rows) > room.rows else []
+    return [*rows[: room.rows], *more]
+
+
 def scenario_views(
-    results: Results, drawn: Mapping[str, list[dict[str, Any]]], room: int
+    results: Results, drawn: Mapping[str, list[dict[str, Any]]], room: Room
 ) -> Iterable[dict[str, Any]]:
-    """The scenarios with their conclusion, pictures and table; at most `room` cells in all tables."""
-    scenarios = scenarios_of(results)
-    most = most_each([len(cells) for _, cells in scenarios], room)
+    """The scenarios with their conclusion, pictures and table, as far as there is room."""
+    scenarios = scenarios_of(results)[: room.scenarios]
+    most = most_each([len(cells) for _, cells in scenarios], room.cells)
     for scenario, cells in scenarios:
-        sentences = conclusion.scenario_sentences(cells)
+        sentences = few(conclusion.scenario_sentences(cells), room)
         if len(cells) > most:
             sentences.append(f"The table shows {most} of {len(cells)} cells; all are in cells.csv.")
         shown = table.columns_of([table.row(cell, arm) for cell in cells for arm in cell.arms])
@@ -157,20 +189,22 @@ def scenario_views(
             "question": safe(scenario.question),
             "terms": table.terms(cells),
             "sentences": sentences,
-            "figures": drawn.get(scenario.name, []),
+            "figures": drawn.get(safe(scenario.name), []),
             "head": [(table.HEADER[i], "number" if i in table.RIGHT else "") for i in shown],
             "cells": [cell_view(cell, shown) for cell in cells[:most]],
             "counted": counted_view(cells[:most]),
-            "counted_notes": table.counted_notes(cells),
+            "counted_notes": few(table.counted_notes(cells), room),
             "pairs": pairs_view(cells[:most]),
         }
 
 
-def strips_view(results: Results) -> list[tuple[str, int, list[strips.Strip]]]:
-    """The rows of the board by scenario: its name, the number of its section from 1, the rows."""
+def strips_view(results: Results, room: Room) -> list[tuple[str, int, list[strips.Strip]]]:
+    """The rows of the board by scenario: its name, the number of its section from 1, the rows; as far as there is
+    room."""
     numbers = {safe(scenario.name): number for number, (scenario, _) in enumerate(scenarios_of(results), 1)}
     grouped = groupby(strips.strips(results), key=lambda strip: strip.scenario)
-    return [(name, numbers[name], list(found)) for name, found in grouped]
+    rows = [(name, numbers[name], list(found)[: room.rows]) for name, found in grouped]
+    return [row for row in rows if row[1] <= room.scenarios]
 
 
 def grid_view(rows: Sequence[Sequence[str]], kind: str = "") -> list[list[tuple[str, str]]]:
@@ -179,36 +213,49 @@ def grid_view(rows: Sequence[Sequence[str]], kind: str = "") -> list[list[tuple[
 
 
 def warnings(results: Results) -> list[str]:
-    """What a reader must not miss."""
-    emulation = conclusion.emulation_sentence(results)
-    out = [emulation] if emulation else []
+    """What a reader must not miss: first what concerns the run as a whole."""
+    whole = (conclusion.unfinished_sentence, conclusion.environment_sentence, conclusion.emulation_sentence)
+    out = [sentence for sentence in (of(results) for of in whole) if sentence]
     out += [
         f"{safe(c.scenario.name)} {safe(c.plan.cell)}: {c.status}: {safe(c.reason)}"
         for c in results.cells
         if c.status != "ok"
     ]
     out += [safe(p) for p in results.run.problems]
-    return out[:20] + ([f"… and {len(out) - 20} more, in summary.json"] if len(out) > 20 else [])
+    more = len(out) - WARNINGS_MOST
+    return out[:WARNINGS_MOST] + ([f"… and {more} more, in summary.json"] if more > 0 else [])
 
 
 def html(results: Results, drawn: Sequence[tuple[Picture, bytes]]) -> str:
     """The whole page, at most BYTES_MOST bytes: of a run too large for that, the cells that tables show are fewer, and
-    the pictures that are used least are left out."""
+    the pictures that are used least are left out; in the end everything that a run can hold any number of."""
+    for room in ROOMS:
+        left = BYTES_MOST - NOTE_BYTES - len(render(results, {}, room).encode())
+        if left >= CAPTION_BYTES * len(drawn):
+            text = render(results, figures(drawn, left), room)
+            if len(text.encode()) <= BYTES_MOST:
+                return text
+    return render(results, {}, ROOMS[-1])
+
+
+def render(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], room: Room) -> str:
+    """The page with these pictures and as much of everything else as there is room for."""
     import jinja2
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        """A value for the page: texts cut, but not what is HTML already."""
+        return cut(value, room.text) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("report.html.j2")
-    for cells in CELLS_MOST:
-        room = BYTES_MOST - NOTE_BYTES - len(template.render(view(results, {}, cells)).encode())
-        if room >= CAPTION_BYTES * len(drawn):
-            break
-    return template.render(view(results, figures(drawn, room), cells))
+    return environment.get_template("report.html.j2").render(view(results, by_scenario, room))
 
 
 def inlined(name: str) -> Any:
@@ -223,10 +270,11 @@ def hash_of(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], cells: int) -> dict[str, Any]:
+def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], room: Room) -> dict[str, Any]:
     """What the template shows."""
     manifest, machine = results.run.manifest, results.run.machine
     found = gaps.gaps(results)
+    gaps_most = min(GAPS_MOST, room.rows)
     harness = conclusion.harness_sentence(results)
     script = inlined("report.js")
     return dict(
@@ -239,15 +287,16 @@ def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], cell
         verdicts=results.verdict_counts(),
         warnings=warnings(results),
         left_out=left_out(by_scenario),
-        strips=strips_view(results),
-        scenarios=list(scenario_views(results, by_scenario, cells)),
-        machine=origin.fingerprint(machine, manifest.machine),
+        strips=strips_view(results, room),
+        scenarios=list(scenario_views(results, by_scenario, room)),
+        scenarios_more=max(0, len(scenarios_of(results)) - room.scenarios),
+        machine=few_rows(origin.fingerprint(machine, manifest.machine), room, "machine.json"),
         tree=origin.tree_sentence(machine),
-        cpus=grid_view(origin.cpu_table(machine)),
+        cpus=grid_view(origin.cpu_table(machine, room.rows)),
         trust=[conclusion.noise_sentence(results), *conclusion.null_sentences(results), *filter(None, [harness])],
         run_figures=by_scenario.get("", []),
-        gaps=grid_view(found[:GAPS_MOST], "words"),
-        gaps_more=max(0, len(found) - GAPS_MOST),
+        gaps=grid_view(found[:gaps_most], "words"),
+        gaps_more=max(0, len(found) - gaps_most),
         command=origin.command(manifest),
-        program=origin.program(manifest),
+        program=few_rows(origin.program(manifest), room, "manifest.json"),
     )

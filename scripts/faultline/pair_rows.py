@@ -12,7 +12,7 @@ import numpy as np
 from faultline import topology
 from faultline.modes import Mode
 from faultline.pairs import ArmPairs, Canary, ClassResult, PairResult, Slow, spread_of
-from faultline.stats import Interval
+from faultline.rounding import ends, interval, number
 from faultline.text import percent, time
 from faultline.topology import Pu
 from faultline.verdict import ArmResult, CellResult, Results
@@ -63,17 +63,6 @@ CANARY_COLUMNS = (
     "ns_per_op_high",
     "samples",
 )
-
-
-def number(value: float | None) -> float | int | None:
-    """Nine significant digits, as everywhere in the tables."""
-    return value if value is None or isinstance(value, (bool, int)) else float(f"{value:.9g}")
-
-
-def ends(name: str, value: Interval | None) -> dict[str, Any]:
-    """The three columns of an interval."""
-    found = (value.estimate, value.low, value.high) if value is not None else (None, None, None)
-    return {name + end: number(v) for end, v in zip(("", "_low", "_high"), found)}
 
 
 def modes_text(modes: Sequence[Mode]) -> str:
@@ -226,12 +215,6 @@ def tables(results: Results, role: Role) -> dict[str, list[dict[str, Any]]]:
     return {"pairs.csv": pairs, "ladder.csv": ladder, "canary.csv": canary}
 
 
-def interval_object(value: Interval | None) -> dict[str, Any] | None:
-    """{"estimate", "low", "high"}."""
-    names = ("estimate", "low", "high")
-    return None if value is None else {name: number(getattr(value, name)) for name in names}
-
-
 def modes_object(modes: Sequence[Mode]) -> list[dict[str, Any]]:
     """The modes of some samples."""
     return [{"ns": number(mode.ns), "share": number(mode.share)} for mode in modes]
@@ -241,13 +224,13 @@ def class_object(one: ClassResult) -> dict[str, Any]:
     """A class in summary.json."""
     return {
         "name": one.name,
-        "ns_per_op": interval_object(one.found.ns),
+        "ns_per_op": interval(one.found.ns),
         "interval_of": one.found.interval_of,
         "quantiles": {key: number(value) for key, value in one.quantiles.items()},
         "samples": one.found.samples,
         "pairs": len(one.pairs),
         "uniform": one.uniform,
-        "off": [{"a": p.a, "b": p.b, "residual": interval_object(p.residual)} for p in one.off],
+        "off": [{"a": p.a, "b": p.b, "residual": interval(p.residual)} for p in one.off],
         "modes": modes_object(one.found.modes),
         "pairs_with_modes": one.modes_within,
     }
@@ -273,9 +256,9 @@ def canary_object(canary: Canary | None) -> dict[str, Any] | None:
         "b": canary.b,
         "class": canary.level_class,
         "visits": len(canary.visits),
-        "ns_per_op": interval_object(canary.found.ns),
+        "ns_per_op": interval(canary.found.ns),
         "interval_of": canary.found.interval_of,
-        "drift": interval_object(canary.drift),
+        "drift": interval(canary.drift),
         "span": number(canary.span),
         "moves": canary.moves,
         "modes": modes_object(canary.found.modes),

@@ -7,8 +7,7 @@ from typing import Sequence
 
 from faultline.pair_rows import held_of, modes_text
 from faultline.pairs import OFF, ArmPairs, Canary, ClassResult, PairResult, Slow
-from faultline.stats import Interval
-from faultline.text import digits, percent, safe, time, time_unit
+from faultline.text import digits, listed, percent, safe, time, time_ends
 from faultline.topology import TITLES
 from faultline.verdict import CellResult
 
@@ -20,24 +19,14 @@ ENDS = {"trials": "", "range": " (range of trials)", "rounds": " (one trial)", N
 Found = tuple[CellResult, ArmPairs, ClassResult]
 
 
-def time_ends(ns: Interval) -> str:
+def time_interval(one: ClassResult) -> str:
     """ "41.2 [40.1, 42.3] ns"."""
-    if ns.low is None or ns.high is None:
-        return time(ns.estimate)
-    scale, unit = time_unit(ns.estimate)
-    middle, low, high = (digits(value / scale) for value in (ns.estimate, ns.low, ns.high))
-    return f"{middle} [{low}, {high}] {unit}"
+    return time_ends(one.found.ns.estimate, one.found.ns.low, one.found.ns.high)
 
 
 def pair_name(pair: PairResult | Canary) -> str:
     """ "3–7"."""
     return f"{pair.a}–{pair.b}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def uniform_word(one: ClassResult) -> str:
@@ -64,7 +53,7 @@ def row(cell: CellResult, found: ArmPairs, one: ClassResult) -> list[str]:
     return [
         safe(one.name),
         safe(found.arm),
-        time_ends(one.found.ns) + ENDS[one.found.interval_of],
+        time_interval(one) + ENDS[one.found.interval_of],
         f"{time(low)} to {time(high)}",
         str(len(one.pairs)),
         str(one.found.samples),
@@ -89,7 +78,7 @@ def ladder_sentences(cells: Sequence[CellResult]) -> list[str]:
     out = []
     for (held, arm), classes in groups.items():
         if len({one.name for one in classes}) > 1:
-            steps = "; ".join(f"{safe(one.name)} {time_ends(one.found.ns)}" for one in classes)
+            steps = "; ".join(f"{safe(one.name)} {time_interval(one)}" for one in classes)
             out.append(f"{safe(arm)}{f' ({safe(held)})' if held else ''} by what two CPUs share: {steps}.")
     return out
 
@@ -98,7 +87,7 @@ def off_sentence(cell: CellResult, found: ArmPairs, one: ClassResult) -> list[st
     """Which pairs of a class are not like the others."""
     if one.uniform is not False:
         return []
-    pairs = listed([f"{pair_name(pair)} ({digits(pair.residual.estimate)}×)" for pair in one.off])
+    pairs = listed([f"{pair_name(pair)} ({digits(pair.residual.estimate)}×)" for pair in one.off], NAMED)
     return [
         f"Not uniform: {where(cell, found)}, class {safe(one.name)}: {len(one.off)} of {len(one.pairs)} pairs of CPUs "
         f"differ from its median by more than {percent(OFF)}: {pairs}."
@@ -128,7 +117,7 @@ def slow_sentence(cell: CellResult, found: ArmPairs) -> list[str]:
     """What is slow in all its pairs."""
     if not found.slow:
         return []
-    names = listed([slow_name(one) for one in found.slow])
+    names = listed([slow_name(one) for one in found.slow], NAMED)
     return [f"Slow in all their pairs, against the median of each pair's class: {where(cell, found)}: {names}."]
 
 

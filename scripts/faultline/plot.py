@@ -16,12 +16,11 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from faultline import command, files, pictures, plots, tables
+from faultline import command, files, freshness, pictures, plots, tables
 from faultline.records import RecordsError, run_load
 from faultline.tables import FILES, Table
 from faultline.text import safe
 
-SOURCES = ("trials.jsonl", "manifest.json", "machine.json")
 SCRIPTS = Path(__file__).parent / "gnuplot"
 
 
@@ -44,13 +43,10 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def tables_load(directory: Path) -> Table:
-    """The tables of a run, made from its records when they are absent or older than any file they rest on."""
-    sources = [p for p in (directory / name for name in SOURCES) if p.exists()]
-    stored = [directory / name for name in FILES]
-    newest = max((p.stat().st_mtime_ns for p in sources), default=None)
-    if newest is not None and all(p.is_file() and p.stat().st_mtime_ns >= newest for p in stored):
+    """The tables of a run, made from its records when they are absent or no longer what those say."""
+    if freshness.is_current(directory, tuple(FILES)):
         try:
-            return tables.table_of({p.name: p.read_text(encoding="utf-8") for p in stored})
+            return tables.table_of({name: (directory / name).read_text(encoding="utf-8") for name in FILES})
         except (ValueError, KeyError):
             pass  # written by another version: made anew below
     from faultline import verdict

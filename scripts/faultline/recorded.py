@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Iterator, Mapping
 
 from faultline.records import Arm
+from faultline.rounding import number
 from faultline.verdict import CellResult
 
 ORDERED = ("pack", "spread")  # places whose workers are put on CPUs in one order, trial after trial
@@ -23,10 +24,10 @@ def unknown(cell: CellResult, name: str) -> list[str]:
     return [key for key in names if all(one.get(key) is None for one in counts)]
 
 
-def ranges(counts: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+def ranges(counts: Mapping[str, tuple[float, float]]) -> dict[str, float | int | None]:
     """Two columns a count that differs between trials: the least and the most of them."""
     ends = [(f"{name}_per_op{end}", v) for name, pair in counts.items() for end, v in zip(("_low", "_high"), pair)]
-    return {column: float(f"{value:.9g}") for column, value in ends}
+    return {column: number(value) for column, value in ends}
 
 
 def cpus(cell: CellResult, name: str) -> list[int]:

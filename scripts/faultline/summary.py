@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 from faultline import crossing, derive, pair_rows, phases, recorded, scaling
 from faultline.counted import Counted
+from faultline.freshness import manifest_digest
+from faultline.rounding import ends, interval, number
 from faultline.stats import Interval, noise_grade
 from faultline.text import field, safe
 from faultline.verdict import CANNOT_TELL, INVALID, ArmResult, CellResult, Quantile, Quantity, Results, scenarios_of
@@ -97,20 +99,6 @@ TRIAL_COLUMNS = (
     "drift",
 )
 CROSSING_COLUMNS = ("scenario", "arm", "axis", "held", "at", "low", "high", "faster_above", "below", "above")
-
-
-def number(value: float | None) -> float | int | None:
-    """Nine significant digits: more than any of these figures has, few enough to be the same everywhere."""
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    return float(f"{value:.9g}")
-
-
-def interval(value: Interval | None) -> dict[str, Any] | None:
-    """{"estimate", "low", "high"}, None for nothing."""
-    if value is None:
-        return None
-    return {"estimate": number(value.estimate), "low": number(value.low), "high": number(value.high)}
 
 
 def ratio(value: Interval | None) -> dict[str, Any] | None:
@@ -200,6 +188,7 @@ def arm_object(arm: ArmResult) -> dict[str, Any]:
         "method": arm.plan.method,
         "baseline": arm.is_baseline,
         "null": arm.plan.is_null,
+        "role": role(arm),
         "status": arm.status,
         "reason": arm.reason,
         "ns_per_op": interval(arm.ns_per_op),
@@ -298,6 +287,9 @@ def summary(results: Results) -> dict[str, Any]:
         "pairs": pair_rows.objects(results, role),
         "claims": [],
         "problems": [str(p) for p in results.run.problems],
+        "damage": [str(p) for p in results.run.problems if p.severity == "error"],
+        "environment_changes": results.environment_changes,
+        "manifest_digest": manifest_digest(manifest),
     }
 
 
@@ -306,22 +298,13 @@ def held_text(held: Mapping[str, Any]) -> str:
     return ",".join(f"{safe(key)}={field(key, value)}" for key, value in held.items())
 
 
-def spread(name: str, value: Interval | None, scale: float = 1.0) -> dict[str, Any]:
-    """Three columns of an interval, empty where there is none."""
-    numbers = (value.estimate, value.low, value.high) if value is not None else (None, None, None)
-    return {name + end: None if v is None else number(v * scale) for end, v in zip(("", "_low", "_high"), numbers)}
+OF_CELL = ("file_bytes", "working_set_bytes", "workers", "pattern", "recipe", "cache", "backing")
+OF_ARM = ("block_bytes", "touches")
 
 
-def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any]:
-    """One row of cells.csv but for its place on the axis."""
+def arm_place(cell: CellResult, arm: ArmResult) -> dict[str, Any]:
+    """What a row of cells.csv is of, and what may be concluded from it."""
     params = cell.plan.params
-    pages = derive.pages_per_op({**params, **arm.plan.params}, arm.bytes_per_op, results.page_bytes)
-    log = arm.ratio.interval if arm.ratio is not None else None
-    shown = {
-        key: params.get(key)
-        for key in ("file_bytes", "working_set_bytes", "workers", "pattern", "recipe", "cache", "backing")
-    }
-    own = {key: arm.plan.params.get(key, params.get(key)) for key in ("block_bytes", "touches")}
     return {
         **arm.plan.params,
         "scenario": cell.scenario.name,
@@ -338,22 +321,32 @@ def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any
         "delta": cell.scenario.delta,
         "op": cell.scenario.op,
         "trials": arm.trials_used,
-        **shown,
-        **own,
+        **{key: params.get(key) for key in OF_CELL},
+        **{key: arm.plan.params.get(key, params.get(key)) for key in OF_ARM},
+    }
+
+
+def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any]:
+    """One row of cells.csv but for its place on the axis."""
+    params = {**cell.plan.params, **arm.plan.params}
+    pages = derive.pages_per_op(params, arm.bytes_per_op, results.page_bytes)
+    log = arm.ratio.interval if arm.ratio is not None else None
+    return {
+        **arm_place(cell, arm),
         "bytes_per_op": arm.bytes_per_op,
         "page_bytes": results.page_bytes,
-        **spread("ns_per_op", arm.ns_per_op),
-        **spread("ns_per_page", arm.ns_per_op if pages else None, 1 / pages if pages else 1),
-        **spread("ratio", log.exp() if log else None),
-        **spread("mean_ratio", arm.mean_ratio.exp() if arm.mean_ratio else None),
+        **ends("ns_per_op", arm.ns_per_op),
+        **ends("ns_per_page", arm.ns_per_op if pages else None, 1 / pages if pages else 1),
+        **ends("ratio", log.exp() if log else None),
+        **ends("mean_ratio", arm.mean_ratio.exp() if arm.mean_ratio else None),
         **{f"{name}_per_op": number(value) for name, value in arm.counts_per_op.items()},
         **recorded.ranges(arm.counts_range),
         "counts_unknown": " ".join(recorded.unknown(cell, arm.name)),
         "cpus": " ".join(map(str, recorded.cpus(cell, arm.name))),
         "pages_per_fault": number(arm.pages_per_fault),
-        **spread("read_amplification", read_amplification(arm)),
-        **spread("write_amplification", write_amplification(arm)),
-        **spread("fairness", arm.fairness),
+        **ends("read_amplification", read_amplification(arm)),
+        **ends("write_amplification", write_amplification(arm)),
+        **ends("fairness", arm.fairness),
         "dirtied_bytes": number(arm.dirtied_bytes),
         "p_holm": number(arm.ratio.p_holm) if arm.ratio is not None else None,
         "drifts": int(arm.drifts),
@@ -385,8 +378,8 @@ def cell_rows(results: Results) -> list[dict[str, Any]]:
                 {
                     **arm_row(results, cell, arm),
                     **place,
-                    **spread("speedup", faster.get((cell.plan.cell, arm.name))),
-                    **spread("phases_sum", parts.sum if parts is not None and arm.is_baseline else None),
+                    **ends("speedup", faster.get((cell.plan.cell, arm.name))),
+                    **ends("phases_sum", parts.sum if parts is not None and arm.is_baseline else None),
                 }
                 for arm in cell.arms
             ]
@@ -470,17 +463,12 @@ def badge(results: Results) -> dict[str, Any]:
     }
 
 
-def xml_text(value: object) -> str:
-    """Text that XML 1.0 can hold."""
-    return safe(value)
-
-
 def case_add(suite: ElementTree.Element, cell: CellResult, arm: ArmResult) -> str:
     """One comparison as a test case; returns which of the suite's counts it raises, or ""."""
     case = ElementTree.SubElement(
-        suite, "testcase", classname=xml_text(cell.scenario.name), name=xml_text(f"{cell.plan.cell} {arm.name}")
+        suite, "testcase", classname=safe(cell.scenario.name), name=safe(f"{cell.plan.cell} {arm.name}")
     )
-    why = xml_text((arm.ratio.why if arm.ratio is not None else None) or arm.ratio_reason or arm.reason or "")
+    why = safe((arm.ratio.why if arm.ratio is not None else None) or arm.ratio_reason or arm.reason or "")
     if arm.status == "failed" or (cell.status == "failed" and cell.arms[0].status == "failed"):
         ElementTree.SubElement(case, "failure", message=why)
         return "failures"
@@ -502,7 +490,7 @@ def junit(results: Results) -> bytes:
     undecided = skipped."""
     root = ElementTree.Element("testsuites", name="faultline")
     for scenario, cells in scenarios_of(results):
-        suite = ElementTree.SubElement(root, "testsuite", name=xml_text(scenario.name))
+        suite = ElementTree.SubElement(root, "testsuite", name=safe(scenario.name))
         raised = [case_add(suite, cell, arm) for cell in cells for arm in cell.arms if arm.competes or arm.is_phase]
         suite.set("tests", str(len(raised)))
         for name in ("failures", "errors", "skipped"):

@@ -67,14 +67,8 @@ def look_of(stream: TextIO, width: int | None) -> Look:
 
 
 def time_interval(value: Interval | None, like: float | None = None) -> str:
-    """ "612 [601, 630] ns": one unit for the three, that of `like` ns where that is given."""
-    if value is None:
-        return "–"
-    scale, unit = text.time_unit(value.estimate if like is None else like)
-    if value.low is None or value.high is None:
-        return f"{text.digits(value.estimate / scale)} {unit}"
-    middle, low, high = (text.digits(v / scale) for v in (value.estimate, value.low, value.high))
-    return f"{middle} [{low}, {high}] {unit}"
+    """ "612 [601, 630] ns", in the unit of `like` ns where that is given; "–" for nothing."""
+    return "–" if value is None else text.time_ends(value.estimate, value.low, value.high, like)
 
 
 def share_interval(value: Interval) -> str:
@@ -349,12 +343,9 @@ def footer_lines(results: Results, look: Look) -> Iterator[str]:
     emulation = conclusion.emulation_sentence(results)
     if emulation:
         yield from wrap(emulation, look.width, "")
-    manifest = results.run.manifest
-    finished = len(results.run.trials)
-    if manifest.expected is not None and finished < manifest.expected:
-        why = f" (stopped: {safe(manifest.stopped)})" if manifest.stopped else ""
-        missing = f"{finished} of {manifest.expected} planned records{why}"
-        yield from wrap(missing, look.width, "")
+    for sentence in (conclusion.unfinished_sentence(results), conclusion.environment_sentence(results)):
+        if sentence:
+            yield from wrap(sentence, look.width, "")
     for one in refused(results):
         yield from wrap(one, look.width, "")
     for problem in results.run.problems:

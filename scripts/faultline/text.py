@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from typing import Sequence
 
 MINUS = "−"
 TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
@@ -44,6 +45,18 @@ def shorten(text: str, width: int) -> str:
     return head + "…" + tail
 
 
+def cut(text: str, most: int) -> str:
+    """The first characters of a text, at most so many, with an ellipsis where that is not all: also of a text whose
+    characters take no columns."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def digits(value: float, significant: int = 3) -> str:
     """Three significant digits without an exponent: 0.0123, 1.23, 12.3, 123, 1234 (whole above 100)."""
     if value == 0:
@@ -79,6 +92,16 @@ def time(ns: float | None) -> str:
         return "–"
     scale, unit = time_unit(ns)
     return f"{digits(ns / scale)} {unit}"
+
+
+def time_ends(ns: float, low: float | None, high: float | None, like: float | None = None) -> str:
+    """ "612 [601, 630] ns": one unit for the three, that of `like` ns where it is given; without an interval
+    "612 ns"."""
+    scale, unit = time_unit(ns if like is None else like)
+    if low is None or high is None:
+        return f"{digits(ns / scale)} {unit}"
+    middle, *found = (digits(value / scale) for value in (ns, low, high))
+    return f"{middle} [{', '.join(found)}] {unit}"
 
 
 def size(count: float) -> str:

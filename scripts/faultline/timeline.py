@@ -14,6 +14,7 @@ from typing import Any, Iterator
 import numpy as np
 
 from faultline.records import Arm, Samples
+from faultline.rounding import number
 from faultline.verdict import ArmResult, CellResult, Results
 
 COLUMNS = (
@@ -74,9 +75,9 @@ def measured(cell: CellResult, name: str) -> Iterator[Arm]:
                 yield arm
 
 
-def known(value: float) -> float | None:
-    """Nine significant digits, None for NaN."""
-    return None if not math.isfinite(value) else float(f"{value:.9g}")
+def known(value: float) -> float | int | None:
+    """A figure of the table, None for NaN."""
+    return number(value) if math.isfinite(value) else None
 
 
 def step_row(step: Step, arm: ArmResult, block_bytes: float) -> dict[str, Any]:

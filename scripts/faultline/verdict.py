@@ -155,11 +155,15 @@ class Results:
         return any(arm.ns_per_op is not None for arm in self.arms)
 
     @property
+    def environment_changes(self) -> list[str]:
+        """What changed under the run: machine, boot, instance."""
+        return environment_changes(self.run.trials, machines_of(self.run))
+
+    @property
     def environment_invalid(self) -> bool:
         """Whether the machine, its boot or the instance changed under the run, or no comparison of it is valid."""
         told = [arm.verdict for arm in self.arms if arm.verdict]
-        changed = environment_changes(self.run.trials, machines_of(self.run))
-        return bool(changed) or (bool(told) and set(told) == {INVALID})
+        return bool(self.environment_changes) or (bool(told) and set(told) == {INVALID})
 
     def verdict_counts(self) -> dict[str, int]:
         """How many competing arms got each verdict, every verdict named."""
@@ -350,12 +354,12 @@ def clock_changes(trials: Sequence[Trial]) -> list[str]:
 
 
 def checksum_complaint(trials: Sequence[Trial]) -> str | None:
-    """Which arms did other work than the baseline, None when all checksums agree."""
-    wrong = [(t.trial, name) for t in trials for name in derive.checksums_differ(t)]
+    """Which arms did other work than others, None when all checksums agree."""
+    wrong = [(t.trial, *pair) for t in trials for pair in derive.checksums_differ(t)]
     if not wrong:
         return None
-    names = ", ".join(sorted({safe(name) for _, name in wrong}))
-    return f"the checksum of {names} differs from the baseline's, first in trial {wrong[0][0]}"
+    names, others = (", ".join(sorted({safe(row[i]) for row in wrong})) for i in (1, 2))
+    return f"the checksum of {names} differs from that of {others}, first in trial {wrong[0][0]}"
 
 
 def null_complaint(null: ArmResult | None, margin: float) -> str | None:

@@ -9,7 +9,7 @@ from typing import Callable
 
 import numpy as np
 import pytest
-from scipy.stats import beta, mannwhitneyu
+from scipy.stats import beta, mannwhitneyu, t, ttest_ind
 
 from faultline import changes
 
@@ -186,6 +186,48 @@ def test_false_alarms(name, make, most_per_1000):
     upper = 1000 * float(beta.ppf(0.975, told + 1, looks - told))
     print(f"{name}: {told} alarms in {looks} looks, {1000 * told / looks:.2f} of 1000 (at most {upper:.2f})")
     assert 1000 * told / looks <= most_per_1000
+
+
+def boots(between: float, per: int, series: int, runs: int = 150) -> tuple[int, int, int]:
+    """(alarms with the boots known, without, looks) of series whose boots, of so many runs each, differ by so much."""
+    rng, found = np.random.default_rng(29), [0, 0]
+    for _ in range(series):
+        logs = np.repeat(rng.normal(0, between, runs // per + 1), per)[:runs] + rng.normal(0, SPREAD, runs)
+        for i, units in enumerate(([run // per for run in range(runs)], None)):
+            found[i] += len(changes.find(np.exp(logs), DELTA, units=units))
+    return found[0], found[1], series * runs
+
+
+def test_boots_that_differ_by_a_good_part_of_delta_raise_no_alarms():
+    told, as_runs, looks = boots(0.005, 7, 20)
+    print(f"boots that differ by 0.5 %: {told} alarms in {looks} looks, {as_runs} if runs were the units")
+    assert told <= 3 and as_runs >= 20
+
+
+def test_the_p_over_units_is_that_of_student():
+    """Against SciPy, with so many units that what is taken for their spread beforehand no longer counts."""
+    rng = np.random.default_rng(7)
+    values = 1 + np.repeat(rng.normal(0, 0.01, 400) + 0.003 * (np.arange(400) >= 300), 3)
+    units = np.repeat(np.arange(400), 3).tolist()
+    seen = ttest_ind(values[:900:3], values[900::3]).pvalue
+    assert changes.units_p(values, units, 900, 0.01) == pytest.approx(seen * 6, rel=0.1)  # 7 boots in the last 20 runs
+    few = changes.units_p(np.r_[np.ones(10), np.full(10, 1.05)], [0] * 10 + [1] * 10, 10, 0.01)
+    wanted = 2 * t.sf(0.05 / (0.005 * 1.025 * math.sqrt(2)), 4)
+    assert few == pytest.approx(wanted, rel=1e-9)
+
+
+def test_a_step_is_told_over_boots_and_within_one():
+    rng = np.random.default_rng(12)
+    logs = np.repeat(rng.normal(0, 0.001, 10), 9) + rng.normal(0, SPREAD, 90)
+    units = [run // 9 for run in range(90)]
+    for first in (45, 49):  # with a reboot, and amid a boot
+        found = changes.find(np.exp(logs) * np.where(np.arange(90) >= first, 1.03, 1), DELTA, units=units)
+        assert [c.first for c in found] == [first]
+    short = np.exp(logs[:45]) * np.where(np.arange(45) >= 30, 1.03, 1)
+    for units in ([0] * 45, [0] * 9 + [1] * 36):  # the last boot shows it by itself
+        assert [c.first for c in changes.find(short, DELTA, units=units)] == [30]
+    with pytest.raises(ValueError):
+        changes.find([1.0, 2.0], DELTA, units=[1])
 
 
 def test_runs_that_hang_together_raise_alarms_which_is_why_times_are_not_judged():

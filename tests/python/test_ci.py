@@ -857,7 +857,7 @@ def test_a_history_says_when_it_can_judge(
             figure = history_run.Figure("s", "h", "c", "a", "m", 1, "candidate", 0.01, "ratio", 1.0, 0.9, 1.1, "SAME",
                                         10)
             started = f"2026-01-01T00:{number:02d}:00.000Z"
-            run = history_run.RunFigures("", started, 1, machine, machine, {}, "", "", "", "", "", "", (figure,))
+            run = history_run.RunFigures("", started, 1, machine, machine, {}, "", "", "", "", "", "", None, 10, "", (figure,))
             history_index.run_add(connection, run, "")
     assert ci_job.history_told(index, "table", {"GITHUB_ACTIONS": "true"}) == 0
     said = capsys.readouterr().out

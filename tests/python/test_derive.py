@@ -132,7 +132,7 @@ def test_recipe_is_shown_by_its_own_faults(tmp_path: Path) -> None:
 def test_checksums(tmp_path: Path) -> None:
     _, trial = one(tmp_path / "r")
     assert derive.checksums_differ(trial) == []
-    assert derive.checksums_differ(with_arm(trial, 2, checksum="0" * 16)) == [trial.arms[2].name]
+    assert derive.checksums_differ(with_arm(trial, 2, checksum="0" * 16)) == [(trial.arms[2].name, trial.arms[0].name)]
     assert derive.checksums_differ(with_arm(trial, 2, checksum=None)) == []
 
 

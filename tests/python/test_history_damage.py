@@ -11,17 +11,17 @@ import pytest
 
 from faultline import history, history_index, history_remove
 from faultline.history_index import HistoryError
-from test_history import index_make, made, one_line, ratios, rows, shown
+from test_history import figures_change, index_make, made, one_line, ratios, rows, shown
 
 
 def state(path: Path) -> dict[str, list[tuple[object, ...]]]:
     """All tables by names and not by numbers of rows, which depend on what was there before."""
     queries = {
-        "runs": "SELECT id, name, started FROM runs ORDER BY id",
+        "runs": "SELECT id, name, started, expected, finished, stopped FROM runs ORDER BY id",
         "machines": "SELECT hash, machines.name FROM machines JOIN fingerprints ON fingerprint = number ORDER BY 1, 2",
-        "series": "SELECT scenario, quantity, hash, runs, invalid FROM series JOIN fingerprints f"
+        "series": "SELECT scenario, quantity, hash, runs, invalid, few FROM series JOIN fingerprints f"
                   " ON fingerprint = f.number ORDER BY 1, 2, 3",
-        "figures": "SELECT runs.id, estimate, verdict FROM figures JOIN runs ON run = number ORDER BY 1, 2",
+        "figures": "SELECT runs.id, estimate, verdict, trials FROM figures JOIN runs ON run = number ORDER BY 1, 2",
         "changes": "SELECT a.id, b.id, c.id, before, after, p FROM changes JOIN runs a ON run = a.number JOIN runs b"
                    " ON run_before = b.number JOIN runs c ON confirmed_run = c.number ORDER BY 1",
         "fingerprints": "SELECT hash, blocking FROM fingerprints ORDER BY 1",
@@ -40,6 +40,35 @@ def test_what_is_taken_out_was_never_there(tmp_path: Path, out: list[int]) -> No
     with history_index.index_open(path, write=True) as connection:
         assert history_remove.runs_remove(connection, [runs[i].id for i in out]) == [f"run-{i}" for i in out]
     assert state(path) == state(without)
+
+
+def test_what_is_taken_out_of_many_boots(tmp_path: Path) -> None:
+    """More runs than a look sees, some of few trials, some INVALID; boots of five runs, two steps."""
+    runs = [made(i, value * (1.06 if i >= 150 else 1), boot=f"b{i // 5}")
+            for i, value in enumerate(ratios(240, step_at=60))]
+    runs = [figures_change(run, **({"trials": 4} if i % 17 == 3 else {"verdict": "INVALID"} if i % 19 == 5 else {}))
+            for i, run in enumerate(runs)]
+    path = index_make(tmp_path / "all", runs)
+    assert len(rows(path, "changes")) == 2
+    gone: set[int] = set()
+    for out in ([60, 61, 62], [3, 5, 20, 24], list(range(140, 156)), [0, 239]):
+        gone |= set(out)
+        with history_index.index_open(path, write=True) as connection:
+            history_remove.runs_remove(connection, [runs[i].id for i in out])
+        left = [run for i, run in enumerate(runs) if i not in gone]
+        assert state(path) == state(index_make(tmp_path / str(len(gone)), left))
+
+
+def test_what_is_judged_no_more_goes_with_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the schema has no exact counters now, the changes told of one still rest on runs that are there."""
+    runs = [figures_change(made(i, 1.0 + (i >= 20)), quantity="minor_faults_per_op") for i in range(40)]
+    path = index_make(tmp_path / "i", runs)
+    assert len(rows(path, "changes")) == 1
+    monkeypatch.setattr(history_index, "exact_names", lambda given: frozenset())
+    with history_index.index_open(path, write=True) as connection:
+        history_remove.runs_remove(connection, [runs[20].id])
+    (told,) = shown(path)[0].changes
+    assert told.run.id == runs[21].id
 
 
 def test_the_last_run_of_a_machine(tmp_path: Path) -> None:
@@ -117,6 +146,18 @@ def test_the_cause_is_not_hidden(sound: bytes, tmp_path: Path, monkeypatch: pyte
             with history_index.transaction(connection):
                 connection.execute("ROLLBACK")
                 raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_remove_meets_what_is_no_number(sound: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, what in enumerate(("text for δ", "text for trials")):
+        path = tmp_path / str(number)
+        path.write_bytes(sound)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute({**DAMAGE, "text for trials": "UPDATE figures SET trials = 'many'"}[what])
+            connection.commit()
+        assert history.main(["remove", "--index", str(path), made(3, ratios(40, step_at=20)[3]).id]) == 7
+        assert one_line(told := capsys.readouterr().err) and f"{path}: damaged" in told, told
+        assert len(rows(path, "runs")) == 40
 
 
 @pytest.mark.parametrize("words", [["add", "--commit", "\udce9", "x"], ["show", "--scenario", "\udcff"]])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import subprocess
@@ -131,6 +132,19 @@ def test_nothing_measured_is_a_text_too(tmp_path: Path) -> None:
     run = fake_run.write(tmp_path / "r", [fake_run.read_or_map(trials=0)])
     found = parse(openmetrics.exposition(verdict.conclude(records.run_load(run))))
     assert "faultline_ratio" not in found and list(found["faultline_records"].values()) == [0]
+
+
+def test_what_is_not_known_has_no_label(tmp_path: Path) -> None:
+    run = fake_run.write(tmp_path / "r", [fake_run.floor(trials=2)])
+    machine, manifest = (json.loads((run / name).read_text()) for name in ("machine.json", "manifest.json"))
+    for name, fingerprint, wanted in ((None, "aa", "aa"), (None, None, None), ("lab", "aa", "lab")):
+        (run / "machine.json").write_text(json.dumps({**machine, "name": name}))
+        manifest["plan"]["profile"] = None
+        (run / "manifest.json").write_text(json.dumps({**manifest, "machine": fingerprint, "tool": {}}))
+        text = openmetrics.exposition(verdict.conclude(records.run_load(run)))
+        (about,) = parse(text)["faultline_run"]
+        assert dict(about).get("machine") == wanted and "None" not in text
+        assert not {"profile", "version"} & set(dict(about))
 
 
 def test_numbers() -> None:

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import html.parser
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 import fake_run
 from fake_run import FakeArm
-from faultline import conclusion, gaps, origin, page, pictures, records, strips, verdict
+from faultline import conclusion, gaps, markdown, origin, page, pictures, records, strips, tables, verdict
 from faultline.verdict import Results
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u202e\x1b[2J"
@@ -124,8 +125,9 @@ def test_strips_are_on_one_scale() -> None:
 def test_strips_hold_every_verdict(whole: Results) -> None:
     rows = strips.strips(whole)
     assert sum(count for row in rows for _, count in row.verdicts) == sum(whole.verdict_counts().values())
-    strokes = sum(path.count("V") for row in rows for _, path in row.marks)
-    assert strokes == sum(whole.verdict_counts().values())
+    strokes, arrows = (sum(path.count(word) for row in rows for _, path in row.marks) for word in ("V", "L"))
+    beyond = sum(abs(arm.ratio.interval.estimate) > strips.EXPONENT * math.log(2) for arm in whole.arms if arm.verdict)
+    assert strokes + arrows // 2 == sum(whole.verdict_counts().values()) and arrows == 2 * beyond > 0
 
 
 def test_what_has_no_figure_is_told_with_its_reason(tmp_path: Path) -> None:
@@ -224,12 +226,89 @@ def test_tables_give_way_to_the_limit(
     most: int | None, cells: int, whole: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 28 cells as many are shown as there is room for, and the page says how many."""
-    monkeypatch.setattr(page, "CELLS_MOST", (28, 10, 0))
+    monkeypatch.setattr(page, "ROOMS", tuple(map(page.Room, (28, 10, 0))))
     monkeypatch.setattr(page, "BYTES_MOST", most or page.BYTES_MOST)
     text = page.html(whole, [])
     titles = re.findall(r'scope="rowgroup"><span class="stay">[^<]* · \d+ trials', text)
     assert len(titles) == cells and len(text.encode()) <= page.BYTES_MOST
     assert ("cells; all are in cells.csv." in text) == (cells < 28)
+
+
+def endless(directory: Path) -> Results:
+    """A run whose texts are long and whose lists are, in all that has no bound of its own."""
+    long = "a text <that> has no end & no sense · " * 60
+    some = [FakeArm(f"{i} {long}", 0.5) for i in range(3)]
+    arms = [FakeArm("pread"), *some, FakeArm("x", status="failed", reason=long)]
+    many = [
+        fake_run.read_or_map(name=f"s/{i} {long}", question=long, op=long, arms=arms, cells=[{}], trials=2, rounds=2)
+        for i in range(24)
+    ]
+    run = fake_run.write(directory, many)
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest.update(argv=["run", *[long] * 100], expected=10**6, run=long, stopped=long)
+    manifest["plan"]["refused"] = [{"scenario": f"{i} {long}", "cell": "all", "reason": long} for i in range(60)]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    machine = json.loads((run / "machine.json").read_text())
+    machine["blocking"].update({f"{i} {long}": long for i in range(400)})
+    (run / "machine.json").write_text(json.dumps(machine))
+    return verdict.conclude(records.run_load(run))
+
+
+def test_whatever_a_run_holds_the_limits_are_kept(
+    tmp_path: Path, whole_drawn: list[tuple[pictures.Picture, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = endless(tmp_path / "r")
+    text = page.html(results, whole_drawn[:3])
+    assert len(text.encode()) <= page.BYTES_MOST and "not finished: 48 of 1000000 planned records" in text
+    assert "no end &amp; no sense" in text and Document(text).texts("h2")
+    assert len(markdown.markdown(results).encode()) <= markdown.BYTES_MOST
+    monkeypatch.setattr(page, "BYTES_MOST", 60_000)  # as of a run that is far larger
+    text = page.html(results, whole_drawn[:3])
+    assert len(text.encode()) <= page.BYTES_MOST and "scenarios; all are in summary.json and cells.csv." in text
+    assert re.search(r"and \d+ more, in machine\.json", text)
+
+
+def test_a_run_that_was_interrupted_says_so_first(tmp_path: Path) -> None:
+    run = fake_run.write(tmp_path / "r", [fake_run.read_or_map(cells=[{}], trials=3)])
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "expected": 8, "stopped": "interrupted"}))
+    results = verdict.conclude(records.run_load(run))
+    said = "The run is not finished: 3 of 8 planned records (stopped: interrupted)."
+    assert page.warnings(results)[0] == said
+    header = page.html(results, []).partition("<main>")[0]
+    assert header.count(said) == 1 and f"\n> {markdown.escape(said)}\n" in markdown.markdown(results)
+
+
+def test_an_id_in_a_text_is_left_alone() -> None:
+    words = 'see url(#a) and href="#a" and id="a"'
+    svg = f'<svg><defs><path id="a"/></defs><use xlink:href="#a" clip-path="url(#a)"/><text>{words}</text></svg>'
+    found = page.inline(svg.encode(), "p1-", "c")
+    assert words in found and '<path id="p1-a"/>' in found and 'xlink:href="#p1-a" clip-path="url(#p1-a)"' in found
+
+
+def test_pictures_of_a_scenario_with_an_unsafe_name_are_shown(tmp_path: Path) -> None:
+    results = conclude(tmp_path / "r", fake_run.read_or_map(name="s/\x1b[2J", cells=[{}], trials=6))
+    read = tables.table_of(tables.texts(results))
+    drawn = [(picture, picture.render("svg")) for picture in pictures.pictures(read, ["board"])]
+    assert page.html(results, drawn).count("<figure><div") == len(drawn) == 1
+
+
+def test_a_manifest_that_says_little(tmp_path: Path) -> None:
+    run = fake_run.write(tmp_path / "r", [fake_run.floor(trials=2)])
+    manifest = json.loads((run / "manifest.json").read_text())
+    for key in ("argv", "expected", "started", "tool"):
+        del manifest[key]
+    del manifest["plan"]["profile"], manifest["plan"]["seed"]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    results = verdict.conclude(records.run_load(run))
+    assert origin.line(results) == "2 records · faultline of an unknown version"
+    text = page.html(results, [])
+    assert "The manifest does not say how the run was started." in text and "None" not in text
+
+
+def test_long_values_are_cut_visibly(tmp_path: Path) -> None:
+    results = conclude(tmp_path / "r", fake_run.floor(trials=1), blocking={"cpu_model": "x" * 400})
+    assert dict(origin.fingerprint(results.run.machine, "a"))["cpu_model"] == "x" * 299 + "…"
 
 
 def test_every_scenario_shows_some_of_its_cells() -> None:
@@ -247,7 +326,7 @@ def hostile_page(directory: Path) -> str:
         cells=[{}],
         trials=8,
     )
-    run = fake_run.write(directory, [scenario])
+    run = fake_run.write(directory, [scenario], damage=counters_put)
     manifest = json.loads((run / "manifest.json").read_text())
     manifest.update(run=HOSTILE, argv=["run", HOSTILE], machine=HOSTILE, started=HOSTILE)
     manifest["tool"].update(version=HOSTILE, compiler=HOSTILE)
@@ -259,9 +338,25 @@ def hostile_page(directory: Path) -> str:
     machine["blocking"].update({HOSTILE: HOSTILE, "mitigations": {HOSTILE: HOSTILE}, "cpu_model": None})
     machine["topology"] = {"source": HOSTILE, "packages": 1}
     (run / "machine.json").write_text(json.dumps(machine))
-    return page.html(verdict.conclude(records.run_load(run)), [])
+    results = verdict.conclude(records.run_load(run))
+    assert results.measured and not results.run.problems, "a text was refused, and the page shows nothing of the rest"
+    read = tables.table_of(tables.texts(results))
+    drawn = [(p, p.render("svg")) for p in pictures.pictures(read, ["board", "null_run"])]
+    assert drawn
+    return page.html(results, drawn)
 
 
+def counters_put(value: dict[str, Any]) -> dict[str, Any]:
+    """A record with counters that were asked for: one has a count, the other a reason why there is none."""
+    for arm in value["arms"]:
+        if arm["status"] == "ok":
+            arm["counts"]["cycles"] = 512
+            told = {"name": "cycles", "event": HOSTILE, "user_only": False, "share": 1.0, "pass": 0, "reason": None}
+            arm["events"] = [told, {**told, "name": "of-a-stranger", "share": None, "pass": None, "reason": HOSTILE}]
+    return value
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from current font")
 def test_hostile_texts_do_nothing(tmp_path: Path) -> None:
     text = hostile_page(tmp_path / "r")
     found = Document(text)
