@@ -8,7 +8,7 @@ install(DIRECTORY ${CMAKE_SOURCE_DIR}/scenarios DESTINATION share/faultline
     FILES_MATCHING PATTERN *.yaml)
 install(FILES ${CMAKE_SOURCE_DIR}/results/schema.json DESTINATION share/faultline/schema
     RENAME results.json OPTIONAL)
-foreach(name compare live pair)
+foreach(name board compare live pair)
     install(FILES ${CMAKE_SOURCE_DIR}/results/${name}.schema.json DESTINATION share/faultline/schema RENAME ${name}.json)
 endforeach()
 install(FILES ${CMAKE_SOURCE_DIR}/scenarios/schema.json DESTINATION share/faultline/schema

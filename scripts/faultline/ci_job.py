@@ -293,6 +293,52 @@ def compare_told(
     return status
 
 
+def board_notes(found: Mapping[str, Any]) -> list[Note]:
+    """What a board over machines has to be looked at for: what is not the same on all, who wins where, what is INVALID,
+    and how much is open."""
+    notes = [Note(f"not the same on {one['machine']}: {one['scenario']} {one['cell']} {one['arm']}".rstrip(),
+                  safe(one["reason"])) for one in found["left_out"]]
+    for row in found["rows"]:
+        where = f"{row['scenario']} {row['cell']} {row['arm']}"
+        bad = [machine["label"] for machine, value in zip(found["machines"], row["values"])
+               if value is not None and value["verdict"] == "INVALID"]
+        if bad:
+            notes.append(Note(f"INVALID: {where}", safe(f"on {', '.join(bad)}")))
+        if row["turns"]:
+            notes.append(Note(f"who wins depends on the machine: {where}", safe(row["why"] or ""), mild=True))
+    left = found["counts"]["cannot tell"]
+    said = f"{left} of {len(found['rows'])} rows of the board"
+    return notes + ([Note("cannot tell", said, mild=True)] if left else [])
+
+
+def board_told(
+    out: Path, ended: int, sides: int, report_only: bool, expected: int, environment: Mapping[str, str]
+) -> int:
+    """Tells of a board over machines that `faultline compare --board` has written into a directory; the status of the
+    job. sides, expected: how many were given and how many there should be at least. OSError and ValueError when files
+    cannot be read or written."""
+    path = out / "board.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    missing = f"{expected} sides expected, {sides} there" if sides < expected else ""
+    notes = [Note("not all sides are there", missing)] if missing else []
+    parts = [("what is missing", f"**{missing}**\n\n")] if missing else []
+    told: dict[str, object] = {}
+    if found is None:
+        notes.append(Note("no board was made", f"faultline compare --board ended with {ended}"))
+    else:
+        parts.append(("the board", (out / "board.md").read_text(encoding="utf-8")))
+        notes += board_notes(found)
+        told = {name.replace(" ", "_"): count for name, count in found["counts"].items()}
+        judged = sum(found["counts"].values()) - found["counts"]["one machine"]
+        ended = UNDECIDED if ended == 0 and judged == found["counts"]["cannot tell"] else ended
+    status = worst([ended, *([7] if missing else [])])
+    outputs_add({"board": out / "board.md" if found else "", "status": status, **told}, environment)
+    page_add(parts, environment)
+    status = 0 if report_only and status in FOUND else status
+    notes_print(notes, status != 0, environment)
+    return status
+
+
 def text_page(title: str, text: str) -> str:
     """A text of columns as Markdown."""
     fence = "~" * max(3, 1 + max((len(line) for line in text.splitlines() if set(line) == {"~"}), default=0))
@@ -338,6 +384,12 @@ def parser_make() -> argparse.ArgumentParser:
     compare.add_argument("--report-only", action="store_true")
     compare.add_argument("--expect", type=int, default=0, help="how many sides there should be")
     compare.add_argument("ended", metavar="NAME=STATUS", nargs="+")
+    board_ = kinds.add_parser("board", help="a board over machines")
+    board_.add_argument("out", type=Path)
+    board_.add_argument("--ended", type=int, required=True, help="exit status of faultline compare --board")
+    board_.add_argument("--sides", type=int, required=True, help="how many there were")
+    board_.add_argument("--report-only", action="store_true")
+    board_.add_argument("--expect", type=int, default=0, help="how many there should be")
     history = kinds.add_parser("history", help="an index, and a table of it on standard input")
     history.add_argument("index", type=Path)
     return parser
@@ -352,6 +404,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.kind == "compare":
             return compare_told(options.out, options.base, options.ended, options.report_only, options.expect,
                                 os.environ)
+        if options.kind == "board":
+            return board_told(options.out, options.ended, options.sides, options.report_only, options.expect,
+                              os.environ)
         return history_told(options.index, sys.stdin.read(), os.environ)
     except (OSError, ValueError) as error:
         print(f"{NAME}: {safe(error)}", file=sys.stderr)

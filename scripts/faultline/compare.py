@@ -27,6 +27,7 @@ OUTPUTS = {"json": "compare.json", "markdown": "compare.md", "junit": "junit.xml
            "badge": "badge.json"}
 NAME = "faultline compare"
 LIVE = "--live"
+BOARD = "--board"
 FAIL_ON = ("slower", "any", "never")  # which rows make the status 1
 
 
@@ -64,7 +65,9 @@ def parser_make() -> Parser:
     parser = Parser(prog=NAME, description=__doc__, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("given", metavar="RUN", nargs="*", help="BASE and CAND")
-    parser.add_argument(LIVE, action="store_true", help=f"measure two launchers round by round ('{NAME} {LIVE} --help')")
+    parser.add_argument(LIVE, action="store_true",
+                        help=f"measure two launchers round by round ('{NAME} {LIVE} --help')")
+    parser.add_argument(BOARD, action="store_true", help=f"put machines beside each other ('{NAME} {BOARD} --help')")
     parser.add_argument("--base", metavar="RUN", nargs="+", action="extend", default=[], help="runs of the base")
     parser.add_argument("--candidate", metavar="RUN", nargs="+", action="extend", default=[],
                         help="runs of the candidate")
@@ -203,12 +206,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
     words = list(sys.argv[1:] if argv is None else argv)
     if LIVE in words:
-        body = live_body([word for word in words if word != LIVE])
-    else:
-        for ended in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
-        body = stored_body(words, UNDECIDED if "--bisect" in words else 2)
-    return command.guarded(NAME, body, command.broken(words))
+        return command.guarded(NAME, live_body([word for word in words if word != LIVE]), command.broken(words))
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, lambda number, _: sys.exit(128 + number))  # so that what was unpacked goes away
+    if BOARD in words:
+        from faultline import board_command
+
+        return board_command.main([word for word in words if word != BOARD])
+    return command.guarded(NAME, stored_body(words, UNDECIDED if "--bisect" in words else 2), command.broken(words))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ OF_THE_INSTANCE = ("instance_type.",)
 RESTLESS = ("steal.", "load", "memory_free_bytes", "memory_available_bytes", "memory_effective_bytes", "clock.quality.")
 NOTHING = "unknown"
 EMULATED = "(emulated)"
+# Processors that are none: the Arm architecture leaves implementer 0 to software, and QEMU's "max" has it (MIDR_EL1).
+SOFTWARE_MODELS = ("arm 0x00/",)
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,9 @@ def known_keys() -> set[str]:
 
 
 def emulated(run: Run) -> bool:
-    """Whether the machine of a run is carried out in software."""
-    return blocking_of(run).get("virtualisation", "").endswith(EMULATED)
+    """Whether the machine of a run is carried out in software, as far as it shows."""
+    keys = blocking_of(run)
+    return keys.get("virtualisation", "").endswith(EMULATED) or keys.get("cpu_model", "").startswith(SOFTWARE_MODELS)
 
 
 def groups_for(found: Sequence[Difference]) -> list[str]:

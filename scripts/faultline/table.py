@@ -66,9 +66,9 @@ def look_of(stream: TextIO, width: int | None) -> Look:
     return Look(max(WIDTH_LEAST, found), encoding == "utf8", colour)
 
 
-def time_interval(value: Interval | None) -> str:
-    """ "612 [601, 630] ns"; "–" for nothing."""
-    return "–" if value is None else text.time_ends(value.estimate, value.low, value.high)
+def time_interval(value: Interval | None, like: float | None = None) -> str:
+    """ "612 [601, 630] ns", the unit that of `like` ns where that is given; "–" for nothing."""
+    return "–" if value is None else text.time_ends(value.estimate, value.low, value.high, like)
 
 
 def share_interval(value: Interval) -> str:

@@ -290,11 +290,12 @@ def test_several_machines(site: Site, tmp_path: Path) -> None:
         played = site.job(GITHUB / "matrix.yml", "board")
         assert played.failed is None and played.uploads == {"faultline-board": True}, played.said
         page = played.pages["Board"]
-        assert "compared with `faultline-run-ubuntu-24.04`" in page and "## `faultline-run-ubuntu-24.04-arm`" in page
+        assert page.startswith("# faultline board") and all(f"- {machine}: " in page for machine in machines), page
         assert "expected" not in page
         assert re.search(r"artifact  \S+/faultline-board.tar.gz \(\d+ bytes\)", played.said)
-        found = json.loads(next((site.path / "runner").glob("board/*/compare.json")).read_text())
-        assert found["rows"] and {one["key"] for one in found["fingerprint_diff"]} >= {"cpu_model", "kernel_release"}
+        found = json.loads((site.path / "runner" / "board" / "board.json").read_text())
+        assert found["rows"] and {one["key"] for one in found["differences"]} >= {"cpu_model", "kernel_release"}
+        assert found["counts"]["agree"] == 1 and [one["label"] for one in found["machines"]] == machines
     assert [f"--machine-name {machine} access/read-or-map access/scan" in words
             for machine, words in zip(machines * 2, site.words())] == [True] * 4
     assert site.left() == ["faultline"], "nothing of a job is left in the workspace"
@@ -541,7 +542,7 @@ def test_gitlab_machines(site: Site, tmp_path: Path) -> None:
     played = gitlab(site, "faultline-board")
     assert played.status == 0 and played.artifacts == ["out/faultline-board.tar.gz"], played.said
     board = (site.workspace / "out" / "board" / "board.md").read_text()
-    assert f"compared with `{machines[0]}`" in board and f"## `{machines[1]}`" in board
+    assert board.startswith("# faultline board") and all(f"- {machine}: " in board for machine in machines)
     assert re.search(r"artifact  out/faultline-board.tar.gz \(\d+ bytes\)", played.said)
 
 
@@ -732,6 +733,39 @@ def test_sides_that_are_missing(site: Site, github: dict[str, str], runs: Path) 
     assert done.returncode == 7 and "::error title=not all sides are there::3 sides expected, 2 there" in done.stdout
     assert "**3 sides expected, 2 there**" in Path(github["GITHUB_STEP_SUMMARY"]).read_text()
     assert site.script("ci-compare", *words, "2", "--out", "two", **github).returncode == 0
+
+
+def test_a_board_over_machines(site: Site, github: dict[str, str], tmp_path: Path) -> None:
+    """Who wins where, what is not the same, what is missing; nothing on it is no green."""
+    def machine(name: str, seed: int, **changes: Any) -> Path:
+        return fake_compare.run(tmp_path / name, seed, [fake_compare.scenario(**changes)], name=name, boot=name,
+                                blocking={"cpu_model": name})
+
+    sides = sides_of(site, a=machine("a", 1), b=machine("b", 2, fast=1.4), c=machine("c", 3, op="page touched"))
+    words = ["--program", site.program, "--board", "--report-only", "--expect"]
+    done = site.script("ci-compare", *words, "2", "--out", "two", sides / "a", sides / "b", **github)
+    assert done.returncode == 0, done.stderr
+    assert "::warning title=who wins depends on the machine%3A access/read-or-map all fast::" in done.stdout
+    assert "::error" not in done.stdout
+    outputs = workflows.output_values(Path(github["GITHUB_OUTPUT"]))
+    assert outputs["status"] == "0" and int(outputs["real_difference"]) >= 1 and outputs["page_size"] == "0"
+    assert Path(outputs["board"]).read_text() in Path(github["GITHUB_STEP_SUMMARY"]).read_text()
+    done = site.script("ci-compare", *words, "4", "--out", "three", "--sides", sides, **github)
+    assert done.returncode == 7 and "::error title=not the same on c%3A access/read-or-map all::" in done.stdout
+    assert "**4 sides expected, 3 there**" in Path(github["GITHUB_STEP_SUMMARY"]).read_text()
+    done = site.script("ci-compare", *words, "2", "--out", "none", sides / "a", sides / "c", **github)
+    assert done.returncode == 7
+    done = site.script("ci-compare", *words, "2", "--out", "bad", sides / "a", site.workspace / "absent", **github)
+    assert done.returncode == 7 and "no board was made" in done.stdout
+    assert site.script("ci-compare", *words, "2", "--base", "a", "--sides", sides).returncode == 2
+
+
+def test_a_board_on_which_nothing_can_be_told(tmp_path: Path) -> None:
+    counts = {"real difference": 0, "settings": 0, "page size": 0, "cannot tell": 2, "agree": 0, "one machine": 1}
+    (tmp_path / "board.json").write_text(json.dumps({"counts": counts, "rows": [], "machines": [], "left_out": []}))
+    (tmp_path / "board.md").write_text("")
+    assert ci_job.board_told(tmp_path, 0, 2, False, 0, {}) == 3 and ci_job.board_told(tmp_path, 0, 2, True, 0, {}) == 0
+    assert ci_job.board_told(tmp_path, 6, 2, True, 0, {}) == 6
 
 
 def test_what_was_found_is_a_warning_where_it_fails_nothing(
