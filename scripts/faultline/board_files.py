@@ -11,7 +11,7 @@ from faultline.board_axes import CrossingRow, Line, SlopeRow, Turn
 from faultline.board_light import LightRow
 from faultline.board_machines import Machine
 from faultline.board_rows import Apart, Row, Value
-from faultline.summary import interval, number
+from faultline.rounding import interval, number
 
 
 def machine_object(machine: Machine, hidden: bool) -> dict[str, Any]:

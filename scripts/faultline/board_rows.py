@@ -14,7 +14,7 @@ import numpy as np
 from faultline import change_rows, derive, stats, unpaired
 from faultline.board_machines import Difference, Machine, Shared, difference
 from faultline.change_rows import RUN_SPREAD, Pair, unseen_spread
-from faultline.exact_counts import counts_of, equal
+from faultline.exact_counts import TRIALS_LEAST, counts_of, equal, selection_why
 from faultline.pairing import RATIO
 from faultline.stats import Interval
 from faultline.text import count, percent, ratio, safe, signed
@@ -291,12 +291,12 @@ def count_complaint(arms: Sequence[ArmResult], cells: Sequence[CellResult], name
     assert found.low is not None and found.high is not None
     if not equal(found.low, found.high):
         return f"it differs between its trials: {count(found.low)} to {count(found.high)}"
-    return None
+    return selection_why(arms, name, "machine", TRIALS_LEAST)
 
 
 def count_value(machine: Machine, arms: Sequence[ArmResult], cells: Sequence[CellResult], name: str) -> Value | None:
     """A count per operation of one machine, and per page where operations visit whole ones."""
-    values = counts_of(arms, name)
+    values = [value for _, value in counts_of(arms, name)]
     if not values:
         return None
     found = Interval(float(np.median(values)), min(values), max(values))

@@ -67,7 +67,7 @@ def look_of(stream: TextIO, width: int | None) -> Look:
 
 
 def time_interval(value: Interval | None, like: float | None = None) -> str:
-    """ "612 [601, 630] ns", in the unit of `like` ns where that is given; "–" for nothing."""
+    """ "612 [601, 630] ns", the unit that of `like` ns where that is given; "–" for nothing."""
     return "–" if value is None else text.time_ends(value.estimate, value.low, value.high, like)
 
 

@@ -95,13 +95,13 @@ def time(ns: float | None) -> str:
 
 
 def time_ends(ns: float, low: float | None, high: float | None, like: float | None = None) -> str:
-    """ "612 [601, 630] ns": one unit for the three, that of `like` ns where it is given; without an interval
-    "612 ns"."""
+    """ "612 [601, 630] ns": one unit for the three, that of `like` ns where that is given; without an interval "612
+    ns"."""
     scale, unit = time_unit(ns if like is None else like)
+    middle = digits(ns / scale)
     if low is None or high is None:
-        return f"{digits(ns / scale)} {unit}"
-    middle, *found = (digits(value / scale) for value in (ns, low, high))
-    return f"{middle} [{', '.join(found)}] {unit}"
+        return f"{middle} {unit}"
+    return f"{middle} [{digits(low / scale)}, {digits(high / scale)}] {unit}"
 
 
 def size(count: float) -> str:
