@@ -199,7 +199,7 @@ def figures_of(manifest: Manifest, found: Mapping[str, Any]) -> tuple[Figure, ..
         raise LineError(f"is of another run ({safe(found['run'])})")
     lost = get(found, "damage", list)
     if lost:
-        raise LineError(f"the run has damaged records: {safe(lost[0])}" + (" …" if len(lost) > 1 else ""))
+        raise LineError(f"the run is damaged: {safe(lost[0])}" + (" …" if len(lost) > 1 else ""))
     plans = {(c.scenario, c.cell, a.name): a for c in manifest.cells for a in c.arms}
     moved = bool(get(found, "environment_changes", list))
     figures = [

@@ -208,7 +208,10 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
                          "nothing was measured"),
     "records cut off": (lambda d: (d / "trials.jsonl").write_text(""), "8 of 8 finished records are missing"),
     "damaged record": (lambda d: (d / "trials.jsonl").write_bytes(
-        (d / "trials.jsonl").read_bytes().replace(b'"trial":3', b'"trial":4', 1)), "damaged records: trials.jsonl:4"),
+        (d / "trials.jsonl").read_bytes().replace(b'"trial":3', b'"trial":4', 1)), "the run is damaged: trials.jsonl:4"),
+    "machine changed": (lambda d: (d / "machine.json").write_text(
+        (d / "machine.json").read_text().replace('"blocking": {', '"blocking": {"more": 1, ', 1)),
+                        "the run is damaged: machine.json"),
     "summary cut": (lambda d: (d / "summary.json").write_text("{"), "summary.json: not JSON"),
     "summary of another format": (lambda d: (d / "summary.json").write_text('{"schema":"faultline.summary/2"}'),
                                   "another major version"),
