@@ -18,21 +18,18 @@ import argparse
 import os
 import re
 import sys
-import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Sequence
 
-from faultline import fingerprint
+from faultline import command, fingerprint
 from faultline.compare import FAIL_ON, LIVE, UNDECIDED, Parser, UsageError, names, share
 from faultline.live_measure import MEANT, NAME, Settings, Signals, measure
 from faultline.live_rows import LiveResults, could_tell
-from faultline.live_sides import IO, USAGE, LiveError
+from faultline.live_sides import USAGE, LiveError
 from faultline.live_store import SEED_MAX, exit_put, written
-from faultline.records import RecordsError
-from faultline.schema import SchemaError
 from faultline.text import percent, safe
-from faultline.trial_pair import WAIT_S, Interrupted, SideError
+from faultline.trial_pair import WAIT_S, Interrupted
 
 
 def seconds(value: str) -> float:
@@ -151,43 +148,26 @@ def tell(results: LiveResults, options: argparse.Namespace, number: int) -> int:
     return status
 
 
-def output_drop() -> None:
-    """Gives up what could not be written to standard output: the interpreter would try again, and end with a status of
-    its own."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
-
-
 def run(words: Sequence[str], signals: Signals) -> int:
     """Everything for one comparison; the exit status."""
     try:
         options = options_of(words)
         return tell(measure(settings_of(options, words), signals), options, signals())
+    except Interrupted as error:
+        return 128 + error.number
     except UsageError as error:
         status, why = USAGE, str(error)
     except LiveError as error:
         status, why = error.status, str(error)
-    except (SideError, RecordsError, SchemaError, OSError) as error:
-        status, why = IO, str(error)
-    except Interrupted:
-        raise
-    except Exception:  # a fault of ours is no regression of theirs, whatever the interpreter would end with
-        traceback.print_exc()
-        status, why = IO, "this is a bug; please report it with the lines above"
-    output_drop()
     print(f"{NAME}: {safe(why)}", file=sys.stderr)
     return UNDECIDED if "--bisect" in words else status
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command."""
+    words = list(sys.argv[1:] if argv is None else argv)
     with Signals() as signals:
-        try:
-            status = run(list(sys.argv[1:] if argv is None else argv), signals)
-        except Interrupted as error:
-            return 128 + error.number
+        status = command.guarded(NAME, lambda: run(words, signals), command.broken(words))
         return 128 + signals() if signals() else status
 
 

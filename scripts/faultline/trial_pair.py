@@ -28,6 +28,7 @@ from typing import IO, Any, Callable, Mapping, Protocol, Sequence
 import numpy as np
 
 from faultline import derive, schema
+from faultline.command import Complaint
 from faultline.records import LineError, RecordsError, trial_parse
 from faultline.text import safe
 
@@ -38,7 +39,7 @@ PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
 
 
-class SideError(Exception):
+class SideError(Complaint):
     """One of the two sides did not deliver; the text says which and why."""
 
 
