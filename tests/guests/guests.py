@@ -7,7 +7,7 @@ For each guest: a kernel and the few libraries of its architecture are fetched f
 built for it (the static minimal build) and so are the physics tests, both are put into an initramfs, and the guest is
 booted with an ext4 disk of its own. In it the physics tests run, then plans of some scenarios that PROGRAM has resolved
 for the guest's page size: those of faults, copy-on-write and sync, or what only this guest has. Its records come back
-over the console and are read by the analysis.
+over the console, are read by the analysis, and stay in WORK/GUEST/runs.
 
 One guest is there to count instructions instead, which an emulator does exactly. Another one has sockets, dies, threads
 and memory nodes: there PROGRAM itself runs, with the libraries that it is linked with, and makes the plans, too.
@@ -703,21 +703,20 @@ def judge_run(checks: Checks, guest: Guest, run: pathlib.Path) -> None:
         checks.check(said, f"{guest.name}: {run.name}: the report says that it is emulated", head[-1500:])
 
 
-def judge(checks: Checks, guest: Guest, text: str) -> None:
-    """Everything that is to hold of a guest's console."""
+def judge(checks: Checks, guest: Guest, text: str, work: pathlib.Path) -> None:
+    """Everything that is to hold of a guest's console. work: its folder, where its runs are left in `runs`."""
     page = f"page of {guest.page_bytes} bytes"
     checks.check(page in text, f"{guest.name}: {page}", text[-2000:])
     judge_tests(checks, guest, text)
     checks.check("guest: left behind: \n" in text, f"{guest.name}: nothing is left behind", text[-500:])
-    with tempfile.TemporaryDirectory() as folder:
-        runs = records_of(text, pathlib.Path(folder))
-        whole = len(runs) == len(guest.scenarios) + len(guest.asks)
-        checks.check(whole, f"{guest.name}: records came back", text[-1500:])
-        for run in runs:
-            judge_run(checks, guest, run)
-        judge_successes(checks, guest, [arm for run in runs for arm in arms_of(run)])
-        if guest.asks and whole:
-            distances.judge(checks.check, guest.name, pathlib.Path(folder), runs, text)
+    runs = records_of(text, work)
+    whole = len(runs) == len(guest.scenarios) + len(guest.asks)
+    checks.check(whole, f"{guest.name}: records came back", text[-1500:])
+    for run in runs:
+        judge_run(checks, guest, run)
+    judge_successes(checks, guest, [arm for run in runs for arm in arms_of(run)])
+    if guest.asks and whole:
+        distances.judge(checks.check, guest.name, work, runs, text)
 
 
 @dataclass(frozen=True)
@@ -823,7 +822,8 @@ def guest_count(checks: Checks, guest: Guest, top: pathlib.Path, program: pathli
 
 def guest_try(checks: Checks, guest: Guest, top: pathlib.Path, program: pathlib.Path, pattern: str) -> None:
     """One guest from its packages to its verdicts."""
-    judge(checks, guest, boot(guest, *prepare(guest, top, program, pattern)))
+    kernel, work = prepare(guest, top, program, pattern)
+    judge(checks, guest, boot(guest, kernel, work), work)
 
 
 def main() -> int:
