@@ -281,8 +281,13 @@ def bounds_check(value: Any, depth: int) -> None:
         elif kind is float:
             if not math.isfinite(one):
                 raise LineError("a number beyond the range of numbers")
-        elif kind is dict or kind is list:
+        elif kind is dict or kind is list and not (depth > 1 and plain(one)):
             bounds_check(one, depth - 1)
+
+
+def plain(values: list[Any]) -> bool:
+    """Whether a list has nothing but whole numbers of 64 bits, as most of a record does, found out quickly."""
+    return set(map(type, values)) == {int} and -1 << 63 <= min(values) and max(values) < 1 << 63
 
 
 def text_check(text: str) -> None:

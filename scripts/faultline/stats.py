@@ -207,8 +207,15 @@ def theil_sen(values: Sequence[float]) -> float:
     steps = np.flatnonzero(np.isfinite(array))
     if steps.size < 2:
         return 0.0
-    i, j = np.triu_indices(steps.size, 1)
-    return float(np.median((array[steps[j]] - array[steps[i]]) / (steps[j] - steps[i])))
+    i, j = pairs_of(steps.size)
+    kept = array[steps]
+    return float(np.median((kept[j] - kept[i]) / (steps[j] - steps[i])))
+
+
+@lru_cache(maxsize=8)
+def pairs_of(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places of the first and of the second of all pairs of so many values. Trials of a run have as many rounds."""
+    return np.triu_indices(count, 1)
 
 
 def equivalent(near: Interval, margin: float) -> bool:
