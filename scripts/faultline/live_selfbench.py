@@ -25,9 +25,10 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from faultline.bench_figures import share
 from faultline.compare import share as fraction
 from faultline.live import seconds
-from faultline.selfbench import RunFailed, share, signals_end
+from faultline.selfbench import RunFailed, signals_end
 from faultline.text import percent, safe
 
 LENGTHS = (4, 8, 10, 12, 14, 16, 64, 256)  # of the chains that the library has

@@ -198,4 +198,23 @@ def test_says_what_is_wrong(scratch: helper.Scratch) -> None:
     helper.check_gone(scratch)
 
 
+def test_the_bench_counts_what_it_compared(scratch: helper.Scratch) -> None:
+    """`scripts/selfbench live`, once with a large change and once without any; no time is judged."""
+    if not PRELOAD.exists():
+        raise helper.Skip(f"{PRELOAD.name} was not built beside the program")
+    if b"__asan_init" in helper.PROGRAM.read_bytes():
+        raise helper.Skip("a sanitizer has to be loaded before the library")
+    figures = scratch.path / "figures.json"
+    command = [helper.sys.executable, "-m", "faultline.live_selfbench", "--program", str(helper.PROGRAM)]
+    command += ["--library", str(PRELOAD), "--change", "30%", "--found", "1", "--alarms", "1", "--budget", "4s"]
+    command += ["--json", str(figures), "--directory", str(scratch.files)]
+    environment = scratch.environment({"PYTHONPATH": str(helper.TREE / "scripts"), "PYTHONDONTWRITEBYTECODE": "1"})
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert done.returncode in (0, 1) and not done.stderr, done
+    found = json.loads(figures.read_text())
+    assert found["made"] > 0.1 and [found[key]["told"]["n"] for key in ("found", "alarms")] == [1, 1], found
+    assert "a change that was made: told in " in done.stdout and "no change at all: told in " in done.stdout, done
+    helper.check_gone(scratch)
+
+
 helper.main(globals())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -113,3 +114,10 @@ def test_without_a_module(run: Path, tmp_path: Path, words: list[str], status: i
     assert done.returncode == status and done.stderr == (
         f"faultline {words[0]}: a module of Python is missing: No module named numpy (scripts/setup installs what is"
         " needed)\n")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts" / "faultline").rglob("*.py")), ids=lambda path: path.stem)
+def test_every_module_can_be_imported(path: Path) -> None:
+    """Also those of commands that no test runs whole."""
+    parts = path.relative_to(ROOT / "scripts").with_suffix("").parts
+    importlib.import_module(".".join(parts).removesuffix(".__init__"))
