@@ -4,15 +4,31 @@ docs/board.md and in docs/statistics.md under "Between machines"."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Sequence
 
 from faultline import verdict
 from faultline.board_axes import CrossingRow, SlopeRow, crossing_rows, slope_rows
+from faultline.board_counts import count_row
 from faultline.board_light import LightRow, light_rows
 from faultline.board_machines import Machine, NotShared, Shared, differing, machines_of, shared_cells
-from faultline.board_rows import ALONE, FINDINGS, OPEN, UNDECIDED, BoardRow, Value, is_shown, rows_of, value_of
+from faultline.board_pairs import unfit_pairs
+from faultline.board_rows import (
+    ALONE,
+    FINDINGS,
+    OPEN,
+    UNDECIDED,
+    Between,
+    BoardRow,
+    Judged,
+    Value,
+    findings_put,
+    is_shown,
+    ratio_row,
+    value_of,
+)
 from faultline.exact_counts import exact_names
 from faultline.pairing import RATIO
 from faultline.sources import Stored
@@ -78,6 +94,29 @@ def in_order(rows: list[BoardRow]) -> list[BoardRow]:
     place = {key: i for i, key in enumerate(dict.fromkeys((row.scenario, row.cell, row.quantity) for row in rows))}
     return sorted(rows, key=lambda row: (not row.turns, FINDINGS.index(row.finding), -effect[id(row)],
                                          row.quantity != RATIO, place[row.scenario, row.cell, row.quantity]))
+
+
+def rows_of(
+    cells: Sequence[Shared], machines: Sequence[Machine], names: Sequence[str], delta: float | None
+) -> list[BoardRow]:
+    """All rows: of every arm that competes its ratio, of every arm but the null one its exact counts."""
+    out: list[BoardRow] = []
+    between = Between(machines, unfit_pairs(machines))
+    families: dict[str, list[Judged]] = {}
+    for shared in cells:
+        margin = math.log1p(delta if delta is not None else shared.first.scenario.delta)
+        for arm, columns in shared.arms.items():
+            one = next(arms[0] for arms in columns if arms)
+            if one.plan.is_null:
+                continue
+            if one.competes:
+                judged = ratio_row(shared, arm, between, margin)
+                families.setdefault(shared.key[0], []).append(judged)
+                out.append(judged.row)
+            out += [row for row in (count_row(shared, arm, name, machines) for name in names) if row is not None]
+    for family in families.values():
+        findings_put(family, machines)
+    return out
 
 
 def time_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[TimeRow]:

@@ -22,9 +22,9 @@ def machine_object(machine: Machine, hidden: bool) -> dict[str, Any]:
         "page_bytes": machine.page_bytes,
         "emulated": machine.is_emulated,
         "times_shown": not hidden,
-        "runs": [{"run": run.name, "given": run.label, "started": run.started or None, "machine": run.run.manifest.machine,
-                  "boot_id": run.boot, "instance": run.instance, "noise_grade": run.results.grade}
-                 for run in machine.runs],
+        "runs": [{"run": run.name, "given": run.label, "started": run.started or None,
+                  "machine": run.run.manifest.machine, "boot_id": run.boot, "instance": run.instance,
+                  "noise_grade": run.results.grade} for run in machine.runs],
     }
 
 
@@ -47,8 +47,9 @@ def apart_object(one: Apart) -> dict[str, Any]:
 def row_object(row: BoardRow, delta: float) -> dict[str, Any]:
     """One row; delta: what counts as the same in its scenario."""
     return {"scenario": row.scenario, "cell": row.cell, "arm": row.arm, "quantity": row.quantity,
-            "delta": delta if row.quantity == RATIO else None, "finding": row.finding, "turns": row.turns, "why": row.why,
-            "values": [value_object(value) for value in row.values], "apart": [apart_object(one) for one in row.apart]}
+            "delta": delta if row.quantity == RATIO else None, "finding": row.finding, "turns": row.turns,
+            "why": row.why, "values": [value_object(value) for value in row.values],
+            "apart": [apart_object(one) for one in row.apart]}
 
 
 def turn_object(turn: Turn | None) -> dict[str, Any] | None:

@@ -178,8 +178,8 @@ def view(found: Board, svg: str | None, rows: int, drawn: bool) -> dict[str, Any
 
 
 def html(found: Board, svg: bytes | None) -> str:
-    """board.html, at most PAGE_BYTES: of a larger board the tables show fewer rows, at last the picture is left out, and
-    the page says so. Complaint when even that is too large."""
+    """board.html, at most PAGE_BYTES: of a larger board the tables show fewer rows, at last the picture is left out,
+    and the page says so. Complaint when even that is too large."""
     import jinja2
 
     environment = jinja2.Environment(

@@ -27,6 +27,12 @@ def pair_of(base: np.ndarray, candidate: np.ndarray, margin: float, spread: floa
     return Pair(Row("", "", "", RATIO, None, None, None, CANNOT_TELL), base, candidate, margin, None, spread)
 
 
+def extremes(runs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Of some runs [trials] the ones with the least and the largest median; one of a single run."""
+    order = sorted(runs, key=lambda one: float(np.median(one)))
+    return [order[0], order[-1]] if len(order) > 1 else order
+
+
 @dataclass
 class MachinePair:
     """The log ratios of an arm on two machines. boots: a value a boot [boots]; runs: of each run its trials' [trials];
@@ -48,9 +54,10 @@ class MachinePair:
 
     @cached_property
     def of_runs(self) -> list[Pair]:
-        """Every run of one machine against every run of the other one: what is said of the runs has to hold for all
-        these, and so needs no correction for their number."""
-        return [pair_of(a, b, self.margin, unseen_spread(a, b, RUN_SPREAD)) for a in self.runs[0] for b in self.runs[1]]
+        """The lowest and the highest run of one machine against those of the other one: what is said of the runs has to
+        hold for all these, and so needs no correction for their number."""
+        sides = [extremes(side) for side in self.runs]
+        return [pair_of(a, b, self.margin, unseen_spread(a, b, RUN_SPREAD)) for a in sides[0] for b in sides[1]]
 
 
 @dataclass(frozen=True)

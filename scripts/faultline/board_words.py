@@ -190,7 +190,8 @@ def ratio_sentences(found: Board) -> list[str]:
     out = [f"{plural(len(rows), 'ratio')} stand{'s' * (len(rows) == 1)} on two machines or more; the verdict is the "
            f"same on all of them in {sum(alike.values())}" + (f" (the arm is {', '.join(told)})" if told else "") + "."]
     if turning:
-        out.append(f"The winner is not the same on all of them in {len(turning)}, most in {named(turning[0])}: "
+        limit = "In these runs the" if all(row.finding == RUNS_DIFFER for row in turning) else "The"
+        out.append(f"{limit} winner is not the same on all of them in {len(turning)}, most in {named(turning[0])}: "
                    f"{each(found, turning[0])}.")
     else:
         out.append("No arm surely wins on one machine and surely loses on another.")
@@ -204,7 +205,7 @@ def finding_sentences(found: Board, rows: Sequence[BoardRow], said: BoardRow | N
     for finding, words in ((REAL, "a real difference, page size and known settings being the same, in"),
                            (SETTINGS, "a difference that may come from settings in"),
                            (PAGE, "a difference that may come from the page size in"),
-                           (RUNS_DIFFER, "these runs differ, and nobody has seen how far boots do, in")):
+                           (RUNS_DIFFER, "these runs differ (too few boots to say it of the machines) in")):
         some = [row for row in rows if row.finding == finding]
         if some and some[0] is said:
             out.append(f"{words} {counts[finding]}, that one among them")
