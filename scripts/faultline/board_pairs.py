@@ -76,10 +76,11 @@ class Shift:
     def interval(self, level: float) -> Interval:
         """The change; of several parts the hull of their intervals around the median (no end where one has none)."""
         found = [part.interval(level) for part in self.parts]
-        lows, highs = [one.low for one in found], [one.high for one in found]
-        return Interval(float(np.median([one.estimate for one in found])),
-                        None if None in lows else min(lows),  # type: ignore[type-var]
-                        None if None in highs else max(highs))  # type: ignore[type-var]
+        lows = [one.low for one in found if one.low is not None]
+        highs = [one.high for one in found if one.high is not None]
+        middle = float(np.median([one.estimate for one in found]))
+        return Interval(middle, min(lows) if len(lows) == len(found) else None,
+                        max(highs) if len(highs) == len(found) else None)
 
     @property
     def is_together(self) -> bool:

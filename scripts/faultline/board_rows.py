@@ -161,11 +161,11 @@ def value_of(arms: Sequence[ArmResult], machine: Machine) -> Value | None:
              if arm.ratio is not None and arm.ratio.interval is not None]
     if not found:
         return Value(None, timed[0].ratio_reason, time=time, bytes_per_op=size, runs=len(timed))
-    quantities, intervals, boots = zip(*found)
+    intervals, boots = [one for _, one, _ in found], [boot for _, _, boot in found]
     verdict, why = verdict_of(timed)
     planned = len({machine.boot_of[id(arm)] for arm in arms})
-    return Value(verdict, why, column(intervals, boots).exp(), time, bytes_per_op=size, runs=len(quantities),
-                 logs=tuple(one.logs for one in quantities),
+    return Value(verdict, why, column(intervals, boots).exp(), time, bytes_per_op=size, runs=len(found),
+                 logs=tuple(quantity.logs for quantity, _, _ in found),
                  boots=boots_kept([one.estimate for one in intervals], boots, planned))
 
 
