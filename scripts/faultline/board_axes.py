@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Mapping, Sequence
 
 import numpy as np
 
 from faultline import conclusion, crossing, stats
-from faultline.board_machines import Machine, Shared, difference
-from faultline.board_rows import EMULATED_WHY, OPEN, Apart, apart_why, finding_of, hull, is_shown, kind_of
+from faultline.board_machines import Machine, Shared
+from faultline.board_rows import hull, is_shown
 from faultline.crossing import Crossing, Series
 from faultline.stats import Interval
 from faultline.text import field, safe
@@ -23,7 +22,7 @@ STRAIGHT = 0.2  # of a time: a line that misses a point by more describes no str
 @dataclass(frozen=True)
 class Turn:
     """Where an arm crosses the baseline on one machine. at: None where it never does, or nobody can say (`why`);
-    verdict: what it is everywhere when it never crosses."""
+    verdict: what it is everywhere when it never crosses, and is the same everywhere."""
 
     at: Interval | None
     between: tuple[float, float] | None = None
@@ -34,21 +33,14 @@ class Turn:
 
 @dataclass
 class CrossingRow:
-    """An arm along an axis on all machines; None where a machine has not measured it or is not shown."""
+    """An arm along an axis on all machines, side by side and not compared; None where a machine has not measured it or
+    is not shown."""
 
     scenario: str
     axis: str
     held: str
     arm: str
     values: list[Turn | None]
-    finding: str
-    why: str | None = None
-    apart: tuple[Apart, ...] = ()
-
-    @property
-    def worst(self) -> Apart | None:
-        """The two machines that the finding is told of."""
-        return next((one for one in self.apart if one.finding == self.finding), None)
 
 
 @dataclass(frozen=True)
@@ -118,7 +110,9 @@ def turn_of_run(series: Series) -> Turn:
     told = {point.arm.verdict for point in series.points}
     if told & {None, CANNOT_TELL, INVALID}:
         return Turn(None, why="some of its points cannot be told")
-    return Turn(None, verdict=" or ".join(sorted(str(one) for one in told)))
+    if len(told) > 1:
+        return Turn(None, why=f"it does not cross, and is {' or '.join(sorted(str(one) for one in told))}")
+    return Turn(None, verdict=str(told.pop()))
 
 
 def turn_at(found: Crossing) -> Turn:
@@ -141,62 +135,9 @@ def turn_of(turns: Sequence[Turn]) -> Turn:
     return Turn(None, why=next((one.why for one in turns if one.why), "its runs do not agree"))
 
 
-def turns_compare(a: Turn, b: Turn) -> bool | None:
-    """Whether two machines surely differ (True) or surely cross alike (False); None when that is open."""
-    if a.why or b.why:
-        return None
-    if a.at is None or b.at is None:
-        return a.verdict != b.verdict if a.at is b.at is None else True
-    if a.faster_above != b.faster_above:
-        return True
-    if None not in (a.at.low, a.at.high, b.at.low, b.at.high) and (
-            a.at.low > b.at.high or b.at.low > a.at.high):  # type: ignore[operator]
-        return True
-    return False if a.between == b.between else None
-
-
-def crossing_row(
-    name: Name, values: list[Turn | None], machines: Sequence[Machine], params: Mapping[str, Any]
-) -> CrossingRow:
-    """One arm along its axis on all machines, and how they differ."""
-    row = CrossingRow(*name, values, OPEN)
-    told = {i: value for i, value in enumerate(values) if value is not None}
-    if any(machines[i].is_emulated for i in told):
-        row.why = EMULATED_WHY
-        return row
-    found, same = [], True
-    for i, j in combinations(told, 2):
-        differs = turns_compare(told[i], told[j])
-        same = same and differs is False
-        if differs:
-            its = difference(machines[i], machines[j], params)
-            a, b = told[i].at, told[j].at
-            found.append(Apart(i, j, kind_of(its), Interval(b.estimate / a.estimate) if a and b else None, its))
-    row.apart = tuple(found)
-    row.finding = finding_of(found, same)
-    if found:
-        row.why = apart_why(row, machines) if row.worst and row.worst.change else crossing_why(row, machines)
-    elif row.finding == OPEN:
-        row.why = next((f"{safe(machines[i].label)}: {one.why}" for i, one in told.items() if one.why),
-                       "their intervals meet, and lie between other measured values")
-    return row
-
-
-def crossing_why(row: CrossingRow, machines: Sequence[Machine]) -> str:
-    """Of two machines of which one crosses and the other does not, or each its own way."""
-    worst = row.worst
-    assert worst is not None
-    a, b = (safe(machines[i].label) for i in (worst.a, worst.b))
-    keys = (*worst.differs.machine, *worst.differs.settings)
-    page = ("page_bytes",) if worst.differs.page else ()
-    named = ", ".join(map(safe, (*page, *keys)[:4]))
-    return f"{a} and {b} do not turn at the same place; they differ in {named or 'no key'}"
-
-
 def crossing_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[CrossingRow]:
     """Every arm along its axis that stands on two machines or more and crosses the baseline on one of them."""
     found: dict[Name, list[Turn | None]] = {}
-    params: dict[Name, Mapping[str, Any]] = {}
     for column, machine in enumerate(machines):
         if not is_shown(machines, machine):
             continue
@@ -205,11 +146,10 @@ def crossing_rows(cells: Sequence[Shared], machines: Sequence[Machine]) -> list[
             for name, series in run.items():
                 if any(point.arm.verdict is not None for point in series.points):
                     by_name.setdefault(name, []).append(turn_of_run(series))
-                    params.setdefault(name, series.points[0].cell.plan.params)
         for name, turns in by_name.items():
             found.setdefault(name, [None] * len(machines))[column] = turn_of(turns)
     return [
-        crossing_row(name, values, machines, params[name])
+        CrossingRow(*name, values)
         for name, values in found.items()
         if sum(value is not None for value in values) > 1 and any(value and value.at for value in values)
     ]

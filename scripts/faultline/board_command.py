@@ -4,12 +4,13 @@
 A RUN is a run's directory, an archive of one (.tar, .tar.gz, .tar.xz, .zip), or a directory that holds several of
 either. Runs of one machine form one column. Machines may differ in anything: ratios are judged within each machine and
 then put beside each other, and the board says which of them differ by the machine, by the page size, by settings, and
-which cannot be told. Absolute times stand side by side and are never divided.
+which cannot be told. That takes runs of several boots of each machine; of fewer it says only whether these runs differ.
+Absolute times stand side by side and are never divided.
 
-Exit status: 0 a board was made; 2 usage; 3 something could not be told (only with --require-conclusive); 4 a row or a
-run is INVALID; 5 a trial failed or a checksum was wrong; 6 something that machines share is not the same on all (other
-parameters, method or tool versions); 7 unreadable or damaged, or nothing stands beside anything. When several apply: 2,
-7, 6, 5, 4, 3.
+Exit status: 0 a board was made; 2 usage; 3 every row cannot be told (with --require-conclusive: any row leaves open
+whether the machines differ); 4 a row or a run is INVALID; 5 a trial failed or a checksum was wrong; 6 something that
+machines share is not the same on all (other parameters, method or tool versions); 7 unreadable or damaged, or nothing
+stands beside anything that a rule may judge. When several apply: 2, 7, 6, 5, 4, 3.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from faultline import command, files
-from faultline.command import UNDECIDED
 from faultline.compare import Parser, UsageError, names, share
 from faultline.text import safe
 
@@ -38,7 +38,8 @@ def parser_make() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", metavar="NAME,...", type=names, action="extend", default=[], help="only these")
     parser.add_argument("--quantity", metavar="NAME,...", type=names, action="extend", default=[],
                         help="only these rows: ratio, or names of counts")
-    parser.add_argument("--require-conclusive", action="store_true", help="status 3 when anything cannot be told")
+    parser.add_argument("--require-conclusive", action="store_true",
+                        help="status 3 when a row leaves open whether the machines differ")
     parser.add_argument("--out", metavar="DIR", type=Path, help=f"write {', '.join(OUTPUTS.values())} there")
     for option, name in OUTPUTS.items():
         parser.add_argument(f"--{option}", metavar="FILE", type=Path, help=f"write {name} as FILE")
@@ -100,6 +101,6 @@ def main(words: Sequence[str]) -> int:
             return run(words)
         except UsageError as error:
             print(f"{NAME}: {safe(error).replace('faultline compare --help', f'{NAME} --help')}", file=sys.stderr)
-            return UNDECIDED if "--bisect" in words else 2
+            return 2
 
-    return command.guarded(NAME, body, command.broken(words))
+    return command.guarded(NAME, body, command.BROKEN)

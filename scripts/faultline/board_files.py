@@ -10,7 +10,8 @@ from faultline.board import Board, TimeRow, findings
 from faultline.board_axes import CrossingRow, Line, SlopeRow, Turn
 from faultline.board_light import LightRow
 from faultline.board_machines import Machine
-from faultline.board_rows import Apart, Row, Value
+from faultline.board_rows import Apart, BoardRow, Value
+from faultline.pairing import RATIO
 from faultline.rounding import interval, number
 
 
@@ -21,8 +22,9 @@ def machine_object(machine: Machine, hidden: bool) -> dict[str, Any]:
         "page_bytes": machine.page_bytes,
         "emulated": machine.is_emulated,
         "times_shown": not hidden,
-        "runs": [{"run": run.name, "given": run.label, "started": run.started or None, "boot_id": run.boot,
-                  "machine": run.run.manifest.machine, "noise_grade": run.results.grade} for run in machine.runs],
+        "runs": [{"run": run.name, "given": run.label, "started": run.started or None,
+                  "machine": run.run.manifest.machine, "boot_id": run.boot, "instance": run.instance,
+                  "noise_grade": run.results.grade} for run in machine.runs],
     }
 
 
@@ -38,14 +40,16 @@ def value_object(value: Value | None) -> dict[str, Any] | None:
 def apart_object(one: Apart) -> dict[str, Any]:
     """Two machines that differ; `change` is the second's value ÷ the first's."""
     return {"a": one.a, "b": one.b, "finding": one.finding, "change": interval(one.change),
-            "page_size": one.differs.page, "settings": list(one.differs.settings), "machine": list(one.differs.machine)}
+            "page_size": one.differs.page, "settings_keys": list(one.differs.settings),
+            "machine_keys": list(one.differs.machine), "unknown_keys": list(one.differs.unknown)}
 
 
-def row_object(row: Row) -> dict[str, Any]:
-    """One row."""
+def row_object(row: BoardRow, delta: float) -> dict[str, Any]:
+    """One row; delta: what counts as the same in its scenario."""
     return {"scenario": row.scenario, "cell": row.cell, "arm": row.arm, "quantity": row.quantity,
-            "finding": row.finding, "turns": row.turns, "why": row.why,
-            "values": [value_object(value) for value in row.values], "apart": [apart_object(one) for one in row.apart]}
+            "delta": delta if row.quantity == RATIO else None, "finding": row.finding, "turns": row.turns,
+            "why": row.why, "values": [value_object(value) for value in row.values],
+            "apart": [apart_object(one) for one in row.apart]}
 
 
 def turn_object(turn: Turn | None) -> dict[str, Any] | None:
@@ -58,9 +62,8 @@ def turn_object(turn: Turn | None) -> dict[str, Any] | None:
 
 def crossing_object(row: CrossingRow) -> dict[str, Any]:
     """An arm along its axis."""
-    return {"scenario": row.scenario, "axis": row.axis, "held": row.held, "arm": row.arm, "finding": row.finding,
-            "why": row.why, "values": [turn_object(value) for value in row.values],
-            "apart": [apart_object(one) for one in row.apart]}
+    return {"scenario": row.scenario, "axis": row.axis, "held": row.held, "arm": row.arm,
+            "values": [turn_object(value) for value in row.values]}
 
 
 def line_object(line: Line | None) -> dict[str, Any] | None:
@@ -96,15 +99,15 @@ def document(found: Board, status: int) -> dict[str, Any]:
         "schema": "faultline.board/1",
         "conclusion": board_words.conclusion(found),
         "machines": [machine_object(machine, found.hidden(machine)) for machine in found.machines],
-        "differences": [{"key": key, "values": values} for key, values in found.differences.items()],
+        "fingerprint_diff": [{"key": key, "values": values} for key, values in found.differences.items()],
         "speed_of_light": [light_object(row) for row in found.light],
-        "delta": found.deltas,
+        "deltas": sorted({found.deltas[row.scenario] for row in found.ratios}),
         "counts": findings(found.rows),
-        "rows": [row_object(row) for row in found.rows],
+        "rows": [row_object(row, found.deltas[row.scenario]) for row in found.rows],
         "crossings": [crossing_object(row) for row in found.crossings],
         "per_byte": [slope_object(row) for row in found.slopes],
         "times": [time_object(row) for row in found.times],
-        "left_out": [{"scenario": one.scenario, "cell": one.cell, "arm": one.arm, "machine": one.machine,
+        "left_out": [{"scenario": one.scenario, "cell": one.cell, "arm": one.arm, "label": one.machine,
                       "reason": one.reason} for one in found.left_out],
         "notes": found.notes,
         "exit": status,

@@ -10,13 +10,12 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from faultline import derive, fingerprint, pairing
 from faultline.fingerprint import NOTHING, covers
-from faultline.pairing import Key
-from faultline.records import ArmPlan, CellPlan, Run
+from faultline.pairing import BOOT, INSTANCE, Key
+from faultline.records import ArmPlan, CellPlan
 from faultline.sources import Stored
 from faultline.text import safe, shorten, size
 from faultline.verdict import ArmResult, CellResult, scenarios_of
 
-NAMELESS = ("", "(none)", "localhost", "unknown")  # what a machine is called that nobody gave a name
 LABEL_MOST = 24  # columns of a name
 # Keys that say which machine it is: what differs in them is the machine. All other blocking keys are settings.
 THE_MACHINE = (*fingerprint.OF_THE_MACHINE, *fingerprint.OF_THE_KERNEL, "microcode", "cpus.allowed")
@@ -27,22 +26,29 @@ ON_SHMEM = ("tmpfs", "memfd")
 
 
 @dataclass(frozen=True)
-class Difference:
-    """In what two machines differ as far as a cell is concerned. machine: what makes them two machines; settings: what
-    could be set alike; None in both lists: nothing else is known to differ."""
+class MachineDifference:
+    """In what two machines differ as far as a cell is concerned, by keys. machine: what makes them two machines;
+    settings: what could be set alike; unknown: settings that one of them, or neither, knows. is_known: False where the
+    fingerprint of one is missing."""
 
     page: bool
-    machine: tuple[str, ...]
-    settings: tuple[str, ...]
-    unknown: bool  # the fingerprint of one is missing
+    machine: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    is_known: bool = True
 
 
 class Machine:
-    """A column: one machine with all its runs, in the order in which they began."""
+    """A column: one machine with all its runs, in the order in which they began. place: which machine it is; columns of
+    one machine differ in their settings only."""
 
-    def __init__(self, label: str, runs: Sequence[Stored]) -> None:
+    def __init__(self, label: str, runs: Sequence[Stored], place: int) -> None:
         self.label = label
+        self.place = place
         self.runs = list(runs)
+        self.boots = pairing.groups(self.runs, BOOT)
+        self.boot_of = {id(arm): number for number, boot in enumerate(self.boots) for run in boot
+                        for arm in run.results.arms}
         first = self.runs[0].run
         self.keys: Mapping[str, str] = fingerprint.blocking_of(first)
         self.is_known = isinstance(first.machine.get("blocking"), Mapping)
@@ -67,29 +73,31 @@ class Machine:
         return safe(", ".join([*told, runs]))
 
 
-def name_of(run: Run) -> str:
-    """What a machine calls itself; its architecture where nobody gave it a name."""
-    name = run.machine.get("name")
-    if isinstance(name, str) and name not in NAMELESS:
-        return name
-    return fingerprint.blocking_of(run).get("architecture", "machine")
+def name_of(run: Stored) -> str:
+    """What a machine is called; its architecture where nobody gave it a name."""
+    if run.instance is not None:
+        return run.instance
+    return fingerprint.blocking_of(run.run).get("architecture", "machine")
 
 
 def machines_of(runs: Sequence[Stored]) -> list[Machine]:
-    """The columns: runs of one name whose fingerprints agree in every blocking key are of one machine."""
+    """The columns: runs of one machine, which is what `faultline compare` takes for one, whose fingerprints agree in
+    every blocking key."""
+    place_of = {id(run): place for place, group in enumerate(pairing.groups(runs, INSTANCE)) for run in group}
     grouped: dict[tuple[Any, ...], list[Stored]] = {}
     for one in runs:
-        key = (name_of(one.run), *sorted(fingerprint.blocking_of(one.run).items()))
+        key = (place_of[id(one)], *sorted(fingerprint.blocking_of(one.run).items()))
         grouped.setdefault(key, []).append(one)
     groups = list(grouped.values())
-    return [Machine(label, group) for label, group in zip(labels([group[0].run for group in groups]), groups)]
+    return [Machine(label, group, place_of[id(group[0])])
+            for label, group in zip(labels([group[0] for group in groups]), groups)]
 
 
-def labels(runs: Sequence[Run]) -> list[str]:
+def labels(runs: Sequence[Stored]) -> list[str]:
     """A short name for each, no two alike: of machines of one name with the page's size, or what else tells them
     apart."""
     names = [shorten(safe(name_of(run)), LABEL_MOST) for run in runs]
-    keys = [fingerprint.blocking_of(run) for run in runs]
+    keys = [fingerprint.blocking_of(run.run) for run in runs]
     out: list[str] = []
     for name, mine in zip(names, keys):
         twins = [its for other, its in zip(names, keys) if other == name and its is not mine]
@@ -128,20 +136,24 @@ def concerns(key: str, params: Mapping[str, Any]) -> bool:
     return backing in ON_SHMEM if key == "thp.shmem" else True
 
 
-def difference(a: Machine, b: Machine, params: Mapping[str, Any]) -> Difference:
+def difference(a: Machine, b: Machine, params: Mapping[str, Any]) -> MachineDifference:
     """In what two machines differ as far as a cell of these parameters is concerned. What one of them does not know
-    is no difference (a virtual machine sees no governor)."""
-    machine, settings = [], []
+    is no difference (a virtual machine sees no governor), and nothing that is the same either."""
+    machine, settings, unknown = [], [], []
     kin = a.keys.get("architecture") == b.keys.get("architecture")
     for key in dict.fromkeys([*a.keys, *b.keys]):
         mine, its = a.keys.get(key, NOTHING), b.keys.get(key, NOTHING)
-        if mine == its or NOTHING in (mine, its) or key == PAGE or not concerns(key, params):
+        if key == PAGE or not concerns(key, params):
             continue
-        its_own = covers(("mitigations.",), key) and not (kin and is_protection_set(mine, its))
-        own = its_own or covers(THE_MACHINE, key)
-        (machine if own else settings).append(key)
-    page = a.page_bytes != b.page_bytes
-    return Difference(page, tuple(machine), tuple(settings), not (a.is_known and b.is_known))
+        is_lost = NOTHING in (mine, its)
+        of_the_cpu = covers(("mitigations.",), key) and not (kin and (is_lost or is_protection_set(mine, its)))
+        own = of_the_cpu or covers(THE_MACHINE, key)
+        if is_lost:
+            unknown += [] if own else [key]
+        elif mine != its:
+            (machine if own else settings).append(key)
+    return MachineDifference(a.page_bytes != b.page_bytes, tuple(machine), tuple(settings), tuple(unknown),
+                             a.is_known and b.is_known)
 
 
 def differing(machines: Sequence[Machine]) -> dict[str, list[str]]:
@@ -216,12 +228,13 @@ def cell_unlike(a: Placed, b: Placed) -> str | None:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """What a machine measured and is not put beside the others' because it is not the same. arm: "" for all of it."""
+class NotShared:
+    """What a machine measured and is not put beside the others' because it is not the same. arm: None for all of it;
+    machine: its label."""
 
     scenario: str
     cell: str
-    arm: str
+    arm: str | None
     machine: str
     reason: str
 
@@ -255,7 +268,7 @@ def alike_groups(items: Sequence[Placed]) -> list[list[Placed]]:
 
 def arms_shared(
     items: Sequence[Placed], machines: Sequence[Machine]
-) -> tuple[dict[str, list[list[ArmResult]]], list[LeftOut]]:
+) -> tuple[dict[str, list[list[ArmResult]]], list[NotShared]]:
     """The arms of cells that are the same, by name: of each machine those that are the same as the first one's."""
     out: dict[str, list[list[ArmResult]]] = {}
     left = []
@@ -265,7 +278,7 @@ def arms_shared(
             plan, machine = firsts.setdefault(arm.name, (arm.plan, one.machine))
             why = arm_unlike(plan, arm.plan, (machine.page_bytes, one.machine.page_bytes))
             if why:
-                left.append(LeftOut(one.cell.scenario.name, one.cell.plan.cell, arm.name, one.machine.label, why))
+                left.append(NotShared(one.cell.scenario.name, one.cell.plan.cell, arm.name, one.machine.label, why))
                 continue
             columns = out.setdefault(arm.name, [[] for _ in machines])
             columns[machines.index(one.machine)].append(arm)
@@ -285,7 +298,7 @@ def placed(machines: Sequence[Machine]) -> Iterator[tuple[Key, list[Placed]]]:
         yield from ((key, items) for key, items in found.items() if key[0] == name)
 
 
-def shared_cells(machines: Sequence[Machine], wanted: Sequence[str] = ()) -> tuple[list[Shared], list[LeftOut]]:
+def shared_cells(machines: Sequence[Machine], wanted: Sequence[str] = ()) -> tuple[list[Shared], list[NotShared]]:
     """The cells of the board, of these scenarios if any are named, and what is left out because it is not the same."""
     cells, left = [], []
     for key, items in placed(machines):
@@ -294,7 +307,7 @@ def shared_cells(machines: Sequence[Machine], wanted: Sequence[str] = ()) -> tup
         groups = alike_groups(items)
         reference = groups[0][0]
         for one in (one for group in groups[1:] for one in group):
-            left.append(LeftOut(*key, "", one.machine.label, str(cell_unlike(reference, one))))
+            left.append(NotShared(*key, None, one.machine.label, str(cell_unlike(reference, one))))
         arms, unlike = arms_shared(groups[0], machines)
         left += unlike
         columns = [[one.cell for one in groups[0] if one.machine is machine] for machine in machines]

@@ -8,18 +8,21 @@ from typing import Any, Iterator, Sequence
 from faultline import board_words, text
 from faultline.board import Board, findings
 from faultline.board_axes import turn_text
-from faultline.board_rows import AGREE, OPEN, PAGE, REAL, SETTINGS, Row
+from faultline.board_rows import AGREE, OPEN, PAGE, REAL, RUNS_AGREE, RUNS_DIFFER, SETTINGS, BoardRow
+from faultline.command import Complaint
 from faultline.markdown import BYTES_MOST, code, escape, size
 from faultline.page import BYTES_MOST as PAGE_BYTES
 from faultline.page import TEMPLATES, inline, inlined
 from faultline.text import safe
 
 ROOM_FOR_NOTE = 300  # bytes kept for saying what is left out
-ROWS_MOST = (2000, 500, 100, 20)  # of each table of the page, the first number that leaves room
+ROWS_MOST = (2000, 500, 100, 20, 0)  # of each table of the page, the first number that leaves room
+KEPT = 20  # rows of what has no place on the page without the others: machines, keys of the fingerprints
 NOTES_MOST = 30
 LINE_MOST = 600  # characters of a note
 CONCLUSION_MOST = 3000
-CLASSES = {REAL: "v-SLOWER", SETTINGS: "v-CANNOT", PAGE: "v-CANNOT", OPEN: "v-CANNOT", AGREE: "v-SAME"}
+CLASSES = {REAL: "v-SLOWER", SETTINGS: "v-CANNOT", PAGE: "v-CANNOT", RUNS_DIFFER: "v-CANNOT", OPEN: "v-CANNOT",
+           AGREE: "v-SAME", RUNS_AGREE: "v-CANNOT"}
 
 
 def cut(lines: Sequence[str], most: int, what: str) -> list[str]:
@@ -99,10 +102,11 @@ def row_blocks(found: Board) -> Iterator[str]:
 def axis_blocks(found: Board) -> Iterator[str]:
     """Crossovers and what a byte costs."""
     if found.crossings:
-        yield "\n## Crossovers\n\n" + table_head(["scenario, axis", "arm", *labels(found), "between them", "why"])
+        yield "\n## Crossovers\n\nSide by side, not compared.\n\n"
+        yield table_head(["scenario, axis", "arm", *labels(found)])
         for row in found.crossings:
             values = [safe(turn_text(row.axis, value)) for value in row.values]
-            yield table_row([board_words.along(row), safe(row.arm), *values, row.finding, safe(row.why or "")])
+            yield table_row([board_words.along(row), safe(row.arm), *values])
     if found.slopes:
         yield "\n## What a further byte costs\n\nAbsolute, not compared.\n\n"
         yield table_head(["scenario, axis", "arm", *labels(found)])
@@ -124,7 +128,7 @@ def markdown(found: Board) -> str:
 # ---- HTML ----
 
 
-def row_view(found: Board, row: Row) -> dict[str, Any]:
+def row_view(found: Board, row: BoardRow) -> dict[str, Any]:
     """One row of the page."""
     values = board_words.fields(found, row)
     classes = ["", *(verdict_class(value.verdict if value is not None else None) for value in row.values),
@@ -137,28 +141,34 @@ def verdict_class(verdict: str | None) -> str:
     return f"v-{verdict.split()[0]}" if verdict else ""
 
 
-def view(found: Board, svg: str | None, rows: int) -> dict[str, Any]:
-    """What the template shows, with at most so many rows in each table."""
+def view(found: Board, svg: str | None, rows: int, drawn: bool) -> dict[str, Any]:
+    """What the template shows, with at most so many rows in each table. drawn: whether there is a picture, here (svg)
+    or beside the page."""
     from markupsafe import Markup
 
+    keys, kept = board_words.key_differences(found), max(rows, KEPT)
     return dict(
         style=inlined("report.css"),
         conclusion=board_words.conclusion(found),
         findings=[(finding, number, CLASSES.get(finding, "")) for finding, number in findings(found.rows).items()],
-        machines=board_words.machine_lines(found),
+        machines=cut(board_words.machine_lines(found), kept, "machines"),
         labels=labels(found),
         warnings=cut(board_words.notes(found), NOTES_MOST, "notes"),
         light=light_table(found),
         commands=board_words.light_missing(found),
         picture=Markup(svg) if svg else None,
-        differences=board_words.key_differences(found),
+        picture_hidden=drawn and not svg,
+        differences=keys[:kept],
+        differences_hidden=max(0, len(keys) - kept),
         terms=board_words.terms(found),
         rows=[row_view(found, row) for row in found.rows[:rows]],
         rows_hidden=max(0, len(found.rows) - rows),
-        crossings=[(board_words.along(row), safe(row.arm), [safe(turn_text(row.axis, value)) for value in row.values],
-                    row.finding, CLASSES.get(row.finding, ""), safe(row.why or "")) for row in found.crossings[:rows]],
+        crossings=[(board_words.along(row), safe(row.arm), [safe(turn_text(row.axis, value)) for value in row.values])
+                   for row in found.crossings[:rows]],
+        crossings_hidden=max(0, len(found.crossings) - rows),
         slopes=[(board_words.along(row), safe(row.arm), board_words.line_texts(row.values))
                 for row in found.slopes[:rows]],
+        slopes_hidden=max(0, len(found.slopes) - rows),
         times=[(board_words.where_timed(row), safe(row.arm),
                 list(zip(board_words.time_texts(row.values), board_words.per_kib_texts(row.values))))
                for row in found.times[:rows]],
@@ -168,7 +178,8 @@ def view(found: Board, svg: str | None, rows: int) -> dict[str, Any]:
 
 
 def html(found: Board, svg: bytes | None) -> str:
-    """board.html, at most PAGE_BYTES: of a larger board the tables show fewer rows, and say so."""
+    """board.html, at most PAGE_BYTES: of a larger board the tables show fewer rows, at last the picture is left out,
+    and the page says so. Complaint when even that is too large."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -177,9 +188,9 @@ def html(found: Board, svg: bytes | None) -> str:
     )
     template = environment.get_template("board.html.j2")
     drawn = inline(svg, "b-", "ratios of all machines") if svg else None
-    out = ""
-    for rows in ROWS_MOST:
-        out = template.render(view(found, drawn, rows))
-        if size(out) <= PAGE_BYTES:
-            break
-    return out
+    for picture_ in dict.fromkeys((drawn, None)):
+        for rows in ROWS_MOST:
+            out = template.render(view(found, picture_, rows, drawn is not None))
+            if size(out) <= PAGE_BYTES:
+                return out
+    raise Complaint(f"board.html would be larger than {PAGE_BYTES} bytes: fewer machines make it smaller")

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from faultline import board_words, canvas
 from faultline.board import Board
-from faultline.board_rows import Row, Value
+from faultline.board_rows import BoardRow, Value
 from faultline.canvas import Layout
 from faultline.plots.board import SCALE, TICKS
 from faultline.text import safe, shorten
@@ -24,12 +24,12 @@ NAME_MOST = 64  # characters of a line's name
 DECIDED = (FASTER, SLOWER, SAME)
 
 
-def drawable(found: Board) -> list[Row]:
+def drawable(found: Board) -> list[BoardRow]:
     """The rows that have a ratio on two machines or more."""
     return [row for row in found.ratios if sum(v is not None and v.ratio is not None for v in row.values) > 1]
 
 
-def shown(found: Board) -> list[Row]:
+def shown(found: Board) -> list[BoardRow]:
     """Those that are drawn."""
     return drawable(found)[:ROWS_MOST]
 
@@ -41,7 +41,7 @@ def heading(found: Board) -> str:
     return f"Time of an arm ÷ time of its baseline on the same machine, 95\u00a0% interval{rest}"
 
 
-def label(row: Row) -> str:
+def label(row: BoardRow) -> str:
     """A line's name: the cell by its values, for there is not room for all."""
     return shorten(safe(f"{row.arm}, {row.scenario} {canvas.cell_values(row.cell)}"), NAME_MOST)
 

@@ -11,35 +11,29 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from faultline import change_rows, derive, stats, unpaired
-from faultline.board_machines import Difference, Machine, Shared, difference
-from faultline.change_rows import RUN_SPREAD, Pair, unseen_spread
-from faultline.exact_counts import TRIALS_LEAST, counts_of, equal, selection_why
+from faultline import stats
+from faultline.board_machines import Machine, MachineDifference, Shared, difference
+from faultline.board_pairs import MachinePair, Shift, shift_of
 from faultline.pairing import RATIO
 from faultline.stats import Interval
-from faultline.text import count, percent, ratio, safe, signed
-from faultline.verdict import (
-    CANNOT_TELL,
-    FASTER,
-    INVALID,
-    SLOWER,
-    ArmResult,
-    CellResult,
-    null_complaint,
-    trials_text,
-)
+from faultline.text import percent, ratio, safe, signed
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SLOWER, ArmResult, too_many, trials_text
 
-REAL, SETTINGS, PAGE, OPEN, AGREE, ALONE = FINDINGS = (
-    "real difference", "settings", "page size", "cannot tell", "agree", "one machine")
+# The first three and "agree" are said of machines, "runs differ" and "runs agree" of the runs at hand and no more.
+REAL, SETTINGS, PAGE, RUNS_DIFFER, OPEN, RUNS_AGREE, AGREE, ALONE = FINDINGS = (
+    "real difference", "settings", "page size", "runs differ", "cannot tell", "runs agree", "agree", "one machine")
+UNDECIDED = (RUNS_DIFFER, OPEN, RUNS_AGREE)  # what leaves open whether the machines differ
 FACTOR = 2.0  # changes beyond it are told as a factor
+KEYS_NAMED = 4
 EMULATED_WHY = "the times of an emulated machine are the emulator's"
-RUNS_FOR_INTERVAL = 6  # of one machine, from which on the spread of the runs themselves gives an interval
+BOOTS_FOR_INTERVAL = 6  # of one machine, from which on the spread of the boots themselves gives an interval
 
 
 @dataclass(frozen=True)
 class Value:
-    """What one machine says of an arm. ratio, count, time: estimate with its interval (of several runs the hull of
-    theirs); logs: the log ratio of each trial that has one, of all its runs; runs: how many say it."""
+    """What one machine says of an arm. ratio, count, time: estimate with its interval (see column); runs: how many say
+    it; logs: of each of these runs the log ratios of its trials [trials]; boots: the log ratio of each boot, the median
+    over its runs [boots], none where too many boots lack it."""
 
     verdict: str | None
     why: str | None
@@ -49,19 +43,22 @@ class Value:
     per_page: float | None = None
     bytes_per_op: int | None = None
     runs: int = 1
-    logs: np.ndarray = field(default_factory=lambda: np.array([]))
+    logs: tuple[np.ndarray, ...] = ()
+    boots: np.ndarray = field(default_factory=lambda: np.array([]))
 
 
 @dataclass(frozen=True)
 class Apart:
     """Two machines (their columns) that differ, and what that comes from. change: the second's value ÷ the first's, of
-    ratios with its 95 % interval; None where the first's count is 0."""
+    ratios with its 95 % interval; None where the first's count is 0. limit: why no more is said than that the runs
+    differ."""
 
     a: int
     b: int
     finding: str
     change: Interval | None
-    differs: Difference
+    differs: MachineDifference
+    limit: str | None = None
 
     @property
     def effect(self) -> float:
@@ -70,7 +67,7 @@ class Apart:
 
 
 @dataclass
-class Row:
+class BoardRow:
     """One quantity of one arm on all machines. values: None where a machine has not planned it or is not shown."""
 
     scenario: str
@@ -81,6 +78,7 @@ class Row:
     finding: str
     why: str | None = None
     apart: tuple[Apart, ...] = ()
+    by_rule: bool = False  # whether it is open because no rule may judge it, whatever it shows
 
     @property
     def worst(self) -> Apart | None:
@@ -90,8 +88,9 @@ class Row:
 
     @property
     def turns(self) -> bool:
-        """Whether the arm surely wins on one machine and surely loses on another one."""
-        return {FASTER, SLOWER} <= {value.verdict for value in self.values if value is not None}
+        """Whether the arm surely wins on one machine and surely loses on another one, and these surely differ."""
+        return self.finding not in (OPEN, ALONE) and {FASTER, SLOWER} <= {
+            value.verdict for value in self.values if value is not None}
 
     @property
     def one_verdict(self) -> str | None:
@@ -104,16 +103,29 @@ class Row:
 
 
 def hull(intervals: Sequence[Interval]) -> Interval:
-    """Of several runs of one machine: the median of their estimates; from RUNS_FOR_INTERVAL runs on with the interval
-    over the runs, before that with the hull of theirs (no end where one has none)."""
+    """Of several runs of one machine: the median of their estimates with the hull of their intervals (no end where one
+    has none)."""
     if len(intervals) == 1:
         return intervals[0]
-    estimates = [one.estimate for one in intervals]
-    if len(intervals) >= RUNS_FOR_INTERVAL:
-        return stats.hodges_lehmann(estimates)
     ends = [[getattr(one, end) for one in intervals] for end in ("low", "high")]
     low, high = (None if None in found else pick(found) for found, pick in zip(ends, (min, max)))
-    return Interval(float(np.median(estimates)), low, high)
+    return Interval(float(np.median([one.estimate for one in intervals])), low, high)
+
+
+def by_boot(values: Sequence[float], boots: Sequence[int]) -> np.ndarray:
+    """The median of each boot's values [boots]. boots: which one each value is of."""
+    return np.array([np.median([value for value, its in zip(values, boots) if its == boot])
+                     for boot in dict.fromkeys(boots)], dtype=float)
+
+
+def column(intervals: Sequence[Interval], boots: Sequence[int]) -> Interval:
+    """A machine's figure from those of its runs: from BOOTS_FOR_INTERVAL boots on Hodges–Lehmann over the boots; of
+    fewer their median, with the hull of the runs' intervals. boots: which one each run is of."""
+    each = by_boot([one.estimate for one in intervals], boots)
+    if each.size >= BOOTS_FOR_INTERVAL:
+        return stats.hodges_lehmann(each.tolist())
+    around = hull(intervals)
+    return Interval(float(np.median(each)), around.low, around.high)
 
 
 def verdict_of(arms: Sequence[ArmResult]) -> tuple[str | None, str | None]:
@@ -128,7 +140,13 @@ def verdict_of(arms: Sequence[ArmResult]) -> tuple[str | None, str | None]:
     return CANNOT_TELL, f"its runs say {', '.join(str(one) for one in dict.fromkeys(told))}"
 
 
-def value_of(arms: Sequence[ArmResult]) -> Value | None:
+def boots_kept(values: Sequence[float], boots: Sequence[int], planned: int) -> np.ndarray:
+    """The value of each boot; none when too many of the planned ones have none: the others may be a selection."""
+    each = by_boot(values, boots)
+    return np.array([]) if too_many(planned - each.size, planned) else each
+
+
+def value_of(arms: Sequence[ArmResult], machine: Machine) -> Value | None:
     """What a machine says of an arm's time and ratio; None when it has not planned it."""
     if not arms:
         return None
@@ -136,48 +154,55 @@ def value_of(arms: Sequence[ArmResult]) -> Value | None:
     if not timed:
         why = next((arm.reason for arm in arms if arm.reason), "no trial was recorded")
         return Value(None, f"{arms[0].status}: {why}" if arms[0].status not in why else why)
-    quantities = [arm.ratio for arm in timed if arm.ratio is not None and arm.ratio.interval is not None]
-    verdict, why = verdict_of(timed)
-    time = hull([arm.ns_per_op for arm in timed if arm.ns_per_op is not None])
+    boots = [machine.boot_of[id(arm)] for arm in timed]
+    time = column([arm.ns_per_op for arm in timed if arm.ns_per_op is not None], boots)
     size = timed[0].bytes_per_op
-    if not quantities:
+    found = [(arm.ratio, arm.ratio.interval, boot) for arm, boot in zip(timed, boots)
+             if arm.ratio is not None and arm.ratio.interval is not None]
+    if not found:
         return Value(None, timed[0].ratio_reason, time=time, bytes_per_op=size, runs=len(timed))
-    share = hull([q.interval for q in quantities if q.interval is not None]).exp()
-    logs = np.concatenate([q.logs for q in quantities])
-    return Value(verdict, why, share, time, bytes_per_op=size, runs=len(quantities), logs=logs)
+    intervals, boots = [one for _, one, _ in found], [boot for _, _, boot in found]
+    verdict, why = verdict_of(timed)
+    planned = len({machine.boot_of[id(arm)] for arm in arms})
+    return Value(verdict, why, column(intervals, boots).exp(), time, bytes_per_op=size, runs=len(found),
+                 logs=tuple(quantity.logs for quantity, _, _ in found),
+                 boots=boots_kept([one.estimate for one in intervals], boots, planned))
 
 
 # ---- how machines differ ----
 
 
-def kind_of(differs: Difference) -> str:
+def kind_of(differs: MachineDifference) -> str:
     """What a difference between two machines comes from, as far as that can be said."""
-    if differs.unknown:
+    if not differs.is_known:
         return OPEN
     return PAGE if differs.page else SETTINGS if differs.settings else REAL
 
 
-def finding_of(apart: Sequence[Apart], equal_all: bool) -> str:
-    """The finding of a row: the strongest that two of the machines allow."""
+def finding_of(apart: Sequence[Apart], equal_all: str | None) -> str:
+    """The finding of a row: the strongest that two of the machines allow; equal_all: what it is when none differ, None
+    where that is open."""
     kinds = {one.finding for one in apart}
-    return next((kind for kind in (REAL, SETTINGS, OPEN, PAGE) if kind in kinds), AGREE if equal_all else OPEN)
+    return next((kind for kind in (REAL, SETTINGS, OPEN, PAGE, RUNS_DIFFER) if kind in kinds), equal_all or OPEN)
 
 
-def trials_of(value: Value | None) -> int:
-    """How many trials are behind a machine's ratio."""
-    return 0 if value is None else value.logs.size
+def trials_of(value: Value) -> int:
+    """How many trials are behind a machine's ratio: in the run that has the fewest."""
+    return min(logs.size for logs in value.logs)
 
 
-def open_why(values: Mapping[int, Value], pairs: int, machines: Sequence[Machine]) -> str:
+def unclear_why(values: Mapping[int, Value], shifts: Sequence[Shift], pairs: int, machines: Sequence[Machine]) -> str:
     """What kept machines that do not differ for sure from being told apart or alike."""
     few = min(values, key=lambda i: trials_of(values[i]))
-    fire = [unpaired.can_fire(trials_of(values[i]), trials_of(values[j]), pairs) for i, j in combinations(values, 2)]
-    if not any(fire):
+    if not any(shift.can_fire(pairs) for shift in shifts):
         return (f"{trials_text(trials_of(values[few]))} on {safe(machines[few].label)} are too few for {pairs} "
                 f"comparison{'s' * (pairs > 1)}")
-    spread = {i: float(value.logs.std(ddof=1)) for i, value in values.items() if value.logs.size > 1}
+    units = "boots" if all(shift.by_boots for shift in shifts) else "trials"
+    samples = {i: [value.boots] if units == "boots" else value.logs for i, value in values.items()}
+    spread = {i: max(float(one.std(ddof=1)) for one in its) for i, its in samples.items()
+              if all(one.size > 1 for one in its)}
     wide = max(spread, key=lambda i: spread[i])
-    return (f"neither apart nor together by δ; trials on {safe(machines[wide].label)} differ by "
+    return (f"neither apart nor together by δ; {units} on {safe(machines[wide].label)} differ by "
             f"{percent(math.expm1(spread[wide]))}")
 
 
@@ -188,58 +213,83 @@ def is_shown(machines: Sequence[Machine], machine: Machine) -> bool:
 
 @dataclass
 class Judged:
-    """A row of ratios on its way to a finding: each pair of machines that has them, as runs are compared with each
-    other (change_rows.Pair), and what the two differ in."""
+    """A row of ratios on its way to a finding: what each machine says, each pair of machines that has them, and what
+    the two differ in."""
 
-    row: Row
+    row: BoardRow
     told: dict[int, Value]
-    pairs: dict[tuple[int, int], Pair]
-    differs: dict[tuple[int, int], Difference]
+    pairs: dict[tuple[int, int], MachinePair]
+    differs: dict[tuple[int, int], MachineDifference]
 
 
-def ratio_row(shared: Shared, arm: str, machines: Sequence[Machine], margin: float) -> Judged:
+@dataclass(frozen=True)
+class Between:
+    """What all rows of a board are made with. unfit: of two columns, why their boots cannot be compared, if so."""
+
+    machines: Sequence[Machine]
+    unfit: Mapping[tuple[int, int], str | None]
+
+
+def ratio_row(shared: Shared, arm: str, between: Between, margin: float) -> Judged:
     """An arm's ratio to the baseline on every machine, judged within each; between them it is still open."""
-    values = [value_of(arms) if is_shown(machines, machine) else None
+    machines = between.machines
+    values = [value_of(arms, machine) if is_shown(machines, machine) else None
               for machine, arms in zip(machines, shared.arms[arm])]
-    row = Row(*shared.key, arm, RATIO, values, ALONE)
+    row = BoardRow(*shared.key, arm, RATIO, values, ALONE)
     told = {i: v for i, v in enumerate(values) if v is not None and v.ratio is not None and v.verdict != INVALID}
     out = Judged(row, told, {}, {})
     if len(told) < 2:
         row.why = alone_why(values, shared.arms[arm], machines)
     elif any(machines[i].is_emulated for i in told):
-        row.finding, row.why = OPEN, EMULATED_WHY
+        row.finding, row.why, row.by_rule = OPEN, EMULATED_WHY, True
     else:
         for i, j in combinations(told, 2):
-            change = change_rows.Row(*shared.key, arm, RATIO, None, None, None, CANNOT_TELL)
-            logs = told[i].logs, told[j].logs
-            spread = unseen_spread(*logs, RUN_SPREAD)
-            out.pairs[i, j] = Pair(change, *logs, margin, None, spread)
+            out.pairs[i, j] = MachinePair((told[i].boots, told[j].boots), (told[i].logs, told[j].logs), margin,
+                                          between.unfit[i, j])
             out.differs[i, j] = difference(machines[i], machines[j], shared.plan.params)
     return out
 
 
-def family_decide(judged: Sequence[Judged], machines: Sequence[Machine]) -> None:
-    """The findings of one scenario's ratios: Holm over all pairs of machines of all its rows, then equivalence."""
+def findings_put(judged: Sequence[Judged], machines: Sequence[Machine]) -> None:
+    """The findings of one scenario's ratios: Holm over all pairs of machines of all its rows that are judged by their
+    boots, and again over those that are judged by their runs; then equivalence."""
     every = [(one, key, pair) for one in judged for key, pair in one.pairs.items()]
-    adjusted = stats.holm([min(1.0, 2 * min(pair.directions())) for _, _, pair in every])
-    apart: dict[int, list[Apart]] = {}
-    for (one, key, pair), p in zip(every, adjusted):
-        if p <= stats.ALPHA:
-            differs = one.differs[key]
-            apart.setdefault(id(one), []).append(Apart(*key, kind_of(differs), pair.interval(0.95).exp(), differs))
+    shifts = {id(pair): shift_of(pair, len(every)) for _, _, pair in every}
+    adjusted: dict[int, float] = {}
+    for by_boots in (True, False):
+        family = {key: shift.p for key, shift in shifts.items() if shift.by_boots is by_boots}
+        adjusted |= zip(family, stats.holm(list(family.values())))
     for one in (one for one in judged if one.pairs):
-        one.row.apart = tuple(apart.get(id(one), ()))
-        one.row.finding = finding_of(one.row.apart, all(map(is_together, one.pairs.values())))
+        its = {key: shifts[id(pair)] for key, pair in one.pairs.items()}
+        one.row.apart = tuple(
+            apart_of(key, its[key], one.differs[key], pair.why_runs(len(every)))
+            for key, pair in one.pairs.items() if adjusted[id(pair)] <= stats.ALPHA)
+        one.row.finding = finding_of(one.row.apart, together_of(list(its.values())))
         if one.row.apart:
             one.row.why = apart_why(one.row, machines)
         elif one.row.finding == OPEN:
-            one.row.why = open_why(one.told, len(every), machines)
+            one.row.why = unclear_why(one.told, list(its.values()), len(every), machines)
+        elif one.row.finding == RUNS_AGREE:
+            one.row.why = limit_text(next(why for pair in one.pairs.values() if (why := pair.why_runs(len(every)))))
 
 
-def is_together(pair: Pair) -> bool:
-    """Whether two ratios surely lie within δ of each other (two one-sided tests at 5 %)."""
-    near = pair.interval(0.90)
-    return near.low is not None and near.high is not None and -pair.margin < near.low and near.high < pair.margin
+def apart_of(key: tuple[int, int], shift: Shift, differs: MachineDifference, limit: str | None) -> Apart:
+    """Two machines that differ: by their boots, or in their runs only."""
+    change = shift.interval(0.95).exp()
+    return Apart(*key, kind_of(differs) if shift.by_boots else RUNS_DIFFER, change, differs,
+                 None if shift.by_boots else limit)
+
+
+def together_of(shifts: Sequence[Shift]) -> str | None:
+    """How machines are alike: by their boots, or in their runs only; None when they are not for sure."""
+    if not all(shift.is_together for shift in shifts):
+        return None
+    return AGREE if all(shift.by_boots for shift in shifts) else RUNS_AGREE
+
+
+def limit_text(limit: str) -> str:
+    """Why runs say nothing of machines."""
+    return f"boots differ by themselves: {limit}"
 
 
 def alone_why(values: Sequence[Value | None], arms: Sequence[Sequence[ArmResult]], machines: Sequence[Machine]) -> str:
@@ -262,119 +312,24 @@ def change_text(change: Interval | None) -> str:
     return signed(math.log(value)) if 1 / FACTOR < value < FACTOR else f"×{ratio(value)}"
 
 
-def apart_why(row: Row, machines: Sequence[Machine]) -> str:
-    """ "A to B: +31 %; they differ in cpu_model, kernel_release" of the two machines that are farthest apart."""
+def keys_text(keys: Sequence[str]) -> str:
+    """The first keys, and how many more there are."""
+    more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
+    return ", ".join(map(safe, keys[:KEYS_NAMED])) + more
+
+
+def apart_why(row: BoardRow, machines: Sequence[Machine]) -> str:
+    """ "A to B: +31 %; they differ in cpu_model, kernel_release; unknown of one at least: governor" of the two machines
+    that are farthest apart."""
     worst = row.worst
     assert worst is not None
     a, b = (safe(machines[i].label) for i in (worst.a, worst.b))
-    change = change_text(worst.change)
-    if worst.differs.unknown:
-        return f"{a} to {b}: {change}, and the fingerprint of one is missing"
-    keys = worst.differs.settings or worst.differs.machine
-    keys = ("page_bytes", *keys) if worst.differs.page else keys
-    named = ", ".join(map(safe, keys[:4])) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
-    return f"{a} to {b}: {change}" + (f"; they differ in {named}" if named else "; their fingerprints are alike")
-
-
-# ---- exact counts ----
-
-
-def count_complaint(arms: Sequence[ArmResult], cells: Sequence[CellResult], name: str, found: Interval) -> str | None:
-    """Why a machine's count is no evidence although it is marked exact; None when it is."""
-    for cell in cells:
-        null = null_complaint(cell.null, cell.margin)  # that of the times does not touch counts
-        why = [reason for reason in cell.invalid if reason != null]
-        if why:
-            return "; ".join(why)
-    if any(one.is_partial for arm in arms for one in arm.counted if one.name == name):
-        return "it was on the CPU's counters for part of the time only"
-    assert found.low is not None and found.high is not None
-    if not equal(found.low, found.high):
-        return f"it differs between its trials: {count(found.low)} to {count(found.high)}"
-    return selection_why(arms, name, "machine", TRIALS_LEAST)
-
-
-def count_value(machine: Machine, arms: Sequence[ArmResult], cells: Sequence[CellResult], name: str) -> Value | None:
-    """A count per operation of one machine, and per page where operations visit whole ones."""
-    values = [value for _, value in counts_of(arms, name)]
-    if not values:
-        return None
-    found = Interval(float(np.median(values)), min(values), max(values))
-    arm = next(arm for arm in arms if arm.bytes_per_op is not None) if any(
-        arm.bytes_per_op is not None for arm in arms) else arms[0]
-    pages = derive.pages_per_op(arm.plan.params, arm.bytes_per_op, machine.page_bytes)
-    complaint = count_complaint(arms, cells, name, found)
-    return Value(None, complaint, count=found, per_page=found.estimate / pages if pages else None,
-                 bytes_per_op=arm.bytes_per_op, runs=len(arms))
-
-
-def count_kind(a: Value, b: Value, differs: Difference) -> str:
-    """What a difference of two exact counts comes from. That it comes from the page's size is known when the two are
-    equal a page; when they are not, there is more to it, and pages, settings and machine cannot be told apart."""
-    if not differs.page or differs.unknown:
-        return kind_of(differs)
-    return PAGE if None not in (a.per_page, b.per_page) and equal(a.per_page or 0.0, b.per_page or 0.0) else OPEN
-
-
-def page_rule(values: Sequence[Value]) -> str | None:
-    """What a count is a page on each machine, in words; None where an operation visits no whole page."""
-    each = [value.per_page for value in values if value.per_page is not None]
-    if len(each) < len(values):
-        return None
-    same = all(equal(one, each[0]) for one in each)
-    return f"{count(each[0])} a page on all of them" if same else (
-        "the page's size alone does not explain it: " + ", ".join(map(count, each)) + " a page")
-
-
-def count_row(shared: Shared, arm: str, name: str, machines: Sequence[Machine]) -> Row | None:
-    """An exact count on every machine; None where nobody counted it, or nothing but none."""
-    values = [count_value(machine, arms, cells, name)
-              for machine, arms, cells in zip(machines, shared.arms[arm], shared.columns)]
-    known = [value for value in values if value is not None]
-    if not any(value.count is not None and value.count.high for value in known):
-        return None
-    row = Row(*shared.key, arm, name, values, ALONE)
-    bad = [f"{safe(machine.label)}: {safe(value.why)}" for machine, value in zip(machines, values)
-           if value is not None and value.why]
-    told = {i: v.count.estimate for i, v in enumerate(values) if v is not None and v.count is not None and not v.why}
-    if len(told) < 2:
-        row.finding = OPEN if len(known) > 1 else ALONE
-        row.why = "; ".join(bad) or "only one machine counted it"
-        return row
-    found = []
-    for i, j in combinations(told, 2):
-        if not equal(told[i], told[j]):
-            differs = difference(machines[i], machines[j], shared.plan.params)
-            a, b = values[i], values[j]
-            assert a is not None and b is not None
-            change = Interval(told[j] / told[i]) if told[i] else None
-            found.append(Apart(i, j, count_kind(a, b, differs), change, differs))
-    row.apart = tuple(found)
-    row.finding = finding_of(found, not bad)
-    rule = page_rule([value for i, value in enumerate(values) if i in told and value is not None])
-    why = [apart_why(row, machines)] if found and row.finding != PAGE else []
-    why += [rule] if rule and any(one.differs.page for one in found) else []
-    row.why = "; ".join([*why, *bad]) or None
-    return row
-
-
-def rows_of(
-    cells: Sequence[Shared], machines: Sequence[Machine], names: Sequence[str], delta: float | None
-) -> list[Row]:
-    """All rows: of every arm that competes its ratio, of every arm but the null one its exact counts."""
-    out: list[Row] = []
-    families: dict[str, list[Judged]] = {}
-    for shared in cells:
-        margin = math.log1p(delta if delta is not None else shared.first.scenario.delta)
-        for arm, columns in shared.arms.items():
-            one = next(arms[0] for arms in columns if arms)
-            if one.plan.is_null:
-                continue
-            if one.competes:
-                judged = ratio_row(shared, arm, machines, margin)
-                families.setdefault(shared.key[0], []).append(judged)
-                out.append(judged.row)
-            out += [row for row in (count_row(shared, arm, name, machines) for name in names) if row is not None]
-    for family in families.values():
-        family_decide(family, machines)
-    return out
+    differs, said = worst.differs, f"{a} to {b}: {change_text(worst.change)}"
+    keys = differs.settings or differs.machine
+    keys = ("page_bytes", *keys) if differs.page else keys
+    if not differs.is_known:
+        said += ", and the fingerprint of one is missing"
+    else:
+        said += f"; they differ in {keys_text(keys)}" if keys else "; their fingerprints are alike"
+        said += f"; unknown of one at least: {keys_text(differs.unknown)}" if differs.unknown else ""
+    return f"{said}; {limit_text(worst.limit)}" if worst.limit else said

@@ -9,11 +9,11 @@ from typing import Iterator, Sequence, TextIO
 from faultline import board_words, text
 from faultline.board import Board
 from faultline.board_axes import turn_text
-from faultline.board_rows import AGREE, ALONE, OPEN, Row
+from faultline.board_rows import AGREE, ALONE, OPEN, RUNS_AGREE, BoardRow
 from faultline.table import INDENT, Look, look_of, pad, wrap
 from faultline.text import columns, shorten
 
-FOLDED = {OPEN: 8, AGREE: 8, ALONE: 0}  # how many rows are shown of those that ask for nothing
+FOLDED = {OPEN: 8, AGREE: 8, RUNS_AGREE: 8, ALONE: 0}  # how many rows are shown of those that ask for nothing
 SLOPES_SHOWN = 6  # without --all
 NAME_LEAST, NAME_MOST = 12, 30  # columns of an arm's name
 
@@ -37,7 +37,7 @@ def stacked(head: Sequence[str], row: Sequence[str], width: int) -> Iterator[str
         yield from wrap(f"{machine}: {value}", width, INDENT * 3)
 
 
-def shown_rows(found: Board, everything: bool) -> list[Row]:
+def shown_rows(found: Board, everything: bool) -> list[BoardRow]:
     """The rows that are printed, in the board's order."""
     seen: dict[str, int] = {}
     out = []
@@ -90,13 +90,11 @@ def light_lines(found: Board, look: Look) -> Iterator[str]:
 def axis_lines(found: Board, look: Look, everything: bool) -> Iterator[str]:
     """Crossovers, then what a byte costs."""
     if found.crossings:
-        yield from wrap("Crossovers: where an arm begins or ceases to win", look.width, "")
+        yield from wrap("Crossovers: where an arm begins or ceases to win; not compared", look.width, "")
     for row in found.crossings:
-        yield from wrap(f"{text.safe(row.arm)}, {board_words.along(row)}: {board_words.finding_text(row)}", look.width)
+        yield from wrap(f"{text.safe(row.arm)}, {board_words.along(row)}", look.width)
         for machine, turn in zip(found.machines, row.values):
             yield from wrap(f"{machine.label}: {text.safe(turn_text(row.axis, turn))}", look.width, INDENT * 3)
-        if row.why:
-            yield from wrap(text.safe(row.why), look.width, INDENT * 3)
     slopes = found.slopes if everything else found.slopes[: SLOPES_SHOWN]
     if slopes:
         yield from wrap("What a further byte costs: absolute, side by side", look.width, "")

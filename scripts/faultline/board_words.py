@@ -9,8 +9,19 @@ from faultline import text
 from faultline.board import Board, TimeRow, findings
 from faultline.board_axes import CrossingRow, Line, SlopeRow, turn_text
 from faultline.board_light import LightRow
-from faultline.board_machines import LeftOut, Machine
-from faultline.board_rows import AGREE, ALONE, OPEN, PAGE, REAL, SETTINGS, Row, Value
+from faultline.board_machines import Machine, NotShared
+from faultline.board_rows import (
+    AGREE,
+    ALONE,
+    OPEN,
+    PAGE,
+    REAL,
+    RUNS_AGREE,
+    RUNS_DIFFER,
+    SETTINGS,
+    BoardRow,
+    Value,
+)
 from faultline.pairing import RATIO
 from faultline.stats import Interval
 from faultline.table import time_interval
@@ -38,9 +49,9 @@ def where_timed(row: TimeRow) -> str:
     return f"{where(row)} ({safe(row.op)})"
 
 
-def where(row: Row | TimeRow) -> str:
+def where(row: BoardRow | TimeRow) -> str:
     """Scenario and cell, and which count it is of."""
-    count = f", {safe(row.quantity)} an operation" if isinstance(row, Row) and row.quantity != RATIO else ""
+    count = f", {safe(row.quantity)} an operation" if isinstance(row, BoardRow) and row.quantity != RATIO else ""
     return f"{safe(row.scenario)} {safe(row.cell)}{count}"
 
 
@@ -69,7 +80,7 @@ def count_text(value: Value) -> str:
     return f"{text.count(found.estimate)}{spread}"
 
 
-def value_text(row: Row, value: Value | None, with_interval: bool = True) -> str:
+def value_text(row: BoardRow, value: Value | None, with_interval: bool = True) -> str:
     """What a machine says in a row."""
     if value is None:
         return NOTHING
@@ -81,7 +92,7 @@ def value_text(row: Row, value: Value | None, with_interval: bool = True) -> str
     return ratio_text(value, with_interval)
 
 
-def paged(row: Row) -> bool:
+def paged(row: BoardRow) -> bool:
     """Whether the machines of a row have pages of different sizes, as far as it tells."""
     return any(one.differs.page for one in row.apart)
 
@@ -153,12 +164,12 @@ def light_missing(found: Board) -> list[tuple[str, str]]:
 # ---- what to conclude ----
 
 
-def named(row: Row) -> str:
+def named(row: BoardRow) -> str:
     """A row in a sentence: "mapped, access/scan block_bytes=4KiB"."""
     return f"{safe(row.arm)}, {where(row)}"
 
 
-def each(found: Board, row: Row) -> str:
+def each(found: Board, row: BoardRow) -> str:
     """ "A 0.62×, B 1.31×" of the two machines that are farthest apart."""
     worst = row.worst
     columns = [worst.a, worst.b] if worst is not None else [
@@ -179,26 +190,29 @@ def ratio_sentences(found: Board) -> list[str]:
     out = [f"{plural(len(rows), 'ratio')} stand{'s' * (len(rows) == 1)} on two machines or more; the verdict is the "
            f"same on all of them in {sum(alike.values())}" + (f" (the arm is {', '.join(told)})" if told else "") + "."]
     if turning:
-        out.append(f"Who wins depends on the machine in {len(turning)}, most in {named(turning[0])}: "
+        limit = "In these runs the" if all(row.finding == RUNS_DIFFER for row in turning) else "The"
+        out.append(f"{limit} winner is not the same on all of them in {len(turning)}, most in {named(turning[0])}: "
                    f"{each(found, turning[0])}.")
     else:
         out.append("No arm surely wins on one machine and surely loses on another.")
     return [*out, *finding_sentences(found, rows, turning[0] if turning else None)]
 
 
-def finding_sentences(found: Board, rows: Sequence[Row], said: Row | None) -> list[str]:
+def finding_sentences(found: Board, rows: Sequence[BoardRow], said: BoardRow | None) -> list[str]:
     """How the ratios differ, by what that comes from. said: the row of which the sentence before has told."""
     counts = findings(rows)
     out = []
-    for finding, words in ((REAL, "a real difference, settings and page size being the same, in"),
+    for finding, words in ((REAL, "a real difference, page size and known settings being the same, in"),
                            (SETTINGS, "a difference that may come from settings in"),
-                           (PAGE, "a difference that may come from the page size in")):
+                           (PAGE, "a difference that may come from the page size in"),
+                           (RUNS_DIFFER, "these runs differ (too few boots to say it of the machines) in")):
         some = [row for row in rows if row.finding == finding]
         if some and some[0] is said:
             out.append(f"{words} {counts[finding]}, that one among them")
         elif some:
             out.append(f"{words} {counts[finding]}, most in {named(some[0])}: {each(found, some[0])}")
-    rest = [f"{counts[finding]} {words}" for finding, words in ((AGREE, "agree within δ"), (OPEN, "cannot be told"))
+    rest = [f"{counts[finding]} {words}" for finding, words in (
+        (AGREE, "agree within δ"), (RUNS_AGREE, "agree within δ in these runs"), (OPEN, "cannot be told"))
             if counts[finding]]
     parts = [*out, *([" and ".join(rest)] if rest else [])]
     sentence = "; ".join(parts)
@@ -213,7 +227,8 @@ def count_sentences(found: Board) -> list[str]:
     counts = findings(rows)
     told = [f"{counts[finding]} {one if counts[finding] == 1 else many}" for finding, one, many in (
         (AGREE, "is equal", "are equal"),
-        (REAL, "differs with settings and page size the same", "differ with settings and page size the same"),
+        (REAL, "differs with page size and known settings the same",
+         "differ with page size and known settings the same"),
         (SETTINGS, "differs with the settings", "differ with the settings"),
         (PAGE, "is equal a page and differs with its size", "are equal a page and differ with its size"),
         (OPEN, "cannot be told", "cannot be told")) if counts[finding]]
@@ -222,16 +237,13 @@ def count_sentences(found: Board) -> list[str]:
 
 def crossing_sentences(found: Board) -> list[str]:
     """What the crossovers say."""
-    rows = [row for row in found.crossings if row.finding != ALONE]
-    if not rows:
+    if not found.crossings:
         return []
-    counts = findings(rows)
-    told = [f"{counts[finding]} {finding}" for finding in (REAL, SETTINGS, PAGE, OPEN, AGREE) if counts[finding]]
-    first = rows[0]
+    first, more = found.crossings[0], len(found.crossings) - 1
     values = ", ".join(f"{machine.label} {turn_text(first.axis, value)}" for machine, value in
                        zip(found.machines, first.values) if value is not None)
-    return [f"Crossovers ({', '.join(told)}): {safe(first.arm)}, {along(first)}: {values}" + (
-        f"; and {len(rows) - 1} more." if len(rows) > 1 else ".")]
+    return [f"Crossovers, not compared: {safe(first.arm)}, {along(first)}: {values}" + (
+        f"; and {more} more." if more else ".")]
 
 
 def conclusion(found: Board) -> str:
@@ -239,6 +251,7 @@ def conclusion(found: Board) -> str:
     names = listed([machine.label for machine in found.machines])
     if not found.compared:
         why = "there is one machine only" if len(found.machines) < 2 else (
+            "no rule may judge what these machines measured" if any(row.by_rule for row in found.rows) else
             "no two machines measured the same, or what they measured has no figure on two of them")
         return f"Nothing stands on the board: {why} ({names})."
     head = f"{plural(len(found.machines), 'machine')}: {names}."
@@ -259,14 +272,14 @@ def machine_lines(found: Board) -> list[str]:
     return [f"{machine.label}: {machine.line}" for machine in found.machines]
 
 
-def fields(found: Board, row: Row, with_interval: bool = True) -> list[str]:
+def fields(found: Board, row: BoardRow, with_interval: bool = True) -> list[str]:
     """A row's columns: arm, each machine, the finding."""
     return [safe(row.arm), *(value_text(row, value, with_interval) for value in row.values), finding_text(row)]
 
 
-def finding_text(row: Row | CrossingRow) -> str:
+def finding_text(row: BoardRow) -> str:
     """ "real difference", with a word where the winner changes."""
-    return f"{row.finding}, turns over" if isinstance(row, Row) and row.turns else row.finding
+    return f"{row.finding}, turns over" if row.turns else row.finding
 
 
 def key_differences(found: Board) -> list[tuple[str, list[str]]]:
@@ -277,12 +290,12 @@ def key_differences(found: Board) -> list[tuple[str, list[str]]]:
 
 def left_out_lines(found: Board) -> list[str]:
     """What is not put side by side, a line a scenario, machine and reason."""
-    groups: dict[tuple[str, str, str, str], list[LeftOut]] = {}
+    groups: dict[tuple[str, str, str | None, str], list[NotShared]] = {}
     for one in found.left_out:
         groups.setdefault((one.scenario, one.machine, one.arm, one.reason), []).append(one)
     out = []
     for (scenario, machine, arm, reason), some in groups.items():
-        what = f", arm {safe(arm)}" if arm else ""
+        what = "" if arm is None else f", arm {safe(arm)}"
         cells = f" ({safe(some[0].cell)})" if len(some) == 1 else f" ({len(some)} cells)"
         out.append(f"not put side by side: {safe(scenario)}{what}{cells} of {machine}: {safe(reason)}")
     return out
@@ -307,7 +320,9 @@ def terms(found: Board) -> list[str]:
     """What the words of the rows mean."""
     return [
         "ratio: time of the arm ÷ time of the baseline on the same machine, its verdict reached there alone",
-        "real difference: surely apart by more than δ, with the same page size and settings; settings, page size: "
-        "apart, and these differ too (a count: the same a page); agree: the same within δ, or equal counts",
+        "real difference: surely apart by more than δ, page size and known settings being the same; settings, page "
+        "size: apart, and these differ too (a count: the same a page); agree: the same within δ, or equal counts",
+        "runs differ, runs agree: the same of the runs at hand; boots of one machine differ by themselves, so more "
+        "boots of each have to tell whether the machines do",
         f"δ: {delta_text(found)}",
     ]

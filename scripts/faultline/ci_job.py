@@ -296,7 +296,7 @@ def compare_told(
 def board_notes(found: Mapping[str, Any]) -> list[Note]:
     """What a board over machines has to be looked at for: what is not the same on all, who wins where, what is INVALID,
     and how much is open."""
-    notes = [Note(f"not the same on {one['machine']}: {one['scenario']} {one['cell']} {one['arm']}".rstrip(),
+    notes = [Note(f"not the same on {one['label']}: {one['scenario']} {one['cell']} {one['arm'] or ''}".rstrip(),
                   safe(one["reason"])) for one in found["left_out"]]
     for row in found["rows"]:
         where = f"{row['scenario']} {row['cell']} {row['arm']}"
@@ -305,10 +305,12 @@ def board_notes(found: Mapping[str, Any]) -> list[Note]:
         if bad:
             notes.append(Note(f"INVALID: {where}", safe(f"on {', '.join(bad)}")))
         if row["turns"]:
-            notes.append(Note(f"who wins depends on the machine: {where}", safe(row["why"] or ""), mild=True))
-    left = found["counts"]["cannot tell"]
-    said = f"{left} of {len(found['rows'])} rows of the board"
-    return notes + ([Note("cannot tell", said, mild=True)] if left else [])
+            title = f"the winner is not the same on all machines: {where}"
+            notes.append(Note(title, safe(row["why"] or ""), mild=True))
+    every = len(found["rows"])
+    counts = {name: found["counts"][name] for name in ("cannot tell", "runs differ", "runs agree")}
+    return notes + [Note(name, f"{count} of {every} rows of the board", mild=True) for name, count in counts.items()
+                    if count]
 
 
 def board_told(
@@ -329,8 +331,6 @@ def board_told(
         parts.append(("the board", (out / "board.md").read_text(encoding="utf-8")))
         notes += board_notes(found)
         told = {name.replace(" ", "_"): count for name, count in found["counts"].items()}
-        judged = sum(found["counts"].values()) - found["counts"]["one machine"]
-        ended = UNDECIDED if ended == 0 and judged == found["counts"]["cannot tell"] else ended
     status = worst([ended, *([7] if missing else [])])
     outputs_add({"board": out / "board.md" if found else "", "status": status, **told}, environment)
     page_add(parts, environment)

@@ -16,6 +16,7 @@ from faultline.verdict import Results
 
 RUNS_MOST = 200  # of one directory: each is read and concluded from
 NAMED_MOST = 5  # entries of a directory that a note names
+NAMELESS = ("", "(none)", "localhost", "unknown")  # what a machine is called that nobody gave a name
 OTHER_ARCHIVES = (".bz2", ".tbz2", ".zst", ".tzst", ".lz4", ".lzma", ".7z", ".rar")  # that are not read
 
 
@@ -56,10 +57,11 @@ class Stored:
 
     @property
     def instance(self) -> str | None:
-        """The instance its trials were measured on, as the user named it; else the machine's name."""
+        """The instance its trials were measured on, as the user named it; else the machine's name, None where nobody
+        gave it one."""
         given = next((trial.instance for trial in self.run.trials), None)
         name = self.run.machine.get("name")
-        return given if given is not None else name if isinstance(name, str) else None
+        return given if given is not None else name if isinstance(name, str) and name not in NAMELESS else None
 
 
 def is_run(path: Path) -> bool:
