@@ -44,25 +44,40 @@ def count_value(machine: Machine, arms: Sequence[ArmResult], cells: Sequence[Cel
     pages = derive.pages_per_op(arm.plan.params, arm.bytes_per_op, machine.page_bytes)
     complaint = count_complaint(arms, cells, name, found)
     return Value(None, complaint, count=found, per_page=found.estimate / pages if pages else None,
-                 bytes_per_op=arm.bytes_per_op, runs=len(arms))
+                 page_bytes=machine.page_bytes, bytes_per_op=arm.bytes_per_op, runs=len(arms))
 
 
-def count_kind(a: Value, b: Value, differs: MachineDifference) -> str:
-    """What a difference of two exact counts comes from. That it comes from the page's size is known when the two are
-    equal a page; when they are not, there is more to it, and pages, settings and machine cannot be told apart."""
-    if not differs.page or not differs.is_known:
-        return kind_of(differs)
-    return PAGE if None not in (a.per_page, b.per_page) and equal(a.per_page or 0.0, b.per_page or 0.0) else OPEN
+def page_rule(name: str, values: Sequence[Value]) -> str | None:
+    """What of a count is the same on machines whose pages differ in size, in words: the count a page, or, of bytes, how
+    many pages they fill a page. None where neither is, or an operation visits no whole page."""
+    each = [(value.per_page, value.page_bytes) for value in values]
+    a_page = [of for of, size in each if of is not None and size]
+    if len(a_page) < len(values):
+        return None
+    if all(equal(one, a_page[0]) for one in a_page):
+        return f"{count(a_page[0])} a page on all of them"
+    parts = [of / size for of, size in each if of is not None and size]
+    if name.endswith("_bytes") and all(equal(one, parts[0]) for one in parts):
+        pages = "a page" if equal(parts[0], 1.0) else f"{count(parts[0])} pages"
+        return f"the bytes of {pages} a page on all of them"
+    return None
 
 
-def page_rule(values: Sequence[Value]) -> str | None:
-    """What a count is a page on each machine, in words; None where an operation visits no whole page."""
+def page_words(name: str, values: Sequence[Value]) -> str | None:
+    """The same, or that there is no such rule; None where an operation visits no whole page."""
     each = [value.per_page for value in values if value.per_page is not None]
     if len(each) < len(values):
         return None
-    same = all(equal(one, each[0]) for one in each)
-    return f"{count(each[0])} a page on all of them" if same else (
+    return page_rule(name, values) or (
         "the page's size alone does not explain it: " + ", ".join(map(count, each)) + " a page")
+
+
+def count_kind(name: str, a: Value, b: Value, differs: MachineDifference) -> str:
+    """What a difference of two exact counts comes from. That it comes from the page's size is known where a rule says
+    how; elsewhere there is more to it, and pages, settings and machine cannot be told apart."""
+    if not differs.page or not differs.is_known:
+        return kind_of(differs)
+    return PAGE if page_rule(name, (a, b)) else OPEN
 
 
 def count_row(shared: Shared, arm: str, name: str, machines: Sequence[Machine]) -> BoardRow | None:
@@ -87,10 +102,10 @@ def count_row(shared: Shared, arm: str, name: str, machines: Sequence[Machine]) 
             a, b = values[i], values[j]
             assert a is not None and b is not None
             change = Interval(told[j] / told[i]) if told[i] else None
-            found.append(Apart(i, j, count_kind(a, b, differs), change, differs))
+            found.append(Apart(i, j, count_kind(name, a, b, differs), change, differs))
     row.apart = tuple(found)
     row.finding = finding_of(found, None if bad else AGREE)
-    rule = page_rule([value for i, value in enumerate(values) if i in told and value is not None])
+    rule = page_words(name, [value for i, value in enumerate(values) if i in told and value is not None])
     why = [apart_why(row, machines)] if found and row.finding != PAGE else []
     why += [rule] if rule and any(one.differs.page for one in found) else []
     row.why = "; ".join([*why, *bad]) or None

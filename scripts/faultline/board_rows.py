@@ -41,6 +41,7 @@ class Value:
     time: Interval | None = None
     count: Interval | None = None
     per_page: float | None = None
+    page_bytes: int | None = None
     bytes_per_op: int | None = None
     runs: int = 1
     logs: tuple[np.ndarray, ...] = ()

@@ -4,6 +4,7 @@ out, and its files."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -27,6 +28,7 @@ from faultline import (
     board,
     board_axes,
     board_command,
+    board_counts,
     board_files,
     board_light,
     board_machines,
@@ -403,6 +405,15 @@ def test_counts_a_page(tmp_path: Path, faults: float, finding: str, why: str | N
     assert (why in str(one.why)) if why else one.why is None
     if finding == PAGE:
         assert [v.per_page for v in one.values if v is not None] == [1.0, 1.0]
+
+
+def test_bytes_are_counted_in_pages() -> None:
+    """A store that writes its page back: 4 KiB here, 64 KiB there."""
+    values = [board_rows.Value(None, None, per_page=float(page), page_bytes=page) for page in (4096, 16384, 65536)]
+    assert board_counts.page_rule("write_bytes", values) == "the bytes of a page a page on all of them"
+    assert board_counts.page_rule("minor_faults", values) is None
+    twice = dataclasses.replace(values[0], per_page=8192.0)
+    assert board_counts.page_rule("write_bytes", [twice, *values[1:]]) is None
 
 
 def test_a_ratio_may_come_from_the_page_size(tmp_path: Path) -> None:
