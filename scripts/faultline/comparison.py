@@ -191,23 +191,24 @@ def timed_pairs(
                 rows += [row] if known else []
                 continue
             rows.append(row)
-            why = open_by_rule(judge, quantity)
-            if why is None:
-                spread = unseen_spread(*values, RUN_SPREAD) if judge.level == TRIAL else 0.0
-                family.append(Pair(row, *values, judge.margin(cell), invalid, spread))
-                continue
-            row.change = Interval(unpaired.shift(*values).estimate).exp()
-            row.verdict, row.why = (INVALID, invalid) if invalid else (CANNOT_TELL, why)
-    return rows, family
+            spread = unseen_spread(*values, RUN_SPREAD) if judge.level == TRIAL else 0.0
+            family.append(Pair(row, *values, judge.margin(cell), invalid, spread))
+    why = open_by_rule(judge, quantity, len(family))
+    if why is None:
+        return rows, family
+    for pair in family:
+        pair.row.change = Interval(unpaired.shift(pair.base, pair.candidate).estimate).exp()
+        pair.row.verdict, pair.row.why = (INVALID, pair.invalid) if pair.invalid else (CANNOT_TELL, why)
+    return rows, []
 
 
-def open_by_rule(judge: Judge, quantity: str) -> str | None:
-    """Why no test can decide a quantity between these sides, None when one can."""
+def open_by_rule(judge: Judge, quantity: str, pairs: int) -> str | None:
+    """Why no test can decide a quantity between these sides, None when one can. pairs: how many it would decide."""
     level = judge.level
     if judge.unplaced:
         return f"nobody knows the {level} of {', '.join(map(safe, judge.unplaced))}, and {level}s differ by themselves"
     if level in (BOOT, INSTANCE) and len(judge.base.units) == len(judge.candidate.units) == 1:
-        need = f"{units_least(1, level)} or more a side{', in turns,' if level == BOOT else ''} would tell"
+        need = f"{units_least(pairs, level)} or more a side{', in turns,' if level == BOOT else ''} would tell"
         return f"{level}s differ by themselves, and there is one a side; {need}"
     if quantity == NS and level == TRIAL:
         return f"the times of two single runs differ by 4 to 44 % for identical code: {LIVE}"

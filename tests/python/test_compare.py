@@ -317,8 +317,19 @@ def test_one_boot_a_side_tells_nothing(tmp_path: Path) -> None:
     for quantity in ("ratio", "ns_per_op"):
         one = row(found, "fast", quantity)
         assert (one.verdict, one.unit, one.units, one.p) == (CANNOT_TELL, "boot", (1, 1), None)
-        assert one.why == "boots differ by themselves, and there is one a side; 4 or more a side, in turns, would tell"
+        assert one.why == "boots differ by themselves, and there is one a side; 5 or more a side, in turns, would tell"
     assert row(found, "faulting", "minor_faults").verdict == SAME  # of boots too, counts are counts
+
+
+@pytest.mark.parametrize(("candidates", "least"), [(1, 4), (2, 5), (12, 6), (36, 7)])
+def test_how_many_boots_would_tell_depends_on_the_family(tmp_path: Path, candidates: int, least: int) -> None:
+    """The number named is one with which a row of that family can be told, and one less can tell none."""
+    arms = [FakeArm("pread"), *(FakeArm(f"arm{i}", 0.9) for i in range(candidates))]
+    paths = [run(tmp_path / f"b{side}", side, [scenario(arms=arms, trials=4, rounds=20)], boot=f"b{side}") for side in (1, 2)]
+    why = {r.why for r in compared(*paths).rows if r.quantity == "ratio"}
+    assert why == {f"boots differ by themselves, and there is one a side; {least} or more a side, in turns, would tell"}
+    assert change_rows.few_why(least, least, "boot", candidates) is None
+    assert change_rows.few_why(least - 1, least - 1, "boot", candidates) is not None
 
 
 def test_boots_are_the_units_of_kernels(tmp_path: Path) -> None:
