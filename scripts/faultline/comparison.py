@@ -136,14 +136,12 @@ class Judge:
         }
 
     def invalid(self, keys: Sequence[Key], timed: bool) -> dict[Key, str]:
-        """Cells of which nothing can be believed, with why; of their counts where not `timed`: these do not depend on
-        whether two identical arms took the same time."""
+        """Cells of which nothing can be believed, with why; of their counts where not `timed`."""
         out = self.nulls_moved(keys) if timed else {}
         for key in keys:
             for side in (self.base, self.candidate):
                 for run, one in side.of(key):
-                    null = None if timed else verdict.null_complaint(one.null, one.margin)
-                    why = [reason for reason in one.invalid if reason != null]
+                    why = one.invalid if timed else one.counts_invalid
                     if why:
                         out[key] = f"{side.name} {safe(run.name)}: {'; '.join(why)}"
         return out
@@ -183,9 +181,10 @@ def timed_pairs(
         cell, invalid = judge.cell(key), bad.get(key)
         for arm in (arm for arm in cell.arms if asked(arm, quantity)):
             values = judge.both(key, arm.name, quantity)
+            units = (values[0].size, values[1].size)
             row = Row(*key, arm.name, quantity, *map(median_and_range, values), None, CANNOT_TELL, unit=judge.level,
-                      units=(values[0].size, values[1].size))
-            if not (values[0].size and values[1].size):
+                      units=units)
+            if not all(units):
                 row.why = judge.missing(key, arm.name) or "too few of the units have it"
                 known = any(reason_of(side.arms(key, arm.name)) is None for side in (judge.base, judge.candidate))
                 rows += [row] if known else []
