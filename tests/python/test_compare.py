@@ -19,7 +19,7 @@ import fake_run
 from conftest import ROOT
 from fake_compare import run, scenario
 from fake_run import FakeArm
-from faultline import change_rows, comparison, fingerprint, pairing, schema, sources, unpaired
+from faultline import change_rows, compare_causes, fingerprint, pairing, schema, sources, unpaired
 from faultline.change_rows import Pair, Row
 from faultline.comparison import Comparison, compare
 from faultline.records import RecordsError
@@ -65,7 +65,7 @@ def test_a_ratio_of_single_runs(base: Path, tmp_path: Path) -> None:
     assert row(found, "faulting", "ratio").verdict in (SAME, CANNOT_TELL)
     back = row(compared(tmp_path / "c", base), "fast", "ratio")
     assert back.verdict == FASTER and back.change.estimate == pytest.approx(1 / one.change.estimate)
-    assert (found.compared, found.refused, comparison.exit_status(found)) == (1, [], 1)
+    assert (found.compared, found.refused, compare_causes.exit_status(found)) == (1, [], 1)
 
 
 def test_times_of_single_runs_are_never_judged(base: Path, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_times_of_single_runs_are_never_judged(base: Path, tmp_path: Path) -> No
         assert one.verdict == CANNOT_TELL and one.p is None and one.p_holm is None and one.change.low is None
         assert one.change.estimate == pytest.approx(1.5, rel=0.1)
         assert "single runs" in one.why and "live comparison" in one.why and "several runs a side" in one.why
-    assert comparison.exit_status(found) == 0 and comparison.exit_status(found, insist=True) == 3
+    assert compare_causes.exit_status(found) == 0 and compare_causes.exit_status(found, insist=True) == 3
 
 
 def test_the_unseen_spread_is_in_the_interval(base: Path, tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ def test_a_null_that_moved(base: Path, tmp_path: Path) -> None:
             assert one.verdict == INVALID and "identical arms moved" in one.why
         else:
             assert one.verdict == SAME  # a count is a count
-    assert comparison.exit_status(found) == 4
+    assert compare_causes.exit_status(found) == 4
 
 
 def test_a_side_that_is_invalid(base: Path, tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_a_side_that_is_invalid(base: Path, tmp_path: Path) -> None:
 
     found = compared(base, run(tmp_path / "c", 3, damage=boot_again))
     assert {one.verdict for one in found.rows} == {INVALID} and "booted again" in found.rows[0].why
-    assert comparison.exit_status(found) == 4
+    assert compare_causes.exit_status(found) == 4
 
 
 # ---- counts ----
@@ -489,7 +489,7 @@ def test_an_undeclared_difference(base: Path, tmp_path: Path) -> None:
     found = compared(base, other)
     assert found.refused == [
         "undeclared difference in flags, thp.enabled: --vary compiler,thp declares it"] and not found.rows
-    assert comparison.exit_status(found) == 6
+    assert compare_causes.exit_status(found) == 6
     diff = {one.key: one for one in found.differences}
     assert diff["thp.enabled"].blocking and diff["thp.enabled"].base == ("madvise",)
     for vary in (["thp", "compiler"], ["thp.enabled", "flags"], ["compiler", "kernel"]):
@@ -523,7 +523,7 @@ def test_emulated_and_real_never(base: Path, tmp_path: Path) -> None:
     emulated = run(tmp_path / "c", 2, blocking={"virtualisation": "TCGTCGTCGTCG (emulated)"})
     found = compared(base, emulated, vary=["cpu"])
     assert found.refused == ["an emulated machine and a real one: the times of one are the emulator's"]
-    assert comparison.exit_status(found) == 6
+    assert compare_causes.exit_status(found) == 6
     both = compared(emulated, run(tmp_path / "d", 3, blocking={"virtualisation": "TCGTCGTCGTCG (emulated)"}))
     assert not both.refused and any("Emulated" in note for note in both.notes)
 
@@ -532,7 +532,7 @@ def test_a_side_of_two_machines(base: Path, tmp_path: Path) -> None:
     other = run(tmp_path / "c", 2, blocking={"cpu_model": "Other CPU"})
     found = compared([base, other], run(tmp_path / "d", 3), vary=["cpu"])
     assert found.refused == ["the runs of one side differ among themselves in cpu_model"]
-    assert comparison.exit_status(found) == 6
+    assert compare_causes.exit_status(found) == 6
 
 
 def test_different_machines(base: Path, tmp_path: Path) -> None:
@@ -647,7 +647,7 @@ def test_a_machine_json_that_is_not_the_runs(tmp_path: Path, damage: Callable[[d
         damage(machine)
         (path / "machine.json").write_text(json.dumps(machine))
     found = compared(*paths)
-    assert comparison.exit_status(found) == 7
+    assert compare_causes.exit_status(found) == 7
     assert all("machine.json: error: its blocking keys" in str(one.run.problems[0]) for one in found.runs)
 
 
@@ -663,7 +663,7 @@ def test_the_golden_run(tmp_path: Path) -> None:
         lines.append(fake_run.line({**value, "process": value["process"] + 100}))
     (golden / "trials.jsonl").write_text("".join(lines))
     found = compared(ROOT / "tests" / "data" / "golden-run-0.1", golden)
-    assert found.compared == 3 and not found.differences and comparison.exit_status(found) == 0
+    assert found.compared == 3 and not found.differences and compare_causes.exit_status(found) == 0
     assert {one.verdict for one in found.rows} <= {SAME, CANNOT_TELL} and found.counts[SAME] >= 3
 
 
@@ -673,7 +673,7 @@ def test_the_same_run_on_both_sides(base: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(base, tmp_path / "copy")
     for other in (base, copy):
         found = compared(base, other)
-        assert "is the same run as" in found.refused[0] and not found.rows and comparison.exit_status(found) == 6
+        assert "is the same run as" in found.refused[0] and not found.rows and compare_causes.exit_status(found) == 6
     cut = (copy / "trials.jsonl").read_text().splitlines(keepends=True)[:-2]
     (copy / "trials.jsonl").write_text("".join(cut))
     assert "is the same run as" in compared(base, copy).refused[0]
@@ -726,7 +726,7 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
     found = compared(one, other)
     (left,) = found.left_out
     assert left.kind == "unlike" and left.reason.endswith("its parameters differ: recipe (write-1MiB and write-4KiB)")
-    assert {r.scenario for r in found.rows} == {"floor/null"} and comparison.exit_status(found) == 6
+    assert {r.scenario for r in found.rows} == {"floor/null"} and compare_causes.exit_status(found) == 6
     declared = compared(one, other, vary=["recipe"])
     assert not declared.left_out and row(declared, "fast", "ratio").verdict in (SAME, CANNOT_TELL)
     (told,) = declared.differences
@@ -735,13 +735,13 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
                         (dict(arms=[FakeArm("pread"), FakeArm("other")]), "arms"), (dict(delta=0.02), "δ")):
         third = run(tmp_path / why, 3, [scenario(**change)])
         found = compared(base, third)
-        assert why in found.left_out[0].reason and found.compared == 0 and comparison.exit_status(found) == 7
+        assert why in found.left_out[0].reason and found.compared == 0 and compare_causes.exit_status(found) == 7
 
 
 def test_a_scenario_of_one_side(base: Path, tmp_path: Path) -> None:
     found = compared(base, run(tmp_path / "b", 2, [scenario(), fake_run.floor(trials=8)]))
     assert [(o.scenario, o.cell, o.kind) for o in found.left_out] == [("floor/null", None, "missing")]
-    assert comparison.exit_status(found, "never") == 0 and comparison.exit_status(found, "never", True) == 3
+    assert compare_causes.exit_status(found, "never") == 0 and compare_causes.exit_status(found, "never", True) == 3
 
 
 def test_an_arm_that_one_side_has_not_measured(base: Path, tmp_path: Path) -> None:
@@ -768,7 +768,7 @@ def test_nothing_was_measured_on_both_sides(tmp_path: Path) -> None:
 
     found = compared(*(run(tmp_path / f"r{i}", i, damage=without(i)) for i in (0, 1)))
     assert found.rows and {one.verdict for one in found.rows} == {CANNOT_TELL} and found.compared == 0
-    assert comparison.exit_status(found) == 7
+    assert compare_causes.exit_status(found) == 7
 
 
 def test_only_what_was_asked_for(tmp_path: Path) -> None:
@@ -808,12 +808,12 @@ def test_a_ratio_that_moved_with_its_baseline(base: Path, tmp_path: Path) -> Non
     found = compared(base, run(tmp_path / "slow", 2, [scenario(base_ns=lambda p: 640 * 1.5, arms=arms, wander=0.01)]))
     one = row(found, "fast", "ratio")
     assert one.verdict == FASTER and one.by_baseline and not one.baseline_kept and "its baseline +" in one.why
-    assert comparison.bisect_doubt(found, 0, "slower") == comparison.bisect_doubt(found, 1, "any") == 125
+    assert compare_causes.bisect_doubt(found, 0, "slower") == compare_causes.bisect_doubt(found, 1, "any") == 125
     back = compared(tmp_path / "slow", base)
-    assert row(back, "fast", "ratio").verdict == SLOWER and comparison.exit_status(back) == 1
-    assert comparison.bisect_doubt(back, comparison.exit_status(back), "slower") == 125
+    assert row(back, "fast", "ratio").verdict == SLOWER and compare_causes.exit_status(back) == 1
+    assert compare_causes.bisect_doubt(back, compare_causes.exit_status(back), "slower") == 125
     worse = compared(base, run(tmp_path / "worse", 3, [scenario(fast=1.2)]))
-    assert not row(worse, "fast", "ratio").by_baseline and comparison.bisect_doubt(worse, 1, "slower") == 1
+    assert not row(worse, "fast", "ratio").by_baseline and compare_causes.bisect_doubt(worse, 1, "slower") == 1
 
 
 def test_a_baseline_that_is_known_to_be_kept(tmp_path: Path) -> None:
