@@ -658,6 +658,15 @@ def test_exit_status_when_the_latest_change_is_slower(tmp_path, capsys):
     assert status("none", [], "plot", "--changes") == 0 and not (tmp_path / "history-plots").exists()
     assert capsys.readouterr().out == "no change\n"
     assert status("none", [], "plot", "--changes", "--arm", "nobody") == 7
+    assert status("slower", [], "--require-judged") == 0
+    assert status("slower", [], "--require-judged", "--fail-on-change") == 1
+    capsys.readouterr()
+    for name in ("none", "ended"):  # nothing has the runs: too few as yet, and too few since the machine is another one
+        assert status(name, [], "--fail-on-change") == 0
+        assert one_line(err := capsys.readouterr().err) and "no series can be SLOWER yet" in err and "17 runs" in err
+        assert status(name, [], "--require-judged", "--fail-on-change", "--json") == 3
+        assert status(name, []) == 0
+        capsys.readouterr()
     out = tmp_path / "pictures"
     assert status("slower", [], "plot", "--changes", "--out", str(out)) == 0 and len(list(out.iterdir())) == 2
 
