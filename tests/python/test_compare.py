@@ -23,6 +23,7 @@ from faultline import change_rows, compare_causes, fingerprint, pairing, schema,
 from faultline.change_rows import Pair, Row
 from faultline.comparison import Comparison, compare
 from faultline.records import RecordsError
+from faultline.simulate import family_alarms, family_told, single_runs
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
 
 KEY = ("access/read-or-map", "all")
@@ -91,53 +92,39 @@ def test_the_unseen_spread_is_in_the_interval(base: Path, tmp_path: Path) -> Non
     assert one.change.low < unpaired.shift(*logs).exp().low
 
 
-def single_runs(rng: np.random.Generator, tau: float, sd: float, trials: int, move: float, allowed: bool) -> Pair:
-    """A row of two single runs that differ by themselves by tau, their trials by sd, and by a true `move`."""
-    logs = [rng.normal(0, tau) + rng.normal(shift, sd, trials) for shift in (0, move)]
-    spread = change_rows.unseen_spread(*logs, change_rows.RUN_SPREAD) if allowed else 0.0
-    return Pair(Row("s", "c", "a", "ratio", None, None, None, CANNOT_TELL), *logs, math.log1p(0.01), None, spread)
-
-
-def family_false(tau: float, sd: float, pairs: int, allowed: bool = True, times: int = 150) -> float:
-    """How often a family of equal pairs of single runs of 10 trials raises an alarm."""
-    rng, alarms = np.random.default_rng(11), 0
-    for _ in range(times):
-        family = [single_runs(rng, tau, sd, 10, 0.0, allowed) for _ in range(pairs)]
-        change_rows.family_decide(family, pairing.TRIAL)
-        alarms += any(pair.row.verdict in (FASTER, SLOWER) for pair in family)
-    return alarms / times
-
-
 @pytest.mark.parametrize(("tau", "sd"), [(0.0035, 0.0035), (0.005, 0.0035), (0.1, 0.1)])
 def test_single_runs_do_not_cry_wolf(tau: float, sd: float) -> None:
     """Runs that differ by themselves as much as their trials do raise hardly an alarm in 12 comparisons, on a quiet and
     on a loaded machine, because that is allowed for."""
-    assert family_false(tau, sd, 12) <= 0.06
+    assert family_alarms(tau, sd, 12, 150) <= 0.06
+
+
+def test_what_is_not_allowed_for_cries_wolf() -> None:
+    """Runs that differ by themselves thrice as much as their trials do, as docs/compare.md warns."""
+    assert family_alarms(0.01, 0.0035, 12, 150) > 0.2
 
 
 def test_trials_alone_would_cry_wolf() -> None:
     """Taken for units, which they are not, they raise one in every third to nearly every family."""
-    assert family_false(0.005, 0.0035, 12, allowed=False) > 0.2
-    assert family_false(0.1, 0.1, 12, allowed=False) > 0.8
+    assert family_alarms(0.005, 0.0035, 12, 150, allowed=False) > 0.2
+    assert family_alarms(0.1, 0.1, 12, 150, allowed=False) > 0.8
 
 
 def test_same_is_not_said_of_single_runs_at_the_margin() -> None:
     """A true difference of δ is called SAME in at most 5 % of single runs that differ by themselves by 0.35 %."""
     rng, same = np.random.default_rng(2), 0
     for _ in range(600):
-        pair = single_runs(rng, 0.0035, 0.0035, 15, math.log1p(0.01), True)
+        pair = single_runs(rng, 0.0035, 0.0035, math.log1p(0.01), trials=15)
         change_rows.family_decide([pair], pairing.TRIAL)
         same += pair.row.verdict == SAME
     assert same / 600 <= 0.06
 
 
-def test_single_runs_see_large_changes() -> None:
-    """5 % more is found by single runs of a quiet machine."""
-    rng = np.random.default_rng(4)
-    found = [single_runs(rng, 0.002, 0.0035, 10, 0.05, True) for _ in range(100)]
-    for pair in found:
-        change_rows.family_decide([pair], pairing.TRIAL)
-    assert sum(pair.row.verdict == SLOWER for pair in found) >= 97
+@pytest.mark.parametrize(("pairs", "move", "least", "most"), [
+    (1, 0.03, 0.95, 1), (12, 0.03, 0.4, 0.8), (12, 0.04, 0.95, 1), (36, 0.05, 0.95, 1), (1, -0.05, 0.97, 1)])
+def test_what_single_runs_see(pairs: int, move: float, least: float, most: float) -> None:
+    """The one change in a family, on a quiet machine."""
+    assert least <= family_told(0.002, 0.0035, pairs, 150, move) <= most
 
 
 # ---- several runs a side ----
