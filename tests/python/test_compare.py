@@ -312,7 +312,8 @@ def test_one_boot_a_side_tells_nothing(tmp_path: Path) -> None:
 def test_how_many_boots_would_tell_depends_on_the_family(tmp_path: Path, candidates: int, least: int) -> None:
     """The number named is one with which a row of that family can be told, and one less can tell none."""
     arms = [FakeArm("pread"), *(FakeArm(f"arm{i}", 0.9) for i in range(candidates))]
-    paths = [run(tmp_path / f"b{side}", side, [scenario(arms=arms, trials=4, rounds=20)], boot=f"b{side}") for side in (1, 2)]
+    made = scenario(arms=arms, trials=4, rounds=20)
+    paths = [run(tmp_path / f"b{side}", side, [made], boot=f"b{side}") for side in (1, 2)]
     why = {r.why for r in compared(*paths).rows if r.quantity == "ratio"}
     assert why == {f"boots differ by themselves, and there is one a side; {least} or more a side, in turns, would tell"}
     assert change_rows.few_why(least, least, "boot", candidates) is None
