@@ -61,11 +61,10 @@ class Kernel:
     slack: int = 1
 
 
-def kernels() -> dict[str, Kernel]:
-    """All of them by name."""
-    ping, hand = "method: ping_pong", "method: hand_off, consume: copy"
-    read, lock = "method: reader_writer", "method: seqlock"
-    listed = [
+def hand_overs() -> list[Kernel]:
+    """A line that goes to and fro between two workers."""
+    ping = "method: ping_pong"
+    return [
         Kernel("cas", "cas", f"{ping}, hand_over: cas"),
         Kernel("store", "store", f"{ping}, hand_over: store"),
         Kernel("two-lines", "two-lines", f"{ping}, hand_over: two-lines", slack=LOOKS_SLACK),
@@ -73,6 +72,12 @@ def kernels() -> dict[str, Kernel]:
         Kernel("home-first", "cas --fresh 1", f"{ping}, home: first"),
         Kernel("home-second", "cas --fresh 2", f"{ping}, home: second"),
         Kernel("after-pause", "cas --pause 1000000", f"{ping}, pause: 1ms", ops_most=64),
+    ]
+
+
+def writers() -> list[Kernel]:
+    """Workers that all write, to one line or to lines apart."""
+    return [
         *(
             Kernel(f"sharing-{apart}", f"add --apart {apart}", f"method: false_sharing, apart_bytes: {apart}")
             for apart in (0, 8, 64, 128)
@@ -81,6 +86,13 @@ def kernels() -> dict[str, Kernel]:
         Kernel("add-apart", "add --apart 1024", "method: write_write, apart_bytes: 1024"),
         Kernel("add-by-cas", "add-by-cas", "method: write_write, update: cas"),
         Kernel("cas-apart", "add-by-cas --apart 1024", "method: write_write, update: cas, apart_bytes: 1024"),
+    ]
+
+
+def readers() -> list[Kernel]:
+    """A line that one worker writes and the other reads."""
+    read = "method: reader_writer"
+    return [
         *(
             Kernel(f"{name}{end}", f"{bare} --adds {adds}{apart}", f"{read}, timed: {timed}, update: {update}{field_}")
             for name, bare, timed, adds, update in (
@@ -93,22 +105,33 @@ def kernels() -> dict[str, Kernel]:
         ),
         Kernel("answer-store", "answer", f"{read}, timed: round-trip, update: store", slack=LOOKS_SLACK),
         Kernel("answer-add", "answer --adds 1", f"{read}, timed: round-trip, update: fetch-add", slack=LOOKS_SLACK),
-        *(
-            Kernel(
-                f"{name}-{size}",
-                f"{bare} --payload {size}",
-                f"{lock}, timed: {timed}",
-                f"payload_bytes: {size}",
-                slack=slack,
-            )
-            for name, bare, timed, size, slack in (
-                ("seqlock-copy", "copy", "readers", 64, 1),
-                ("seqlock-copy", "copy", "readers", 1024, PLACES_SLACK),
-                # how often readers look decides: one that pauses between its looks leaves a write 6 ns instead of 18
-                ("seqlock-write", "rewrite", "writer", 64, 0),
-                ("seqlock-write", "rewrite", "writer", 1024, 1),
-            )
-        ),
+    ]
+
+
+def seqlocks() -> list[Kernel]:
+    """A payload under a sequence lock."""
+    return [
+        Kernel(
+            f"{name}-{size}",
+            f"{bare} --payload {size}",
+            f"method: seqlock, timed: {timed}",
+            f"payload_bytes: {size}",
+            slack=slack,
+        )
+        for name, bare, timed, size, slack in (
+            ("seqlock-copy", "copy", "readers", 64, 1),
+            ("seqlock-copy", "copy", "readers", 1024, PLACES_SLACK),
+            # how often readers look decides: one that pauses between its looks leaves a write 6 ns instead of 18
+            ("seqlock-write", "rewrite", "writer", 64, 0),
+            ("seqlock-write", "rewrite", "writer", 1024, 1),
+        )
+    ]
+
+
+def payloads() -> list[Kernel]:
+    """A payload that one worker hands to the other: through a ring, or with a word that says so."""
+    hand = "method: hand_off, consume: copy"
+    return [
         *(
             Kernel(
                 f"ring-{size}{end}",
@@ -131,27 +154,32 @@ def kernels() -> dict[str, Kernel]:
         ),
         Kernel("futex", "futex", f"{hand}, via: mapped-futex"),
         Kernel("pipe", "pipe", f"{hand}, via: pipe"),
-        *(
-            Kernel(
-                name,
-                f"fault {bare}",
-                f"method: fault_contention, meet: {meet}",
-                "recipe: write-4KiB",
-                ops_most=512,
-                slack=slack,
-            )
-            for name, bare, meet, slack in (
-                ("fault-own-file", "--own-file 1", "other-file", FAULTS_SLACK),
-                ("fault-same-file", "--apart 1024", "other-table", FAULTS_SLACK),
-                # who sleeps on the folio's lock, always the same one or now the one and now the other: 4 us or 20
-                ("fault-same-page", "", "same-page", 0),
-            )
-        ),
     ]
-    return {kernel.name: kernel for kernel in listed}
 
 
-KERNELS = kernels()
+def faults() -> list[Kernel]:
+    """Workers that fault at the same time, by where they meet."""
+    return [
+        Kernel(
+            name,
+            f"fault {bare}",
+            f"method: fault_contention, meet: {meet}",
+            "recipe: write-4KiB",
+            ops_most=512,
+            slack=slack,
+        )
+        for name, bare, meet, slack in (
+            ("fault-own-file", "--own-file 1", "other-file", FAULTS_SLACK),
+            ("fault-same-file", "--apart 1024", "other-table", FAULTS_SLACK),
+            # who sleeps on the folio's lock, always the same one or now the one and now the other: 4 us or 20
+            ("fault-same-page", "", "same-page", 0),
+        )
+    ]
+
+
+KERNELS = {
+    one.name: one for one in (*hand_overs(), *writers(), *readers(), *seqlocks(), *payloads(), *faults())
+}
 
 
 @dataclass(frozen=True)

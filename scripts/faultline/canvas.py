@@ -109,11 +109,6 @@ def widest(texts: Sequence[str], points: float = FONT) -> float:
     return max((text_width(t, points) for t in texts), default=0.0)
 
 
-def unit_rows(rows: Sequence[Row], key: str) -> list[Row]:
-    """The rows that have a number in this column."""
-    return [row for row in rows if row[key] is not None]
-
-
 def cells_of(rows: Sequence[Row]) -> list[str]:
     """Cell ids in the table's order."""
     return list(dict.fromkeys(row["cell"] for row in rows))

@@ -14,7 +14,7 @@ from faultline.pairing import BOOT, INSTANCE, TRIAL
 from faultline.stats import ALPHA, Interval, detectable_effect, holm
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, decided
 
-RUN_SPREAD = 0.0035  # log ratio: what moves a ratio between runs of one quiet machine (docs/statistics.md)
+RUN_SPREAD = 0.0035  # log ratio: what runs are taken to differ by at least (docs/statistics.md)
 UNITS_FLOOR = {BOOT: 3, INSTANCE: 5}  # units a side below which nothing is told, however small the family
 ORDER = {v: i for i, v in enumerate((SLOWER, FASTER, INVALID, CANNOT_TELL, SAME))}  # of the rows
 LIVE = "a live comparison, or several runs a side that take turns, would tell"

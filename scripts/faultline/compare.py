@@ -177,13 +177,13 @@ def write(found: Any, status: int, outputs: dict[str, list[Path]]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Everything for one comparison; the exit status."""
-    from faultline import compare_table, comparison
+    from faultline import compare_causes, compare_table
 
     options_check(options)
     found = compared(options)
-    status = comparison.exit_status(found, options.fail_on, options.require_conclusive)
+    status = compare_causes.exit_status(found, options.fail_on, options.require_conclusive)
     if options.bisect:
-        status = comparison.bisect_doubt(found, comparison.bisect_status(found, status), options.fail_on)
+        status = compare_causes.bisect_doubt(found, compare_causes.bisect_status(found, status), options.fail_on)
     write(found, status, outputs_of(options))
     compare_table.write(found, sys.stdout, options.width, options.all)
     return status

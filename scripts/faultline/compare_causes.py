@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What makes a comparison end with 4, 5, 6 or 7 although there are rows: of every run, whatever rows were asked for.
-
-The status itself is comparison.exit_status; here it is put into words.
-"""
+"""With which status a comparison ends, and why: of every run, whatever rows were asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Sequence
 
-from faultline.comparison import Comparison, exit_status
+from faultline.comparison import Comparison
 from faultline.pairing import FAILED, UNLIKE
 from faultline.records import Problem
 from faultline.sources import Stored
 from faultline.text import safe
-from faultline.verdict import INVALID, environment_changes, machines_of
+from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SLOWER, environment_changes, machines_of
 
+FAIL_ON = {"slower": (SLOWER,), "any": (SLOWER, FASTER), "never": ()}
 BAD = (4, 5, 6, 7)  # statuses with which rows are not to be relied on as they stand
 LEFT_OUT = {UNLIKE: (6, "something is not the same on both sides"), FAILED: (5, "a side failed")}  # each has a note
 
@@ -69,14 +67,44 @@ def invalid_of(run: Stored) -> list[Cause]:
 
 
 def causes(found: Comparison) -> list[Cause]:
-    """All of them, the gravest first."""
+    """All that makes a comparison end with one of BAD, the gravest first."""
     out = [cause for run in found.runs for part in (damage_of, failures_of, invalid_of) for cause in part(run)]
     out += damage(found.problems)
+    if not found.compared:
+        out.append(Cause(7, "nothing was compared", ""))
+    if found.refused:
+        out.append(Cause(6, "the sides may not be compared", ""))
     if found.has(INVALID):
         out.append(Cause(4, "rows are INVALID", ""))
     left = {one.kind for one in found.left_out}
     out += [Cause(status, what, "") for kind, (status, what) in LEFT_OUT.items() if kind in left]
     return sorted(out, key=lambda one: -one.status)
+
+
+def exit_status(found: Comparison, fail_on: str = "slower", insist: bool = False) -> int:
+    """That of the gravest cause; without one 1 a change that was asked for, 3 undecided (only if insisted), 0."""
+    against = causes(found)
+    if against:
+        return against[0].status
+    if any(found.has(one) for one in FAIL_ON[fail_on]):
+        return 1
+    return 3 if insist and (found.has(CANNOT_TELL) or found.left_out) else 0
+
+
+def bisect_status(found: Comparison, status: int) -> int:
+    """What git bisect run understands: 0 good, 1 bad, 125 undecided."""
+    if status in (0, 3):
+        return 125 if found.has(CANNOT_TELL) or found.left_out else 0
+    return 1 if status == 1 else 125
+
+
+def bisect_doubt(found: Comparison, status: int, fail_on: str) -> int:
+    """The same, but undecided where nothing else speaks than a ratio whose baseline's time moved more than the arm's:
+    what is sought has not happened to the arm."""
+    decisive = [row for row in found.rows if row.verdict in FAIL_ON[fail_on]]
+    if status == 1 and all(row.by_baseline for row in decisive):
+        return 125
+    return 125 if status == 0 and any(row.by_baseline for row in found.rows) else status
 
 
 def notes(found: Comparison) -> list[str]:
@@ -87,8 +115,7 @@ def notes(found: Comparison) -> list[str]:
 
 def warning(found: Comparison) -> str | None:
     """Why the rows are not to be relied on, None where the exit status has nothing against them."""
-    status = exit_status(found)
-    if status not in BAD or not found.rows:
+    against = causes(found)
+    if not against or not found.rows:
         return None
-    what = dict.fromkeys(one.what for one in causes(found))
-    return f"Status {status}" + (f": {'; '.join(what)}" if what else "")
+    return f"Status {against[0].status}: {'; '.join(dict.fromkeys(one.what for one in against))}"

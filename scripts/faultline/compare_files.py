@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from faultline import compare_causes, compare_words
 from faultline.change_rows import Row
-from faultline.comparison import Comparison, exit_status
+from faultline.comparison import Comparison
 from faultline.pairing import Side
 from faultline.rounding import interval, number
 from faultline.text import safe
@@ -107,7 +107,7 @@ def case_add(suite: ElementTree.Element, row: Row) -> str | None:
 
 def ended(found: Comparison) -> str:
     """What a comparison ended with, and why."""
-    return " · ".join([f"status {exit_status(found)}: {compare_words.conclusion(found)}",
+    return " · ".join([f"status {compare_causes.exit_status(found)}: {compare_words.conclusion(found)}",
                        *(f"{one.what}: {one.where}" for one in compare_causes.causes(found) if one.where)])
 
 
@@ -130,7 +130,7 @@ def junit(found: Comparison) -> bytes:
     raised = [extra_add(suite, "comparable", "error", why) for why in found.refused]
     for one in found.left_out:
         raised.append(extra_add(suite, one.place, "error" if one.breaks else "skipped", one.reason))
-    if exit_status(found) in compare_causes.BAD:
+    if compare_causes.exit_status(found) in compare_causes.BAD:
         raised.append(extra_add(suite, "exit status", "error", ended(found)))
     suite_count(suite, raised)
     if not raised:
@@ -150,7 +150,7 @@ def badge(found: Comparison) -> dict[str, Any]:
     """badge.json, in the form that shields.io reads; green only when everything is the same or faster."""
     told = ", ".join(f"{n} {verdict.lower()}" for verdict, n in found.counts.items() if n)
     message = "not comparable" if found.refused else told if told and found.compared else "nothing compared"
-    status = exit_status(found)
+    status = compare_causes.exit_status(found)
     bad = f" (status {status})" if status in compare_causes.BAD else ""
     colour = "red" if bad or status == 1 else "brightgreen" if compare_words.is_clear(found) else "lightgrey"
     return {

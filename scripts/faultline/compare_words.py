@@ -9,7 +9,7 @@ from typing import Sequence
 
 from faultline import compare_causes, text
 from faultline.change_rows import Row
-from faultline.comparison import Comparison, exit_status
+from faultline.comparison import Comparison
 from faultline.fingerprint import Difference
 from faultline.pairing import NS, RATIO
 from faultline.stats import Interval
@@ -196,5 +196,5 @@ def notes(found: Comparison) -> list[str]:
 def is_clear(found: Comparison) -> bool:
     """Whether everything that was compared is the same or faster and nothing is open: the only case for green. A ratio
     that fell is none, unless its baseline's time is known not to have risen."""
-    return exit_status(found, "slower", True) == 0 and all(
+    return compare_causes.exit_status(found, "slower", True) == 0 and all(
         row.verdict in (SAME, FASTER) and row.baseline_kept for row in found.rows)

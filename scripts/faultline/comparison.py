@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What two sides of stored runs say when they are put beside each other: which rows there are, and the exit status.
+"""What two sides of stored runs say when they are put beside each other: which rows there are.
 
 The rules are in docs/statistics.md under "Comparing runs". Logarithms inside, ratios in the rows.
 """
@@ -13,7 +13,7 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from faultline import fingerprint, pairing, sources, unpaired, verdict
+from faultline import fingerprint, pairing, sources, unpaired
 from faultline.change_rows import (
     LIVE,
     ORDER,
@@ -27,7 +27,7 @@ from faultline.change_rows import (
 )
 from faultline.exact_counts import counted_rows, exact_names
 from faultline.fingerprint import Difference
-from faultline.pairing import BOOT, FAILED, INSTANCE, NS, RATIO, TRIAL, UNLIKE, Key, LeftOut, Side
+from faultline.pairing import BOOT, INSTANCE, NS, RATIO, TRIAL, Key, LeftOut, Side
 from faultline.records import Problem
 from faultline.sources import Stored
 from faultline.stats import ALPHA, Interval, holm
@@ -136,14 +136,12 @@ class Judge:
         }
 
     def invalid(self, keys: Sequence[Key], timed: bool) -> dict[Key, str]:
-        """Cells of which nothing can be believed, with why; of their counts where not `timed`: these do not depend on
-        whether two identical arms took the same time."""
+        """Cells of which nothing can be believed, with why; of their counts where not `timed`."""
         out = self.nulls_moved(keys) if timed else {}
         for key in keys:
             for side in (self.base, self.candidate):
                 for run, one in side.of(key):
-                    null = None if timed else verdict.null_complaint(one.null, one.margin)
-                    why = [reason for reason in one.invalid if reason != null]
+                    why = one.invalid if timed else one.counts_invalid
                     if why:
                         out[key] = f"{side.name} {safe(run.name)}: {'; '.join(why)}"
         return out
@@ -183,31 +181,33 @@ def timed_pairs(
         cell, invalid = judge.cell(key), bad.get(key)
         for arm in (arm for arm in cell.arms if asked(arm, quantity)):
             values = judge.both(key, arm.name, quantity)
+            units = (values[0].size, values[1].size)
             row = Row(*key, arm.name, quantity, *map(median_and_range, values), None, CANNOT_TELL, unit=judge.level,
-                      units=(values[0].size, values[1].size))
-            if not (values[0].size and values[1].size):
+                      units=units)
+            if not all(units):
                 row.why = judge.missing(key, arm.name) or "too few of the units have it"
                 known = any(reason_of(side.arms(key, arm.name)) is None for side in (judge.base, judge.candidate))
                 rows += [row] if known else []
                 continue
             rows.append(row)
-            why = open_by_rule(judge, quantity)
-            if why is None:
-                spread = unseen_spread(*values, RUN_SPREAD) if judge.level == TRIAL else 0.0
-                family.append(Pair(row, *values, judge.margin(cell), invalid, spread))
-                continue
-            row.change = Interval(unpaired.shift(*values).estimate).exp()
-            row.verdict, row.why = (INVALID, invalid) if invalid else (CANNOT_TELL, why)
-    return rows, family
+            spread = unseen_spread(*values, RUN_SPREAD) if judge.level == TRIAL else 0.0
+            family.append(Pair(row, *values, judge.margin(cell), invalid, spread))
+    why = open_by_rule(judge, quantity, len(family))
+    if why is None:
+        return rows, family
+    for pair in family:
+        pair.row.change = Interval(unpaired.shift(pair.base, pair.candidate).estimate).exp()
+        pair.row.verdict, pair.row.why = (INVALID, pair.invalid) if pair.invalid else (CANNOT_TELL, why)
+    return rows, []
 
 
-def open_by_rule(judge: Judge, quantity: str) -> str | None:
-    """Why no test can decide a quantity between these sides, None when one can."""
+def open_by_rule(judge: Judge, quantity: str, pairs: int) -> str | None:
+    """Why no test can decide a quantity between these sides, None when one can. pairs: how many it would decide."""
     level = judge.level
     if judge.unplaced:
         return f"nobody knows the {level} of {', '.join(map(safe, judge.unplaced))}, and {level}s differ by themselves"
     if level in (BOOT, INSTANCE) and len(judge.base.units) == len(judge.candidate.units) == 1:
-        need = f"{units_least(1, level)} or more a side{', in turns,' if level == BOOT else ''} would tell"
+        need = f"{units_least(pairs, level)} or more a side{', in turns,' if level == BOOT else ''} would tell"
         return f"{level}s differ by themselves, and there is one a side; {need}"
     if quantity == NS and level == TRIAL:
         return f"the times of two single runs differ by 4 to 44 % for identical code: {LIVE}"
@@ -345,41 +345,3 @@ def rows_put(out: Comparison, judge: Judge, keys: Sequence[Key]) -> None:
     out.rows += counted_rows((judge.base, judge.candidate), cells, exact_names(), judge.invalid(keys, timed=False))
     if judge.apart:
         out.beside += times_beside(judge, keys)
-
-
-FAIL_ON = {"slower": (SLOWER,), "any": (SLOWER, FASTER), "never": ()}
-
-
-def exit_status(out: Comparison, fail_on: str = "slower", insist: bool = False) -> int:
-    """7 nothing was compared or records are damaged, 6 not comparable, 5 a trial failed or a checksum was wrong, 4
-    invalid, 1 a change that was asked for, 3 undecided (only if insisted), 0."""
-    results = [one.results for one in out.runs]
-    problems = [*out.problems, *(one for r in results for one in r.run.problems)]
-    left = {one.kind for one in out.left_out}
-    undecided = out.has(CANNOT_TELL) or bool(out.left_out)
-    statuses = [
-        (7, not out.compared or any(p.severity == "error" for p in problems)),
-        (6, bool(out.refused) or UNLIKE in left),
-        (5, any(t.status == "failed" for r in results for a in r.arms for t in a.trials)
-         or any(c.checksum_wrong for r in results for c in r.cells) or FAILED in left),
-        (4, out.has(INVALID) or any(verdict.exit_status(r, False) == 4 for r in results)),
-        (1, any(out.has(one) for one in FAIL_ON[fail_on])),
-        (3, insist and undecided),
-    ]
-    return next((status for status, applies in statuses if applies), 0)
-
-
-def bisect_status(out: Comparison, status: int) -> int:
-    """What git bisect run understands: 0 good, 1 bad, 125 undecided."""
-    if status in (0, 3):
-        return 125 if out.has(CANNOT_TELL) or out.left_out else 0
-    return 1 if status == 1 else 125
-
-
-def bisect_doubt(out: Comparison, status: int, fail_on: str) -> int:
-    """The same, but undecided where nothing else speaks than a ratio whose baseline's time moved more than the arm's:
-    what is sought has not happened to the arm."""
-    decisive = [row for row in out.rows if row.verdict in FAIL_ON[fail_on]]
-    if status == 1 and all(row.by_baseline for row in decisive):
-        return 125
-    return 125 if status == 0 and any(row.by_baseline for row in out.rows) else status

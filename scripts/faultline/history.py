@@ -9,8 +9,9 @@ plot    a picture of each, as PNG and SVG
 The index is the file of --index, else of $FAULTLINE_HISTORY, else history.sqlite in the current directory. Names may be
 patterns (* ? [abc]).
 
-Exit status: 0 fine; 1 a series is SLOWER than before its late changes (only with --fail-on-change); 2 usage; 7 a run or
-the index cannot be read, or nothing matches.
+Exit status: 0 fine; 1 a series is SLOWER than before its late changes (only with --fail-on-change); 2 usage; 3 no
+series could have been told to be SLOWER (only with --require-judged); 7 a run or the index cannot be read, or nothing
+matches.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Callable, Sequence, TypeVar
 
-from faultline import command, history_index, history_remove, history_run, history_text, history_view
+from faultline import changes, command, history_index, history_remove, history_run, history_text, history_view
 from faultline.history_index import Filter
 from faultline.history_run import is_count
 from faultline.history_view import Shown
@@ -96,6 +97,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         const=LAST_RUNS,
         help=f"exit with 1 when a series is SLOWER than before the changes told within its last N runs ({LAST_RUNS})",
     )
+    show.add_argument("--require-judged", action="store_true",
+                      help="exit with 3 when no series has runs enough to be told to be SLOWER")
     plot = commands.add_parser("plot", help="a picture of each series")
     filter_arguments(plot)
     plot.add_argument(
@@ -173,6 +176,15 @@ def by_default(one: Shown) -> bool:
     return bool(one.changes) or not is_count(one.series.quantity)
 
 
+def show_status(options: argparse.Namespace, index: Path, found: Sequence[Shown], regressed: bool) -> int:
+    """The exit status of what is shown. That nothing could have become SLOWER is said where it was asked for."""
+    asked = options.fail_on_change is not None or options.require_judged
+    if not asked or any(one.is_watched for one in found):
+        return int(regressed)
+    complain(f"{index}: no series can be SLOWER yet: none that goes on is a ratio with {changes.RUNS_LEAST} runs")
+    return 3 if options.require_judged else 0
+
+
 def show(options: argparse.Namespace, index: Path) -> int:
     """Prints what matches."""
     with history_index.index_open(index) as connection, history_index.snapshot(connection):
@@ -182,10 +194,11 @@ def show(options: argparse.Namespace, index: Path) -> int:
         )
     if not found:
         return nothing(index)
+    status = show_status(options, index, found, regressed)
     kept = [one for one in found if one.changes or not options.changes]
     if options.json:
         print(json.dumps(history_text.document(kept), indent=1, allow_nan=False))
-        return int(regressed)
+        return status
     seen = [one for one in kept if options.quantity or by_default(one)]
     for line in history_text.lines(seen):
         say(line)
@@ -193,7 +206,7 @@ def show(options: argparse.Namespace, index: Path) -> int:
         say(NO_CHANGE)
     elif len(seen) < len(kept):
         say(f"\n{len(kept) - len(seen)} series of counts that did not change are left out (--quantity names one)")
-    return int(regressed)
+    return status
 
 
 def plot(options: argparse.Namespace, index: Path) -> int:

@@ -105,7 +105,7 @@ def summary_of(directory: Path) -> Mapping[str, Any]:
     RecordsError when it cannot be."""
     if freshness.is_current(directory, (freshness.SUMMARY,)):
         stored = json_load(directory / freshness.SUMMARY, "faultline.summary")
-        if "damage" in stored:
+        if "damage" in stored and all("counts_invalid" in cell for cell in objects(stored, "cells")):
             return stored
     return json.loads(json.dumps(summary.summary(verdict.conclude(records.run_load(directory)))))
 
@@ -164,13 +164,15 @@ def range_read(ranges: Mapping[str, Any], name: str, value: float) -> tuple[floa
 def arm_figures(
     manifest: Manifest, cell: Mapping[str, Any], arm: Mapping[str, Any], plans: Mapping[Any, ArmPlan], moved: bool
 ) -> Iterator[Figure]:
-    """The figures of one arm, none of them valid where the cell is not or something `moved` under the run; LineError
-    when it breaks the contract or the plan does not know it."""
+    """The figures of one arm. None is valid where something `moved` under the run, none but counts where the cell is
+    not, and these neither where the summary says so; LineError when it breaks the contract or the plan does not know
+    it."""
     scenario = manifest.scenarios.get(get(cell, "scenario", str))
     plan = plans.get((cell["scenario"], get(cell, "cell", str), get(arm, "name", str)))
     if scenario is None or plan is None:
         raise LineError(f"the plan has no arm {safe(arm.get('name'))} of {safe(cell['scenario'])} {safe(cell['cell'])}")
     invalid = moved or get(cell, "status", str) == "invalid"
+    counts_invalid = moved or get(cell, "counts_invalid", str, none=True) is not None
     for quantity, estimate, low, high in quantities(arm):
         if estimate < 0:
             raise LineError(f"{quantity} of arm {safe(plan.name)} is negative")
@@ -188,7 +190,7 @@ def arm_figures(
             estimate=estimate,
             low=low,
             high=high,
-            verdict=verdict.INVALID if invalid else told,
+            verdict=verdict.INVALID if (counts_invalid if is_count(quantity) else invalid) else told,
             trials=get(arm, "trials", int),
         )
 

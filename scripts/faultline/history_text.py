@@ -36,7 +36,7 @@ def state(one: Shown) -> str:
     """What can be said of changes in a series."""
     if not is_judged(one.series.quantity):
         return "moves by itself, not judged"
-    if not one.changes and one.series.valid < changes.RUNS_LEAST:
+    if not one.is_long_enough:
         return f"too few runs ({one.series.valid} of {changes.RUNS_LEAST})"
     return f"{len(one.changes)} changed" if one.changes else "no change"
 

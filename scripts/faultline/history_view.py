@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Mapping, Sequence
 
 from faultline import history_index, text
-from faultline.changes import beyond
+from faultline.changes import RUNS_LEAST, beyond
 from faultline.history_index import Filter, Point, Series, Stored, Told
 from faultline.history_run import is_count
 from faultline.verdict import FASTER, SLOWER
@@ -53,6 +53,17 @@ class Shown:
     beside: bool = False
     differs: list[tuple[str, Any, Any]] = field(default_factory=list)
     followed: bool = False
+
+    @property
+    def is_long_enough(self) -> bool:
+        """Whether there are, or were, runs enough for a change to be told."""
+        return bool(self.changes) or self.series.valid >= RUNS_LEAST
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it could be told to be SLOWER: a ratio of an arm that competes, of enough runs, that is going on."""
+        competes = self.series.quantity == "ratio" and self.series.role == "candidate"
+        return competes and self.is_long_enough and not self.followed
 
 
 def direction(series: Series, before: float, after: float) -> str:

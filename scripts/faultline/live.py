@@ -130,14 +130,14 @@ def path_tell(path: Path) -> None:
 
 def tell(results: LiveResults, options: argparse.Namespace, number: int) -> int:
     """The files and the table of what was compared; its exit status. number: the signal that ended it, or 0."""
-    from faultline import compare_table, comparison, live_compare
+    from faultline import compare_causes, compare_table, live_compare
 
     for problem in results.problems:
         print(f"{NAME}: {safe(results.directory)}/{safe(problem)}", file=sys.stderr)
     found = live_compare.comparison_of(results)
-    status = comparison.exit_status(found, results.live["fail_on"], options.require_conclusive)
+    status = compare_causes.exit_status(found, results.live["fail_on"], options.require_conclusive)
     if options.bisect:
-        status = comparison.bisect_status(found, status)
+        status = compare_causes.bisect_status(found, status)
     if number:
         status = 128 + number
     live_compare.write(found, status, results.directory)

@@ -94,9 +94,8 @@ def parameter_types() -> dict[str, type]:
 
 
 def lenient(definition_of: Any) -> Any:
-    """The same schema without "required": a record of an earlier version lacks the counters and fields that came
-    later, and
-    the reader itself insists on what it cannot do without."""
+    """The same schema without "required": a record of an earlier version lacks the counters and fields that came later,
+    and the reader itself insists on what it cannot do without."""
     if isinstance(definition_of, dict):
         return {k: lenient(v) for k, v in definition_of.items() if not (k == "required" and isinstance(v, list))}
     return [lenient(v) for v in definition_of] if isinstance(definition_of, list) else definition_of

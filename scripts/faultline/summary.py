@@ -226,6 +226,7 @@ def cell_object(cell: CellResult) -> dict[str, Any]:
         "delta": cell.scenario.delta,
         "status": cell.status,
         "reason": cell.reason,
+        "counts_invalid": "; ".join(cell.counts_invalid) or None,
         "trials": len(cell.trials),
         "noise_floor": number(floor),
         "noise_grade": noise_grade(cell.noise_floor),

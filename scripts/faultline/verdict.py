@@ -126,6 +126,13 @@ class CellResult:
         """δ as a margin on the log ratio."""
         return math.log1p(self.scenario.delta)
 
+    @property
+    def counts_invalid(self) -> list[str]:
+        """Why not even its counts can be believed: these do not depend on whether two identical arms took the same
+        time."""
+        null = null_complaint(self.null, self.margin)
+        return [reason for reason in self.invalid if reason != null]
+
 
 @dataclass
 class Results:

@@ -3,7 +3,9 @@
 
 import os
 import shutil
+import signal
 import subprocess
+import time
 
 import helper
 
@@ -52,6 +54,24 @@ def test_what_cannot_be_told_is_skipped(scratch: helper.Scratch) -> None:
     gone = bisect(scratch, str(scratch.path / "no-such-program"))
     assert gone.returncode == 2 and "no-such-program: no such program" in gone.stderr, gone
     assert os.listdir(scratch.files) == [], os.listdir(scratch.files)
+
+
+def test_a_signal_ends_it_with_its_status(scratch: helper.Scratch) -> None:
+    """128 and its number, once the step that is under way has ended; nothing is left. The program says when it began."""
+    needs_tools()
+    began, program = scratch.path / "began", scratch.path / "program"
+    program.write_text(f"#!/bin/sh\n[ -e '{began}' ] || {{ : > '{began}'; sleep 1; }}\n")
+    program.chmod(0o755)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        began.unlink(missing_ok=True)
+        with subprocess.Popen([EXAMPLE, program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env=scratch.environment({"TMPDIR": str(scratch.files)})) as running:
+            end = time.monotonic() + 60
+            while not began.exists() and running.poll() is None and time.monotonic() < end:
+                time.sleep(0.02)
+            running.send_signal(number)
+        assert running.returncode == 128 + number, (number, running.returncode)
+        assert os.listdir(scratch.files) == [], os.listdir(scratch.files)
 
 
 if __name__ == "__main__":

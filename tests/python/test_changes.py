@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import math
 from itertools import combinations
-from typing import Callable
 
 import numpy as np
 import pytest
-from scipy.stats import beta, mannwhitneyu, t, ttest_ind
+from scipy.stats import mannwhitneyu, t, ttest_ind
 
-from faultline import changes
+from faultline import changes, simulate
 
 DELTA = 0.01
 SPREAD = 0.003  # of the log ratio between runs
@@ -106,13 +105,6 @@ def test_fewer_runs_than_the_least_can_tell_nothing():
     assert changes.find(np.r_[np.full(8, 1.0), np.full(9, 2.0)], DELTA) != []
 
 
-def steps(count: int, step: float, before: int, after: int = 25) -> list[list[changes.Change]]:
-    """What is found in series with a step, simulated."""
-    rng = np.random.default_rng(11)
-    return [changes.find(np.exp(rng.normal(0, SPREAD, before + after)) * np.r_[np.ones(before), np.full(after, 1 + step)],
-                         DELTA) for _ in range(count)]
-
-
 def test_two_runs_confirm_the_first(capsys):
     quiet = np.exp(np.random.default_rng(2).normal(0, SPREAD, 70))
     for runs, told in ((1, 0), (2, 0), (3, 1)):
@@ -136,72 +128,34 @@ def test_counts_that_repeat_exactly():
 
 @pytest.mark.parametrize("before,median,most", [(12, 7, 20), (30, 4, 12), (80, 3, 8)])
 def test_power_for_a_step_of_two_percent(before, median, most):
-    found = steps(300, 0.02, before)
-    needed = [f[0].confirmed - before + 1 for f in found if f]
+    found = simulate.steps(before, 0.02, 300)
+    needed = simulate.needed(found, before)
     exact = sum(f[0].first == before for f in found if f)
     print(f"{before} runs before: found {len(needed)} of 300, after {np.median(needed):.0f} runs (most {max(needed)}),"
           f" at the very run {exact}")
     assert len(needed) >= 297 and np.median(needed) <= median and max(needed) <= most and exact >= 285
 
 
-def alarms(make: Callable[[np.random.Generator, int], np.ndarray], series: int = 150, runs: int = 200) -> tuple[int, int]:
-    """(alarms, looks) in series of log ratios without a step."""
-    rng = np.random.default_rng(17)
-    return sum(len(changes.find(np.exp(make(rng, runs)), DELTA)) for _ in range(series)), series * runs
-
-
-def noise(spread: float) -> Callable[[np.random.Generator, int], np.ndarray]:
-    """Independent runs."""
-    return lambda rng, runs: rng.normal(0, spread, runs)
-
-
-def outlying(rng: np.random.Generator, runs: int) -> np.ndarray:
-    """One run in ten is off by some 10 %."""
-    return rng.normal(0, SPREAD, runs) + (rng.random(runs) < 0.1) * rng.normal(0, 0.1, runs)
-
-
-def drifting(per_run: float) -> Callable[[np.random.Generator, int], np.ndarray]:
-    """A slow drift."""
-    return lambda rng, runs: rng.normal(0, SPREAD, runs) + per_run * np.arange(runs)
-
-
-def wandering(rng: np.random.Generator, runs: int) -> np.ndarray:
-    """As the time of an operation does: each run within 2 % of the one before, all within some 7 %."""
-    out = np.cumsum(rng.normal(0, 0.02, runs))
-    for i in range(1, runs):
-        out[i] = 0.95 * out[i - 1] + rng.normal(0, 0.02)
-    return out
-
-
-@pytest.mark.parametrize("name,make,most_per_1000", [
-    ("independent, 0.3 %", noise(0.003), 0.1),
-    ("independent, 2 %", noise(0.02), 1.0),
-    ("independent, 10 %", noise(0.1), 1.0),
-    ("outlying runs", outlying, 0.1),
-    ("drift of 0.5 % in 100 runs", drifting(0.00005), 0.3),
+@pytest.mark.parametrize("label,most_per_1000", [
+    ("independent, spread 0.3 %", 0.1),
+    ("independent, spread 2 %", 1.0),
+    ("independent, spread 10 %", 1.0),
+    ("spread 0.3 %, one run in ten off by some 10 % either way", 0.2),
+    ("spread 0.3 %, drift of 0.5 % in 100 runs", 0.3),
 ])
-def test_false_alarms(name, make, most_per_1000):
+def test_false_alarms(label, most_per_1000):
     """The most are of 1000 looks; at 1 the rule would have no more than its level."""
-    told, looks = alarms(make)
-    upper = 1000 * float(beta.ppf(0.975, told + 1, looks - told))
-    print(f"{name}: {told} alarms in {looks} looks, {1000 * told / looks:.2f} of 1000 (at most {upper:.2f})")
-    assert 1000 * told / looks <= most_per_1000
-
-
-def boots(between: float, per: int, series: int, runs: int = 150) -> tuple[int, int, int]:
-    """(alarms with the boots known, without, looks) of series whose boots, of so many runs each, differ by so much."""
-    rng, found = np.random.default_rng(29), [0, 0]
-    for _ in range(series):
-        logs = np.repeat(rng.normal(0, between, runs // per + 1), per)[:runs] + rng.normal(0, SPREAD, runs)
-        for i, units in enumerate(([run // per for run in range(runs)], None)):
-            found[i] += len(changes.find(np.exp(logs), DELTA, units=units))
-    return found[0], found[1], series * runs
+    (quiet,) = [one for one in simulate.QUIET if one.label == label]
+    found = simulate.alarms(quiet, 0.25)
+    print(f"{label}: {found.told} alarms in {found.looks} looks, {found} of 1000")
+    assert 1000 * found.rate <= most_per_1000
 
 
 def test_boots_that_differ_by_a_good_part_of_delta_raise_no_alarms():
-    told, as_runs, looks = boots(0.005, 7, 20)
-    print(f"boots that differ by 0.5 %: {told} alarms in {looks} looks, {as_runs} if runs were the units")
-    assert told <= 3 and as_runs >= 20
+    quiet = simulate.BOOTED[1]
+    found, as_runs = (simulate.alarms(quiet, 0.1, known) for known in (True, False))
+    print(f"{quiet.label}: {found.told} alarms in {found.looks} looks, {as_runs.told} if runs were the units")
+    assert found.told <= 3 and as_runs.told >= 20
 
 
 def test_the_p_over_units_is_that_of_student():
@@ -231,10 +185,10 @@ def test_a_step_is_told_over_boots_and_within_one():
 
 
 def test_runs_that_hang_together_raise_alarms_which_is_why_times_are_not_judged():
-    told, looks = alarms(wandering, series=40)
-    print(f"wandering: {told} alarms in {looks} looks, {1000 * told / looks:.1f} of 1000")
-    assert told / looks > 0.01
+    found = simulate.alarms(simulate.QUIET[-1], 0.07)
+    print(f"wandering: {found.told} alarms in {found.looks} looks, {found} of 1000")
+    assert found.rate > 0.01
 
 
 def test_a_drift_that_has_gone_beyond_delta_is_told():
-    assert all(changes.find(np.exp(drifting(0.0005)(np.random.default_rng(i), 120)), DELTA) for i in range(20))
+    assert all(changes.find(np.exp(simulate.drifting(0.0005)(np.random.default_rng(i), 120)), DELTA) for i in range(20))

@@ -19,10 +19,11 @@ import fake_run
 from conftest import ROOT
 from fake_compare import run, scenario
 from fake_run import FakeArm
-from faultline import change_rows, comparison, fingerprint, pairing, schema, sources, unpaired
+from faultline import change_rows, compare_causes, fingerprint, pairing, schema, sources, unpaired
 from faultline.change_rows import Pair, Row
 from faultline.comparison import Comparison, compare
 from faultline.records import RecordsError
+from faultline.simulate import family_alarms, family_told, single_runs
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER
 
 KEY = ("access/read-or-map", "all")
@@ -65,7 +66,7 @@ def test_a_ratio_of_single_runs(base: Path, tmp_path: Path) -> None:
     assert row(found, "faulting", "ratio").verdict in (SAME, CANNOT_TELL)
     back = row(compared(tmp_path / "c", base), "fast", "ratio")
     assert back.verdict == FASTER and back.change.estimate == pytest.approx(1 / one.change.estimate)
-    assert (found.compared, found.refused, comparison.exit_status(found)) == (1, [], 1)
+    assert (found.compared, found.refused, compare_causes.exit_status(found)) == (1, [], 1)
 
 
 def test_times_of_single_runs_are_never_judged(base: Path, tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def test_times_of_single_runs_are_never_judged(base: Path, tmp_path: Path) -> No
         assert one.verdict == CANNOT_TELL and one.p is None and one.p_holm is None and one.change.low is None
         assert one.change.estimate == pytest.approx(1.5, rel=0.1)
         assert "single runs" in one.why and "live comparison" in one.why and "several runs a side" in one.why
-    assert comparison.exit_status(found) == 0 and comparison.exit_status(found, insist=True) == 3
+    assert compare_causes.exit_status(found) == 0 and compare_causes.exit_status(found, insist=True) == 3
 
 
 def test_the_unseen_spread_is_in_the_interval(base: Path, tmp_path: Path) -> None:
@@ -91,53 +92,39 @@ def test_the_unseen_spread_is_in_the_interval(base: Path, tmp_path: Path) -> Non
     assert one.change.low < unpaired.shift(*logs).exp().low
 
 
-def single_runs(rng: np.random.Generator, tau: float, sd: float, trials: int, move: float, allowed: bool) -> Pair:
-    """A row of two single runs that differ by themselves by tau, their trials by sd, and by a true `move`."""
-    logs = [rng.normal(0, tau) + rng.normal(shift, sd, trials) for shift in (0, move)]
-    spread = change_rows.unseen_spread(*logs, change_rows.RUN_SPREAD) if allowed else 0.0
-    return Pair(Row("s", "c", "a", "ratio", None, None, None, CANNOT_TELL), *logs, math.log1p(0.01), None, spread)
-
-
-def family_false(tau: float, sd: float, pairs: int, allowed: bool = True, times: int = 150) -> float:
-    """How often a family of equal pairs of single runs of 10 trials raises an alarm."""
-    rng, alarms = np.random.default_rng(11), 0
-    for _ in range(times):
-        family = [single_runs(rng, tau, sd, 10, 0.0, allowed) for _ in range(pairs)]
-        change_rows.family_decide(family, pairing.TRIAL)
-        alarms += any(pair.row.verdict in (FASTER, SLOWER) for pair in family)
-    return alarms / times
-
-
 @pytest.mark.parametrize(("tau", "sd"), [(0.0035, 0.0035), (0.005, 0.0035), (0.1, 0.1)])
 def test_single_runs_do_not_cry_wolf(tau: float, sd: float) -> None:
     """Runs that differ by themselves as much as their trials do raise hardly an alarm in 12 comparisons, on a quiet and
     on a loaded machine, because that is allowed for."""
-    assert family_false(tau, sd, 12) <= 0.06
+    assert family_alarms(tau, sd, 12, 150) <= 0.06
+
+
+def test_what_is_not_allowed_for_cries_wolf() -> None:
+    """Runs that differ by themselves thrice as much as their trials do, as docs/compare.md warns."""
+    assert family_alarms(0.01, 0.0035, 12, 150) > 0.2
 
 
 def test_trials_alone_would_cry_wolf() -> None:
     """Taken for units, which they are not, they raise one in every third to nearly every family."""
-    assert family_false(0.005, 0.0035, 12, allowed=False) > 0.2
-    assert family_false(0.1, 0.1, 12, allowed=False) > 0.8
+    assert family_alarms(0.005, 0.0035, 12, 150, allowed=False) > 0.2
+    assert family_alarms(0.1, 0.1, 12, 150, allowed=False) > 0.8
 
 
 def test_same_is_not_said_of_single_runs_at_the_margin() -> None:
     """A true difference of δ is called SAME in at most 5 % of single runs that differ by themselves by 0.35 %."""
     rng, same = np.random.default_rng(2), 0
     for _ in range(600):
-        pair = single_runs(rng, 0.0035, 0.0035, 15, math.log1p(0.01), True)
+        pair = single_runs(rng, 0.0035, 0.0035, math.log1p(0.01), trials=15)
         change_rows.family_decide([pair], pairing.TRIAL)
         same += pair.row.verdict == SAME
     assert same / 600 <= 0.06
 
 
-def test_single_runs_see_large_changes() -> None:
-    """5 % more is found by single runs of a quiet machine."""
-    rng = np.random.default_rng(4)
-    found = [single_runs(rng, 0.002, 0.0035, 10, 0.05, True) for _ in range(100)]
-    for pair in found:
-        change_rows.family_decide([pair], pairing.TRIAL)
-    assert sum(pair.row.verdict == SLOWER for pair in found) >= 97
+@pytest.mark.parametrize(("pairs", "move", "least", "most"), [
+    (1, 0.03, 0.95, 1), (12, 0.03, 0.4, 0.8), (12, 0.04, 0.95, 1), (36, 0.05, 0.95, 1), (1, -0.05, 0.97, 1)])
+def test_what_single_runs_see(pairs: int, move: float, least: float, most: float) -> None:
+    """The one change in a family, on a quiet machine."""
+    assert least <= family_told(0.002, 0.0035, pairs, 150, move) <= most
 
 
 # ---- several runs a side ----
@@ -317,8 +304,20 @@ def test_one_boot_a_side_tells_nothing(tmp_path: Path) -> None:
     for quantity in ("ratio", "ns_per_op"):
         one = row(found, "fast", quantity)
         assert (one.verdict, one.unit, one.units, one.p) == (CANNOT_TELL, "boot", (1, 1), None)
-        assert one.why == "boots differ by themselves, and there is one a side; 4 or more a side, in turns, would tell"
+        assert one.why == "boots differ by themselves, and there is one a side; 5 or more a side, in turns, would tell"
     assert row(found, "faulting", "minor_faults").verdict == SAME  # of boots too, counts are counts
+
+
+@pytest.mark.parametrize(("candidates", "least"), [(1, 4), (2, 5), (12, 6), (36, 7)])
+def test_how_many_boots_would_tell_depends_on_the_family(tmp_path: Path, candidates: int, least: int) -> None:
+    """The number named is one with which a row of that family can be told, and one less can tell none."""
+    arms = [FakeArm("pread"), *(FakeArm(f"arm{i}", 0.9) for i in range(candidates))]
+    made = scenario(arms=arms, trials=4, rounds=20)
+    paths = [run(tmp_path / f"b{side}", side, [made], boot=f"b{side}") for side in (1, 2)]
+    why = {r.why for r in compared(*paths).rows if r.quantity == "ratio"}
+    assert why == {f"boots differ by themselves, and there is one a side; {least} or more a side, in turns, would tell"}
+    assert change_rows.few_why(least, least, "boot", candidates) is None
+    assert change_rows.few_why(least - 1, least - 1, "boot", candidates) is not None
 
 
 def test_boots_are_the_units_of_kernels(tmp_path: Path) -> None:
@@ -377,7 +376,7 @@ def test_a_null_that_moved(base: Path, tmp_path: Path) -> None:
             assert one.verdict == INVALID and "identical arms moved" in one.why
         else:
             assert one.verdict == SAME  # a count is a count
-    assert comparison.exit_status(found) == 4
+    assert compare_causes.exit_status(found) == 4
 
 
 def test_a_side_that_is_invalid(base: Path, tmp_path: Path) -> None:
@@ -386,7 +385,7 @@ def test_a_side_that_is_invalid(base: Path, tmp_path: Path) -> None:
 
     found = compared(base, run(tmp_path / "c", 3, damage=boot_again))
     assert {one.verdict for one in found.rows} == {INVALID} and "booted again" in found.rows[0].why
-    assert comparison.exit_status(found) == 4
+    assert compare_causes.exit_status(found) == 4
 
 
 # ---- counts ----
@@ -478,7 +477,7 @@ def test_an_undeclared_difference(base: Path, tmp_path: Path) -> None:
     found = compared(base, other)
     assert found.refused == [
         "undeclared difference in flags, thp.enabled: --vary compiler,thp declares it"] and not found.rows
-    assert comparison.exit_status(found) == 6
+    assert compare_causes.exit_status(found) == 6
     diff = {one.key: one for one in found.differences}
     assert diff["thp.enabled"].blocking and diff["thp.enabled"].base == ("madvise",)
     for vary in (["thp", "compiler"], ["thp.enabled", "flags"], ["compiler", "kernel"]):
@@ -512,7 +511,7 @@ def test_emulated_and_real_never(base: Path, tmp_path: Path) -> None:
     emulated = run(tmp_path / "c", 2, blocking={"virtualisation": "TCGTCGTCGTCG (emulated)"})
     found = compared(base, emulated, vary=["cpu"])
     assert found.refused == ["an emulated machine and a real one: the times of one are the emulator's"]
-    assert comparison.exit_status(found) == 6
+    assert compare_causes.exit_status(found) == 6
     both = compared(emulated, run(tmp_path / "d", 3, blocking={"virtualisation": "TCGTCGTCGTCG (emulated)"}))
     assert not both.refused and any("Emulated" in note for note in both.notes)
 
@@ -521,7 +520,7 @@ def test_a_side_of_two_machines(base: Path, tmp_path: Path) -> None:
     other = run(tmp_path / "c", 2, blocking={"cpu_model": "Other CPU"})
     found = compared([base, other], run(tmp_path / "d", 3), vary=["cpu"])
     assert found.refused == ["the runs of one side differ among themselves in cpu_model"]
-    assert comparison.exit_status(found) == 6
+    assert compare_causes.exit_status(found) == 6
 
 
 def test_different_machines(base: Path, tmp_path: Path) -> None:
@@ -636,7 +635,7 @@ def test_a_machine_json_that_is_not_the_runs(tmp_path: Path, damage: Callable[[d
         damage(machine)
         (path / "machine.json").write_text(json.dumps(machine))
     found = compared(*paths)
-    assert comparison.exit_status(found) == 7
+    assert compare_causes.exit_status(found) == 7
     assert all("machine.json: error: its blocking keys" in str(one.run.problems[0]) for one in found.runs)
 
 
@@ -652,7 +651,7 @@ def test_the_golden_run(tmp_path: Path) -> None:
         lines.append(fake_run.line({**value, "process": value["process"] + 100}))
     (golden / "trials.jsonl").write_text("".join(lines))
     found = compared(ROOT / "tests" / "data" / "golden-run-0.1", golden)
-    assert found.compared == 3 and not found.differences and comparison.exit_status(found) == 0
+    assert found.compared == 3 and not found.differences and compare_causes.exit_status(found) == 0
     assert {one.verdict for one in found.rows} <= {SAME, CANNOT_TELL} and found.counts[SAME] >= 3
 
 
@@ -662,7 +661,7 @@ def test_the_same_run_on_both_sides(base: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(base, tmp_path / "copy")
     for other in (base, copy):
         found = compared(base, other)
-        assert "is the same run as" in found.refused[0] and not found.rows and comparison.exit_status(found) == 6
+        assert "is the same run as" in found.refused[0] and not found.rows and compare_causes.exit_status(found) == 6
     cut = (copy / "trials.jsonl").read_text().splitlines(keepends=True)[:-2]
     (copy / "trials.jsonl").write_text("".join(cut))
     assert "is the same run as" in compared(base, copy).refused[0]
@@ -715,7 +714,7 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
     found = compared(one, other)
     (left,) = found.left_out
     assert left.kind == "unlike" and left.reason.endswith("its parameters differ: recipe (write-1MiB and write-4KiB)")
-    assert {r.scenario for r in found.rows} == {"floor/null"} and comparison.exit_status(found) == 6
+    assert {r.scenario for r in found.rows} == {"floor/null"} and compare_causes.exit_status(found) == 6
     declared = compared(one, other, vary=["recipe"])
     assert not declared.left_out and row(declared, "fast", "ratio").verdict in (SAME, CANNOT_TELL)
     (told,) = declared.differences
@@ -724,13 +723,13 @@ def test_a_scenario_that_differs(base: Path, tmp_path: Path) -> None:
                         (dict(arms=[FakeArm("pread"), FakeArm("other")]), "arms"), (dict(delta=0.02), "δ")):
         third = run(tmp_path / why, 3, [scenario(**change)])
         found = compared(base, third)
-        assert why in found.left_out[0].reason and found.compared == 0 and comparison.exit_status(found) == 7
+        assert why in found.left_out[0].reason and found.compared == 0 and compare_causes.exit_status(found) == 7
 
 
 def test_a_scenario_of_one_side(base: Path, tmp_path: Path) -> None:
     found = compared(base, run(tmp_path / "b", 2, [scenario(), fake_run.floor(trials=8)]))
     assert [(o.scenario, o.cell, o.kind) for o in found.left_out] == [("floor/null", None, "missing")]
-    assert comparison.exit_status(found, "never") == 0 and comparison.exit_status(found, "never", True) == 3
+    assert compare_causes.exit_status(found, "never") == 0 and compare_causes.exit_status(found, "never", True) == 3
 
 
 def test_an_arm_that_one_side_has_not_measured(base: Path, tmp_path: Path) -> None:
@@ -757,7 +756,7 @@ def test_nothing_was_measured_on_both_sides(tmp_path: Path) -> None:
 
     found = compared(*(run(tmp_path / f"r{i}", i, damage=without(i)) for i in (0, 1)))
     assert found.rows and {one.verdict for one in found.rows} == {CANNOT_TELL} and found.compared == 0
-    assert comparison.exit_status(found) == 7
+    assert compare_causes.exit_status(found) == 7
 
 
 def test_only_what_was_asked_for(tmp_path: Path) -> None:
@@ -797,12 +796,12 @@ def test_a_ratio_that_moved_with_its_baseline(base: Path, tmp_path: Path) -> Non
     found = compared(base, run(tmp_path / "slow", 2, [scenario(base_ns=lambda p: 640 * 1.5, arms=arms, wander=0.01)]))
     one = row(found, "fast", "ratio")
     assert one.verdict == FASTER and one.by_baseline and not one.baseline_kept and "its baseline +" in one.why
-    assert comparison.bisect_doubt(found, 0, "slower") == comparison.bisect_doubt(found, 1, "any") == 125
+    assert compare_causes.bisect_doubt(found, 0, "slower") == compare_causes.bisect_doubt(found, 1, "any") == 125
     back = compared(tmp_path / "slow", base)
-    assert row(back, "fast", "ratio").verdict == SLOWER and comparison.exit_status(back) == 1
-    assert comparison.bisect_doubt(back, comparison.exit_status(back), "slower") == 125
+    assert row(back, "fast", "ratio").verdict == SLOWER and compare_causes.exit_status(back) == 1
+    assert compare_causes.bisect_doubt(back, compare_causes.exit_status(back), "slower") == 125
     worse = compared(base, run(tmp_path / "worse", 3, [scenario(fast=1.2)]))
-    assert not row(worse, "fast", "ratio").by_baseline and comparison.bisect_doubt(worse, 1, "slower") == 1
+    assert not row(worse, "fast", "ratio").by_baseline and compare_causes.bisect_doubt(worse, 1, "slower") == 1
 
 
 def test_a_baseline_that_is_known_to_be_kept(tmp_path: Path) -> None:

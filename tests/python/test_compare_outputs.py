@@ -21,7 +21,7 @@ from conftest import ROOT
 from fake_compare import run, scenario
 from fake_run import FakeArm
 from faultline import compare as compare_command
-from faultline import compare_files, compare_pages, compare_table, compare_words, comparison, sources
+from faultline import compare_causes, compare_files, compare_pages, compare_table, compare_words, sources
 from faultline.comparison import Comparison, compare
 from faultline.pairing import FAILED, UNLIKE, LeftOut
 from faultline.table import Look
@@ -146,20 +146,20 @@ def test_precedence(runs: Path) -> None:
     """2, 7, 6, 5, 4, 1, 3: each beside the next ones."""
     found = loaded(runs / "base", runs / "again")
     found.rows[0].verdict = CANNOT_TELL
-    assert comparison.exit_status(found, insist=True) == 3
+    assert compare_causes.exit_status(found, insist=True) == 3
     found.rows[1].verdict = SLOWER
-    assert comparison.exit_status(found, insist=True) == 1
+    assert compare_causes.exit_status(found, insist=True) == 1
     found.rows[2].verdict = INVALID
-    assert comparison.exit_status(found, insist=True) == 4
+    assert compare_causes.exit_status(found, insist=True) == 4
     found.left_out = [LeftOut("s", "c", "why", FAILED)]
-    assert comparison.exit_status(found, insist=True) == 5
+    assert compare_causes.exit_status(found, insist=True) == 5
     found.left_out = []
     found.runs[0].results.cells[0].checksum_wrong = True
-    assert comparison.exit_status(found, insist=True) == 5
+    assert compare_causes.exit_status(found, insist=True) == 5
     found.left_out.append(LeftOut("s", None, "why", UNLIKE))
-    assert comparison.exit_status(found, insist=True) == 6
+    assert compare_causes.exit_status(found, insist=True) == 6
     found.compared = 0
-    assert comparison.exit_status(found, insist=True) == 7
+    assert compare_causes.exit_status(found, insist=True) == 7
 
 
 def test_the_program_finds_the_command(runs: Path) -> None:
@@ -197,7 +197,7 @@ def test_all_files(runs: Path, tmp_path: Path) -> None:
                                        "other_plan", "other_machine"])
 def test_every_comparison_keeps_the_schema(runs: Path, candidate: str) -> None:
     found = loaded(runs / "base", runs / candidate, vary=["cpu"])
-    value = json.loads(json.dumps(compare_files.document(found, comparison.exit_status(found)), allow_nan=False))
+    value = json.loads(json.dumps(compare_files.document(found, compare_causes.exit_status(found)), allow_nan=False))
     SCHEMA.validate(value)
     assert set(value["counts"]) == {"FASTER", "SLOWER", "SAME", "INVALID", "CANNOT TELL"}
     wrong = {**value, "counts": {}}
@@ -241,7 +241,7 @@ def test_nothing_is_green_that_is_not(runs: Path, candidate: str, status: int, w
     """Whoever reads but one of the outputs learns of a status that no row shows."""
     only = [] if candidate == "half_plan" else ["floor/null"]
     found = loaded(runs / "with_floor", runs / candidate, quantities=["minor_faults"], scenarios=only)
-    assert found.counts[SAME] == len(found.rows) > 0 and comparison.exit_status(found, "never") == status
+    assert found.counts[SAME] == len(found.rows) > 0 and compare_causes.exit_status(found, "never") == status
     begin = f"Status {status}: {what}"
     sentence = compare_files.document(found, status)["conclusion"]
     assert sentence.startswith(begin) and ". No change: all " in sentence

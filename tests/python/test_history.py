@@ -179,15 +179,28 @@ def test_a_summary_of_an_earlier_version_is_made_anew(tmp_path):
     directory = run_make(tmp_path / "a")
     report.main([str(directory), "--no-plots"])
     whole = history_run.read(directory)
-    value = json.loads((directory / "summary.json").read_text())
-    del value["damage"]
-    (directory / "summary.json").write_text(json.dumps(value))
-    assert history_run.read(directory) == whole
+    stored = (directory / "summary.json").read_text()
+    for remove in (lambda value: value.pop("damage"), lambda value: value["cells"][0].pop("counts_invalid")):
+        value = json.loads(stored)
+        remove(value)
+        value["cells"][0]["arms"][1]["ratio"].update(estimate=0.123, low=0.12, high=0.13)
+        (directory / "summary.json").write_text(json.dumps(value))
+        assert history_run.read(directory) == whole
 
 
 def test_figures_of_an_invalid_cell_are_marked_and_not_judged(tmp_path):
     directory = run_make(tmp_path / "a", null_bias=0.1)
-    assert {f.verdict for f in history_run.read(directory).figures} == {"INVALID"}
+    figures = history_run.read(directory).figures
+    assert {f.verdict for f in figures if not history_run.is_count(f.quantity)} == {"INVALID"}
+    counts = [f for f in figures if history_run.is_count(f.quantity)]
+    assert counts and {f.verdict for f in counts} == {None}  # they do not depend on how long identical arms took
+
+    def other_work(value: dict[str, Any]) -> dict[str, Any]:
+        value["arms"][1]["checksum"] = "f" * 16
+        return value
+
+    fake_run.write(tmp_path / "b", [scenario()], damage=other_work)
+    assert {f.verdict for f in history_run.read(tmp_path / "b").figures} == {"INVALID"}
     values = ratios(30)
     runs = [made(i, r) for i, r in enumerate(values)]
     runs += [figures_change(made(30 + i, 0.9), verdict="INVALID") for i in range(10)]
@@ -218,7 +231,7 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
     "summary of another run": (lambda d: (d / "summary.json").write_text(
         '{"schema":"faultline.summary/1","run":"other","cells":[],"damage":[]}'), "is of another run (other)"),
     "summary of another shape": (lambda d: (d / "summary.json").write_text(
-        '{"schema":"faultline.summary/1","run":"bad","cells":[{"scenario":3}],"damage":[],'
+        '{"schema":"faultline.summary/1","run":"bad","cells":[{"scenario":3,"counts_invalid":null}],"damage":[],'
         '"environment_changes":[]}'), "summary.json"),
     "no time zone": (lambda d: manifest_change(d, started="2026-02-01T03:00:00"), "\"started\" names no time zone"),
     "no run": (lambda d: shutil.rmtree(d), "no such run directory"),
@@ -645,6 +658,15 @@ def test_exit_status_when_the_latest_change_is_slower(tmp_path, capsys):
     assert status("none", [], "plot", "--changes") == 0 and not (tmp_path / "history-plots").exists()
     assert capsys.readouterr().out == "no change\n"
     assert status("none", [], "plot", "--changes", "--arm", "nobody") == 7
+    assert status("slower", [], "--require-judged") == 0
+    assert status("slower", [], "--require-judged", "--fail-on-change") == 1
+    capsys.readouterr()
+    for name in ("none", "ended"):  # nothing has the runs: too few as yet, and too few since the machine is another one
+        assert status(name, [], "--fail-on-change") == 0
+        assert one_line(err := capsys.readouterr().err) and "no series can be SLOWER yet" in err and "17 runs" in err
+        assert status(name, [], "--require-judged", "--fail-on-change", "--json") == 3
+        assert status(name, []) == 0
+        capsys.readouterr()
     out = tmp_path / "pictures"
     assert status("slower", [], "plot", "--changes", "--out", str(out)) == 0 and len(list(out.iterdir())) == 2
 

@@ -25,9 +25,9 @@ import scipy.stats
 
 import fake_run
 from faultline import (
+    compare_causes,
     compare_files,
     compare_words,
-    comparison,
     live,
     live_compare,
     live_measure,
@@ -701,10 +701,10 @@ def test_a_cell_that_got_no_pair_is_open(sides):
     (sides.out / "pairs.jsonl").write_bytes(b"".join(line for line in lines if b"fake/one" in line))
     results = sides.results()
     found = live_compare.comparison_of(results)
-    assert comparison.exit_status(found, insist=True) == 3
+    assert compare_causes.exit_status(found, insist=True) == 3
     times = [row for row in found.rows if row.scenario == "fake/two" and row.unit == "pair"]
     assert {row.why for row in times} == {"no pair was measured"}
-    assert comparison.bisect_status(found, 0) == 125
+    assert compare_causes.bisect_status(found, 0) == 125
 
 
 @pytest.mark.parametrize(
@@ -1024,7 +1024,7 @@ def test_damaged_pairs_are_told_and_left_out(sides):
     assert told == [("warning", "pairs.jsonl:8"), ("error", "pairs.jsonl:1")]
     assert results.cells[0].arms[0].change.logs.size == 6
     found = live_compare.comparison_of(results)
-    assert comparison.exit_status(found) == 7 and {row.verdict for row in found.rows} <= {"CANNOT TELL", "SAME"}
+    assert compare_causes.exit_status(found) == 7 and {row.verdict for row in found.rows} <= {"CANNOT TELL", "SAME"}
     assert compare_files.badge(found)["color"] == "red" and b'errors="1"' in compare_files.junit(found)
     assert compare_words.conclusion(found).startswith("Status 7: records are damaged. ")
     assert any(note.startswith("pairs.jsonl:1: error") for note in compare_words.notes(found))
@@ -1038,7 +1038,7 @@ def test_a_record_that_is_missing_is_told(sides):
     assert [str(p) for p in results.problems] == [
         "base/trials.jsonl: error: 1 of 8 finished records are missing: the file was cut",
         "base/trials.jsonl: error: the record of fake/one all, trial 0 is missing"]
-    assert comparison.exit_status(live_compare.comparison_of(results)) == 7
+    assert compare_causes.exit_status(live_compare.comparison_of(results)) == 7
 
 
 def test_no_room_for_a_record(sides, capsys, monkeypatch):
