@@ -15,16 +15,14 @@ from faultline.board_rows import AGREE, ALONE, OPEN, PAGE, Apart, BoardRow, Valu
 from faultline.exact_counts import TRIALS_LEAST, counts_of, equal, selection_why
 from faultline.stats import Interval
 from faultline.text import count, safe
-from faultline.verdict import ArmResult, CellResult, null_complaint
+from faultline.verdict import ArmResult, CellResult
 
 
 def count_complaint(arms: Sequence[ArmResult], cells: Sequence[CellResult], name: str, found: Interval) -> str | None:
     """Why a machine's count is no evidence although it is marked exact; None when it is."""
     for cell in cells:
-        null = null_complaint(cell.null, cell.margin)  # that of the times does not touch counts
-        why = [reason for reason in cell.invalid if reason != null]
-        if why:
-            return "; ".join(why)
+        if cell.counts_invalid:
+            return "; ".join(cell.counts_invalid)
     if any(one.is_partial for arm in arms for one in arm.counted if one.name == name):
         return "it was on the CPU's counters for part of the time only"
     assert found.low is not None and found.high is not None
