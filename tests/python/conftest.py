@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,11 @@ import pytest  # noqa: E402
 
 import fake_run  # noqa: E402
 from faultline import pictures, records, tables, verdict  # noqa: E402
+
+# A shell has what it begins in the background ignore these, nohup the last, and programs under test would inherit that.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 DATA = ROOT / "tests" / "data"
 PICTURES = {
