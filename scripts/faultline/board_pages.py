@@ -10,12 +10,11 @@ from faultline.board import Board, findings
 from faultline.board_axes import turn_text
 from faultline.board_rows import AGREE, OPEN, PAGE, REAL, RUNS_AGREE, RUNS_DIFFER, SETTINGS, BoardRow
 from faultline.command import Complaint
-from faultline.markdown import BYTES_MOST, code, escape, size
+from faultline.markdown import code, escape, fitting, size
 from faultline.page import BYTES_MOST as PAGE_BYTES
 from faultline.page import TEMPLATES, inline, inlined
 from faultline.text import safe
 
-ROOM_FOR_NOTE = 300  # bytes kept for saying what is left out
 ROWS_MOST = (2000, 500, 100, 20, 0)  # of each table of the page, the first number that leaves room
 KEPT = 20  # rows of what has no place on the page without the others: machines, keys of the fingerprints
 NOTES_MOST = 30
@@ -115,14 +114,8 @@ def axis_blocks(found: Board) -> Iterator[str]:
 
 
 def markdown(found: Board) -> str:
-    """board.md, at most BYTES_MOST bytes of UTF-8: what does not fit is counted."""
-    out, every = "", list(blocks(found))
-    for number, block in enumerate(every):
-        if size(out) + size(block) > BYTES_MOST - ROOM_FOR_NOTE:
-            left = len(every) - number
-            return out + f"\n*Left out to stay below 60 KiB: {left} lines. Everything is in board.json.*\n"
-        out += block
-    return out
+    """board.md, at most markdown.BYTES_MOST bytes of UTF-8: what does not fit is counted."""
+    return fitting("", list(blocks(found)), "board.json")
 
 
 # ---- HTML ----

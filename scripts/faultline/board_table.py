@@ -10,7 +10,7 @@ from faultline import board_words, text
 from faultline.board import Board
 from faultline.board_axes import turn_text
 from faultline.board_rows import AGREE, ALONE, OPEN, RUNS_AGREE, BoardRow
-from faultline.table import INDENT, Look, look_of, pad, wrap
+from faultline.table import INDENT, Look, look_of, pad, put, wrap
 from faultline.text import columns, shorten
 
 FOLDED = {OPEN: 8, AGREE: 8, RUNS_AGREE: 8, ALONE: 0}  # how many rows are shown of those that ask for nothing
@@ -146,8 +146,6 @@ def lines(found: Board, look: Look, everything: bool) -> Iterator[str]:
 
 
 def write(found: Board, stream: TextIO = sys.stdout, width: int | None = None, everything: bool = False) -> None:
-    """Prints it and flushes, before anything slower is done."""
+    """Prints it."""
     look = look_of(stream, width)
-    for one in lines(found, look, everything):
-        stream.write((one if look.unicode else text.plain(one)) + "\n")
-    stream.flush()
+    put(lines(found, look, everything), look, stream)

@@ -9,11 +9,10 @@ from faultline import compare_words, text
 from faultline.change_rows import Row
 from faultline.compare_words import HEADER, RIGHT
 from faultline.comparison import Comparison
-from faultline.markdown import BYTES_MOST, code, escape, size
+from faultline.markdown import code, escape, fitting
 from faultline.page import TEMPLATES
 from faultline.text import safe
 
-ROOM_FOR_NOTE = 300  # bytes kept for saying what is left out
 ROWS_MOST = 2000  # of the page
 NOTES_MOST = 30
 LINE_MOST = 600  # characters of a note
@@ -54,18 +53,12 @@ def beside_blocks(found: Comparison) -> Iterator[str]:
 
 
 def markdown(found: Comparison) -> str:
-    """compare.md, at most BYTES_MOST bytes of UTF-8: rows that do not fit are counted."""
+    """compare.md, at most markdown.BYTES_MOST bytes of UTF-8: rows that do not fit are counted."""
     rules = " | ".join("---:" if i in RIGHT else "---" for i in range(len(HEADER)))
     titles = f"| scenario, cell | {' | '.join(HEADER)} |\n| --- | {rules} |\n"
     head = f"\n{escape(' · '.join(compare_words.terms(found)))}\n\n{titles}"
     blocks = ([head] if found.rows else []) + [markdown_row(row) for row in found.rows] + list(beside_blocks(found))
-    out = markdown_head(found)
-    for number, block in enumerate(blocks):
-        if size(out) + size(block) > BYTES_MOST - ROOM_FOR_NOTE:
-            left = len(blocks) - number
-            return out + f"\n*Left out to stay below 60 KiB: {left} lines. Everything is in compare.json.*\n"
-        out += block
-    return out
+    return fitting(markdown_head(found), blocks, "compare.json")
 
 
 def row_view(row: Row) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from faultline import compare_words, text
 from faultline.change_rows import ORDER, Row
 from faultline.compare_words import HEADER, RIGHT
 from faultline.comparison import Comparison
-from faultline.table import COLOURS, INDENT, Look, look_of, pad, wrap
+from faultline.table import COLOURS, INDENT, Look, look_of, pad, put, wrap
 from faultline.text import columns, shorten
 from faultline.verdict import CANNOT_TELL, SAME
 
@@ -115,8 +115,6 @@ def lines(found: Comparison, look: Look, everything: bool) -> Iterator[str]:
 
 
 def write(found: Comparison, stream: TextIO = sys.stdout, width: int | None = None, everything: bool = False) -> None:
-    """Prints it and flushes, before anything slower is done."""
+    """Prints it."""
     look = look_of(stream, width)
-    for one in lines(found, look, everything):
-        stream.write((one if look.unicode else text.plain(one)) + "\n")
-    stream.flush()
+    put(lines(found, look, everything), look, stream)

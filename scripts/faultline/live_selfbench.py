@@ -59,13 +59,13 @@ class Stage:
     """The setting that all comparisons share. words: options of each."""
 
     program: Path
-    library: Path
+    preload: Path
     folder: Path
     words: Sequence[str]
 
     def launcher(self, length: int) -> str:
         """A side whose preads come after a chain of that length."""
-        return f"env 'LD_PRELOAD={self.library}' FAULTLINE_TEST_CHAIN={length} '{self.program}'"
+        return f"env 'LD_PRELOAD={self.preload}' FAULTLINE_TEST_CHAIN={length} '{self.program}'"
 
     def compare(self, length: int, number: int) -> Told:
         """One comparison of a side without a chain and one with it; RunFailed when it came to no verdict."""
@@ -117,7 +117,7 @@ def line(name: str, found: dict[str, Any]) -> str:
 def bench(stage: Stage, options: argparse.Namespace) -> int:
     """Makes the comparisons and says what came of them."""
     pread_ns = stage.compare(0, 0).base_ns
-    chains = chain_ns(stage.library)
+    chains = chain_ns(stage.preload)
     length = min(chains, key=lambda one: abs(chains[one] / pread_ns - options.change))
     made = chains[length] / pread_ns
     print(f"a pread takes {pread_ns:.0f} ns, a chain of {length} {chains[length]:.1f} ns: a change of {percent(made)}")
@@ -139,7 +139,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="scripts/selfbench live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--program", type=Path, required=True, help="of faultline (scripts/selfbench gives it)")
-    parser.add_argument("--library", type=Path, required=True, help="the library (scripts/selfbench gives it)")
+    parser.add_argument("--preload", type=Path, required=True, help="the library (scripts/selfbench gives it)")
     parser.add_argument("--change", metavar="D", type=fraction, default=0.015, help="which is made (default: 1.5%%)")
     parser.add_argument("--found", metavar="N", type=int, default=20, help="comparisons with it (default: 20)")
     parser.add_argument("--alarms", metavar="N", type=int, default=60, help="comparisons without any (default: 60)")
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = ["--budget", f"{options.budget}s", *(["--directory", options.directory] if options.directory else [])]
     try:
         with tempfile.TemporaryDirectory(prefix="faultline-selfbench-") as folder:
-            return bench(Stage(options.program.resolve(), options.library.resolve(), Path(folder), words), options)
+            return bench(Stage(options.program.resolve(), options.preload.resolve(), Path(folder), words), options)
     except RunFailed as error:
         print(f"selfbench: {error}", file=sys.stderr)
         return 5

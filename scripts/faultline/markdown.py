@@ -12,6 +12,7 @@ from faultline.text import cut, listed, safe
 from faultline.verdict import CellResult, Results, scenarios_of
 
 BYTES_MOST = 60 * 1024
+ROOM_FOR_NOTE = 300  # bytes that fitting() keeps for saying what is left out
 NAMES_MOST = 12  # scenarios named as left out; more are counted
 NAME_MOST = 60  # characters of a scenario's name there
 TEXT_MOST = 2000  # characters of any text
@@ -132,6 +133,18 @@ def name_of(value: str) -> str:
 def size(text: str) -> int:
     """Bytes of UTF-8."""
     return len(text.encode())
+
+
+def fitting(head: str, blocks: Sequence[str], everything: str) -> str:
+    """A document of its head and as many of these blocks, in order, as stay below BYTES_MOST bytes of UTF-8; those that
+    do not are counted. everything: the file that has them all."""
+    out = head
+    for number, block in enumerate(blocks):
+        if size(out) + size(block) > BYTES_MOST - ROOM_FOR_NOTE:
+            left = len(blocks) - number
+            return out + f"\n*Left out to stay below 60 KiB: {left} lines. Everything is in {everything}.*\n"
+        out += block
+    return out
 
 
 def markdown(results: Results) -> str:

@@ -56,7 +56,7 @@ class Ground:
     pread_ns: what the pread takes without."""
 
     program: Path
-    library: Path
+    preload: Path
     preads: Path
     google: Path | None
     file: Path
@@ -130,7 +130,7 @@ def ground_make(program: Path, tests: Path, sources: Path, folder: Path) -> Grou
 
 def preload(ground: Ground, extra: float) -> dict[str, str]:
     """The environment of a side."""
-    return {"LD_PRELOAD": str(ground.library), "FAULTLINE_TEST_CHAIN": str(ground.chains[extra])}
+    return {"LD_PRELOAD": str(ground.preload), "FAULTLINE_TEST_CHAIN": str(ground.chains[extra])}
 
 
 def launcher(ground: Ground, extra: float) -> list[str]:

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import Iterator, Sequence, TextIO
+from typing import Iterable, Iterator, Sequence, TextIO
 
 from faultline import conclusion, counted, derive, text
 from faultline.stats import Interval, trials_least
@@ -359,9 +359,14 @@ def lines(results: Results, look: Look) -> Iterator[str]:
     yield from footer_lines(results, look)
 
 
-def write(results: Results, stream: TextIO = sys.stdout, width: int | None = None) -> None:
-    """Prints the table and flushes it, before anything slower is done."""
-    look = look_of(stream, width)
-    for one in lines(results, look):
+def put(told: Iterable[str], look: Look, stream: TextIO) -> None:
+    """Prints these lines as the stream can show them and flushes it, before anything slower is done."""
+    for one in told:
         stream.write((one if look.unicode else text.plain(one)) + "\n")
     stream.flush()
+
+
+def write(results: Results, stream: TextIO = sys.stdout, width: int | None = None) -> None:
+    """Prints the table."""
+    look = look_of(stream, width)
+    put(lines(results, look), look, stream)

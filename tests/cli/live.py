@@ -206,7 +206,7 @@ def test_the_bench_counts_what_it_compared(scratch: helper.Scratch) -> None:
         raise helper.Skip("a sanitizer has to be loaded before the library")
     figures = scratch.path / "figures.json"
     command = [helper.sys.executable, "-m", "faultline.live_selfbench", "--program", str(helper.PROGRAM)]
-    command += ["--library", str(PRELOAD), "--change", "30%", "--found", "1", "--alarms", "1", "--budget", "4s"]
+    command += ["--preload", str(PRELOAD), "--change", "30%", "--found", "1", "--alarms", "1", "--budget", "4s"]
     command += ["--json", str(figures), "--directory", str(scratch.files)]
     environment = scratch.environment({"PYTHONPATH": str(helper.TREE / "scripts"), "PYTHONDONTWRITEBYTECODE": "1"})
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)

@@ -9,7 +9,7 @@ import helper
 
 def run(scratch: helper.Scratch, name: str, *words: str) -> pathlib.Path:
     out = scratch.path / name
-    given = scratch.run_words(arm_time="8ms")
+    given = scratch.run_words(arm_time="24ms")
     for option in ("--seed", "--out"):
         del given[given.index(option):given.index(option) + 2]
     helper.check_status(scratch.call([*given, "--out", str(out), *words]), 0)
@@ -21,9 +21,10 @@ def by_trial(out: pathlib.Path) -> dict[tuple, dict]:
 
 
 def orders_agree(one: dict, other: dict) -> bool:
-    """Whether two records of a trial have the same orders, as far as both go (not far where the machine was busy)."""
+    """Whether two records of a trial have the same orders, as far as both go."""
     pairs = [(ours["order"], theirs["order"]) for ours, theirs in zip(one["arms"], other["arms"], strict=True)]
     rounds = min(min(len(ours), len(theirs)) for ours, theirs in pairs)
+    assert rounds >= 12, "too few rounds to tell"
     return all(ours[:rounds] == theirs[:rounds] for ours, theirs in pairs)
 
 
