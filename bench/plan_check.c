@@ -830,6 +830,14 @@ static int check_dirty(struct site *site)
     return 0;
 }
 
+static int check_stalls(struct site *site)
+{
+    if (uses(site, FIELD_stalls) && site->params->stalls > 1)
+        return refuse(site, FIELD_stalls, "stalls of %s are more than every operation",
+                      size_text(site->params, FIELD_stalls));
+    return 0;
+}
+
 /*
  * Under a memory limit pages come and go as the kernel sees fit: no state can be demanded of them, and what could not
  * be reclaimed would end the process.
@@ -1223,6 +1231,7 @@ static const struct check {
     {check_read_before_clock, ABOUT_SCENARIO},
     {check_descriptor, ABOUT_SCENARIO},
     {check_dirty, ABOUT_FILE},
+    {check_stalls, ABOUT_SCENARIO},
     {check_stores, ABOUT_SCENARIO},
     {check_sync, ABOUT_SCENARIO},
     {check_window, ABOUT_FILE},

@@ -166,6 +166,12 @@ static void counting_end(const struct work *work, const struct counting *before,
         perf_reading_subtract(&answer->events, &before->events);
 }
 
+/* How many of the first so many operations stall; 1e-6, because a decimal share is seldom exact in binary. */
+static uint64_t stalls_in(uint64_t operations, double share)
+{
+    return (uint64_t)((double)operations * share + 1e-6);
+}
+
 /* Waits what the stalls of these operations take, each at the end of so many operations; to be called within the clock
  * readings. */
 static void stall(struct work *work, unsigned a, uint64_t operations)
@@ -174,9 +180,9 @@ static void stall(struct work *work, unsigned a, uint64_t operations)
     double share = work->cell->cell->arms[a].params.stalls;
     if (!(share > 0))
         return;
-    uint64_t each = (uint64_t)(1 / share + 0.5), before = work->operations[a];
+    uint64_t before = stalls_in(work->operations[a], share);
     work->operations[a] += operations;
-    uint64_t end = clock_now_ns() + STALL_NS * (work->operations[a] / each - before / each);
+    uint64_t end = clock_now_ns() + STALL_NS * (stalls_in(work->operations[a], share) - before);
     while (clock_now_ns() < end) { /* nothing else to do */
     }
 }

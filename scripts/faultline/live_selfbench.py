@@ -147,8 +147,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--directory", metavar="DIR", help="where files under test are made (default: /var/tmp)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to this file")
     options = parser.parse_args(argv)
-    if options.found < 0 or options.alarms < 0:
-        parser.error("--found and --alarms cannot be negative")
+    if options.found < 0 or options.alarms < 0 or options.found + options.alarms == 0:
+        parser.error("--found and --alarms cannot be negative, nor both 0")
     return options
 
 

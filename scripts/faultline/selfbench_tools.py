@@ -17,6 +17,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, replace
@@ -104,6 +105,9 @@ def google_compile(source: Path, folder: Path) -> Path | None:
         return None
     words = [compiler, "-O2", str(source), "-o", str(made), "-lbenchmark", "-lpthread"]
     done = subprocess.run(words, capture_output=True, timeout=LIMIT_S)
+    if done.returncode:
+        said = safe(done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+        print(f"selfbench: {source.name} does not compile: {said}", file=sys.stderr)
     return made if done.returncode == 0 else None
 
 

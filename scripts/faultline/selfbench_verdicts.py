@@ -205,7 +205,7 @@ def alarms(runs: Sequence[RunData]) -> dict[str, Any]:
     total = sum(map(len, said))
     return {
         "null_arms": share(sum(wrong), total),
-        "runs": share(sum(map(bool, wrong)), len(runs)),
+        "runs": share(sum(map(bool, wrong)), sum(map(bool, said))),
         "wrong_way": share(sum(s.verdict == verdict.FASTER for s in extra), len(extra)),
         "cells_invalid": share(
             sum(c.invalid for run in runs for c in run.cells.values()), sum(len(r.cells) for r in runs)
@@ -320,7 +320,8 @@ def largest(values: Sequence[float | None]) -> float | None:
 def goals_idle(found: dict[str, Any]) -> list[Goal]:
     """What is to hold on a machine that does nothing else."""
     alarmed = found["alarms"]["runs"]
-    rows = [Goal(f"no run raises a false alarm, in {RUNS_QUIET} runs", alarmed["k"] == 0, alarmed["n"], RUNS_QUIET)]
+    rows = [Goal(f"no run raises a false alarm, in {RUNS_QUIET} runs", alarmed["k"] == 0 if alarmed["n"] else None, alarmed["n"],
+                 RUNS_QUIET)]
     rows += [goal_wrong_way(found), *goals_power(found, "idle")]
     for delta, wanted in SAME_WITHIN.items():
         proven = found["alarms"]["null_same"][f"{delta:g}"]["share"]

@@ -135,7 +135,7 @@ def test_several_runs_a_side(tmp_path: Path) -> None:
     sides = fake_compare.many(tmp_path, {"a": 0.9, "b": 0.945}, 6)
     found = compared(*sides)
     one = row(found, "fast", "ratio")
-    assert (one.verdict, one.unit, one.units) == (SLOWER, "run", (6, 6))
+    assert (one.verdict, one.unit, one.units) == (SLOWER, "run", None)
     values = [side.values(KEY, "fast", "ratio", "run") for side in (found.base, found.candidate)]
     wanted = unpaired.shift(*values).exp()
     assert one.change == wanted and one.change.low < 1.05 < one.change.high * 1.003
@@ -247,9 +247,9 @@ def test_starts_in_any_zone(tmp_path: Path) -> None:
 KERNEL = fingerprint.Difference("kernel_build", ("1",), ("2",), False)
 KIND = fingerprint.Difference("instance_type.product", ("small",), ("large",), False)
 UNKNOWN = fingerprint.Difference("instance_type.product", ("small",), (fingerprint.NOTHING,), False)
-ROWS: list[tuple[str, list[Place], list[Place], list[fingerprint.Difference], str, tuple[int, int]]] = [
-    ("one boot", [Place()], [Place()], [], "trial", (1, 1)),
-    ("several runs in one boot", [Place()] * 1 + [Place()], [Place()], [], "run", (2, 1)),
+ROWS: list[tuple[str, list[Place], list[Place], list[fingerprint.Difference], str, tuple[int, int] | None]] = [
+    ("one boot", [Place()], [Place()], [], "trial", None),
+    ("several runs in one boot", [Place()] * 1 + [Place()], [Place()], [], "run", None),
     ("a reboot between single runs", [Place("x")], [Place("y")], [], "boot", (1, 1)),
     ("a boot a side", [Place("x") for _ in range(4)], [Place("y") for _ in range(4)], [], "boot", (1, 1)),
     ("blocks of boots", [Place(b) for b in "ace" for _ in range(4)], [Place(b) for b in "bdf" for _ in range(4)], [],
@@ -260,12 +260,12 @@ ROWS: list[tuple[str, list[Place], list[Place], list[fingerprint.Difference], st
     ("machines mixed within the sides", [Place(str(i), "m" if i < 6 else "n") for i in range(7)],
      [Place(str(i), "n" if i < 16 else "m") for i in range(10, 17)], [], "instance", (2, 2)),
     ("a host's containers under names of their own", [Place("x", "c1"), Place("x", "c2")],
-     [Place("x", "c3"), Place("x", "c4")], [], "run", (2, 2)),
+     [Place("x", "c3"), Place("x", "c4")], [], "run", None),
     ("the same over several boots", [Place("x", "c1"), Place("y", "c2"), Place("z", "c5")],
      [Place("x", "c2"), Place("y", "c1"), Place("z", "c1")], [], "boot", (3, 3)),
     ("nameless machines", [Place("x", None)], [Place("y", None)], [], "instance", (1, 1)),
     ("kinds of machine", [Place("x")], [Place("y")], [KIND], "instance", (1, 1)),
-    ("a kind that is not seen from within", [Place()], [Place()], [UNKNOWN], "trial", (1, 1)),
+    ("a kind that is not seen from within", [Place()], [Place()], [UNKNOWN], "trial", None),
     ("a kind that is unknown after a reboot", [Place("x")], [Place("y")], [UNKNOWN], "instance", (1, 1)),
 ]
 
@@ -273,9 +273,10 @@ ROWS: list[tuple[str, list[Place], list[Place], list[fingerprint.Difference], st
 @pytest.mark.parametrize(("base_", "candidate", "found", "level", "units"), [row_[1:] for row_ in ROWS],
                          ids=[row_[0] for row_ in ROWS])
 def test_what_a_unit_is(base_: list[Place], candidate: list[Place], found: list[fingerprint.Difference], level: str,
-                        units: tuple[int, int]) -> None:
+                        units: tuple[int, int] | None) -> None:
+    """units: of a side, None where they are the runs or trials themselves."""
     assert pairing.level_of(base_, candidate, found) == level
-    if level in ("boot", "instance"):
+    if units is not None:
         assert tuple(len(side.units) for side in placed([base_, candidate], level)) == units
 
 

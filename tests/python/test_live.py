@@ -320,7 +320,7 @@ def test_the_interval_of_a_ladder_covers_as_often_as_it_says():
     ladder = Ladder(11, 1, 0.004)
     intervals = [ladder.cell(0.0).arms[0].change.interval for _ in range(600)]
     covered = sum(one.low <= 0 <= one.high for one in intervals)
-    assert scipy.stats.binomtest(covered, 600, 0.94, alternative="less").pvalue > 0.001, covered
+    assert scipy.stats.binomtest(covered, 600, 0.95, alternative="less").pvalue > 0.001, covered
 
 
 def test_a_change_of_half_as_much_beyond_the_margin_is_found():
