@@ -135,7 +135,7 @@ def test_several_runs_a_side(tmp_path: Path) -> None:
     sides = fake_compare.many(tmp_path, {"a": 0.9, "b": 0.945}, 6)
     found = compared(*sides)
     one = row(found, "fast", "ratio")
-    assert (one.verdict, one.unit, one.units) == (SLOWER, "run", None)
+    assert (one.verdict, one.unit, one.units) == (SLOWER, "run", (6, 6))
     values = [side.values(KEY, "fast", "ratio", "run") for side in (found.base, found.candidate)]
     wanted = unpaired.shift(*values).exp()
     assert one.change == wanted and one.change.low < 1.05 < one.change.high * 1.003
