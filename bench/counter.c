@@ -20,7 +20,8 @@ const struct counter counter_table[COUNTER_COUNT] = {
 };
 #undef COUNTER
 
-_Thread_local uint64_t counter_child_minor_faults, counter_method_retries;
+_Thread_local uint64_t counter_child_minor_faults;
+_Thread_local struct method_counts counter_method;
 
 /* What one look at a source yields; a row of the table picks a member or a key out of it. */
 struct view {
@@ -127,7 +128,7 @@ const char *counter_refault_source(void)
 #define VALUE_SCHEDSTAT(view, event) schedstat_##event((view)->schedstat)
 #define VALUE_INTERRUPTS(view, event) ((view)->event)
 #define VALUE_CHILD(view, event) (counter_child_##event)
-#define VALUE_METHOD(view, event) (counter_method_##event)
+#define VALUE_METHOD(view, event) (counter_method.event)
 #define VALUE_WORKINGSET(view, event) workingset_##event((view)->workingset)
 
 static void evaluate(const struct view *view, struct counts *counts)
@@ -189,6 +190,13 @@ void counter_subtract(struct counts *after, const struct counts *before)
             after->values[i] -= before->values[i];
         else
             after->values[i] = UINT64_MAX;
+}
+
+void counter_forget_untold(struct counts *counts, uint64_t told)
+{
+    for (unsigned i = 0; i < COUNTER_COUNT; i++)
+        if (strcmp(counter_table[i].source, "METHOD") == 0 && !(told & UINT64_C(1) << i))
+            counts->values[i] = UINT64_MAX;
 }
 
 /* All workers look at the same one. */

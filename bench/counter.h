@@ -32,13 +32,23 @@ bool counter_is_device(enum counter_id id);
 /* Minor faults that children took for the calling thread: the kernel counts them elsewhere, so the method adds them. */
 extern _Thread_local uint64_t counter_child_minor_faults;
 
-/* Times the calling thread's method had to begin an operation again: it alone knows. */
-extern _Thread_local uint64_t counter_method_retries;
+/* What only the calling thread's method knows, each ever rising: the rows of source METHOD name the members. */
+struct method_counts {
+    uint64_t retries;          /* times an operation was begun again */
+    uint64_t occurred;         /* times that what an operation looks for was so */
+    uint64_t given_back_bytes; /* memory that an operation returned to the kernel */
+};
+extern _Thread_local struct method_counts counter_method;
 
 /* One reading, or a difference of two. UINT64_MAX: unknown here. */
 struct counts {
     uint64_t values[COUNTER_COUNT];
 };
+
+#define COUNTER_BIT(name) (UINT64_C(1) << COUNTER_##name)
+
+/* Makes unknown what only a method knows, but for the counters of those bits, which it keeps. */
+void counter_forget_untold(struct counts *counts, uint64_t told);
 
 /* Descriptors of the calling thread's own sources, opened before anything is counted. */
 struct counter_sources {

@@ -155,12 +155,13 @@ static void counting_begin(const struct work *work, struct counting *before)
         perf_group_start(&work->events);
 }
 
-static void counting_end(const struct work *work, const struct counting *before, struct work_answer *answer)
+static void counting_end(const struct work *work, unsigned a, const struct counting *before, struct work_answer *answer)
 {
     if (work->events.set)
         perf_group_stop(&work->events);
     counter_read_after(&work->sources, &answer->counts);
     counter_subtract(&answer->counts, &before->counts);
+    counter_forget_untold(&answer->counts, work->cell->cell->arms[a].method->tells);
     perf_group_read(&work->events, &answer->events);
     if (work->events.set)
         perf_reading_subtract(&answer->events, &before->events);
@@ -212,7 +213,7 @@ static int timed_run(struct work *work, const struct work_order *order, struct w
     answer->cpu = (unsigned)sched_getcpu();
     answer->fault = worker->fault;
     if (order->counts)
-        counting_end(work, &before, answer);
+        counting_end(work, a, &before, answer);
     return rc;
 }
 
@@ -355,7 +356,7 @@ static int counted_once(struct work *work, unsigned a, uint64_t blocks, struct w
         return rc;
     counting_begin(work, &before);
     rc = work->cell->cell->arms[a].method->run(worker, blocks);
-    counting_end(work, &before, answer);
+    counting_end(work, a, &before, answer);
     worker->cursor = cursor;
     return rc ? rc : refuse_fault(worker, &answer->err);
 }

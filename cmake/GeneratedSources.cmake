@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Sources by their file names, the table of methods, and build.h.
 
-# bench/parts holds what methods share among themselves.
-file(GLOB core_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c ${CMAKE_SOURCE_DIR}/bench/parts/*.c)
+# bench/parts holds what methods share among themselves, bench/techniques what a program might take over as it is.
+file(GLOB core_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c ${CMAKE_SOURCE_DIR}/bench/parts/*.c
+     ${CMAKE_SOURCE_DIR}/bench/techniques/*.c)
 list(REMOVE_ITEM core_sources ${CMAKE_SOURCE_DIR}/bench/main.c)
 if(FAULTLINE_MINIMAL)
     list(REMOVE_ITEM core_sources ${CMAKE_SOURCE_DIR}/bench/scenario.c ${CMAKE_SOURCE_DIR}/bench/yaml.c)

@@ -19,7 +19,8 @@ endif()
 
 add_library(faultline_core STATIC ${core_sources} ${method_sources} ${generated_dir}/method_table.c)
 target_include_directories(faultline_core PUBLIC
-    ${CMAKE_SOURCE_DIR}/bench ${CMAKE_SOURCE_DIR}/bench/parts ${generated_dir})
+    ${CMAKE_SOURCE_DIR}/bench ${CMAKE_SOURCE_DIR}/bench/parts ${CMAKE_SOURCE_DIR}/bench/techniques
+    ${generated_dir})
 target_compile_definitions(faultline_core PUBLIC _GNU_SOURCE=)
 target_link_libraries(faultline_core PUBLIC faultline_options faultline_libraries m)
 

@@ -117,7 +117,7 @@ static int copy_all(struct worker *worker, uint64_t count, uint64_t *copies)
     int rc = counted ? copy_counted(worker, count, &reading) : 0;
     if (counted) {
         shared_done(worker);
-        counter_method_retries += reading.retries;
+        counter_method.retries += reading.retries;
     }
     if (rc == 0)
         rc = copy_for(worker, counted ? 1 : 0, counted ? worker->count : 1, &reading);
@@ -248,6 +248,7 @@ const struct method method_seqlock = {
     .measures = "a payload under a sequence lock in a shared mapping, written by one worker and copied by others",
     .version = 2,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_CROWD,
+    .tells = COUNTER_BIT(retries),
     .uses = USES_SHARED | FIELD_BIT(payload_bytes) | FIELD_BIT(apart_bytes) | FIELD_BIT(timed),
     .block_ns = block_ns,
     .setup = setup,

@@ -10,6 +10,7 @@
  * Source:           the processor's coherence protocol; no kernel function.
  */
 #include "adding.h"
+#include "counter.h"
 
 static int run(struct worker *worker, uint64_t count)
 {
@@ -27,6 +28,7 @@ const struct method method_write_write = {
     .measures = "additions by several workers to one word of a shared mapping, and how fairly they share it",
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_CROWD,
+    .tells = COUNTER_BIT(retries),
     .uses = USES_SHARED | FIELD_BIT(apart_bytes) | FIELD_BIT(update),
     .block_ns = block_ns,
     .setup = shared_setup,

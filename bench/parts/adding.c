@@ -25,7 +25,7 @@ static void compare_and_swap(_Atomic uint64_t *word, uint64_t count)
              !atomic_compare_exchange_weak_explicit(word, &seen, seen + 1, memory_order_relaxed, memory_order_relaxed);)
             tries++;
     }
-    counter_method_retries += tries - count;
+    counter_method.retries += tries - count;
 }
 
 static void add_by(_Atomic uint64_t *word, uint64_t count, enum update update)
@@ -51,7 +51,7 @@ static int64_t keep_busy(const struct worker *worker, enum update update)
 {
     enum { BETWEEN_LOOKS = 16 };
     struct shared_watch watch = {.until = worker->count};
-    uint64_t retries = counter_method_retries;
+    uint64_t retries = counter_method.retries;
     int64_t added = 0;
     while (!shared_are_done(worker, 0, worker->count)) {
         add_by(word_of(worker, worker->index), BETWEEN_LOOKS, update);
@@ -59,7 +59,7 @@ static int64_t keep_busy(const struct worker *worker, enum update update)
         if (shared_is_stuck(worker, &watch))
             return -ETIMEDOUT;
     }
-    counter_method_retries = retries; /* uncounted, as what they were tried for */
+    counter_method.retries = retries; /* uncounted, as what they were tried for */
     return added;
 }
 

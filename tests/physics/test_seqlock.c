@@ -153,12 +153,12 @@ static void waiting_has_an_end(void **state)
         if (params.timed == timed_readers) /* a writer that has died within a write */
             atomic_store(&((struct sequence *)(void *)pair.hands[1].worker.base)->value, 7);
         hand_reset(&pair.hands[1], 1);
-        uint64_t retries = counter_method_retries;
+        uint64_t retries = counter_method.retries;
         assert_int_equal(method_seqlock.run(&pair.hands[1].worker, 5), params.timed == timed_readers ? -ETIMEDOUT : 0);
         if (params.timed == timed_readers) /* each vain look is told … */
-            assert_true(counter_method_retries > retries);
+            assert_true(counter_method.retries > retries);
         else /* … but for those of a reader who is only there for the writer */
-            assert_int_equal(counter_method_retries, retries);
+            assert_int_equal(counter_method.retries, retries);
         meeting_end(&pair);
     }
 }
