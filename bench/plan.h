@@ -46,7 +46,7 @@ struct plan_scenario {
     double precision;          /* half-width of the interval of log ratio at which to stop */
     uint64_t budget_ns;        /* 0: none of its own */
     unsigned rungs[RUNGS_MAX]; /* trials after which the stopping rule is consulted, rising; ends with 0 */
-    char *claim;               /* the claim block as JSON text, or NULL */
+    char *claim;               /* the list of claims as JSON text, or NULL */
 };
 
 struct refusal { /* a cell that is not run, and why: excluded by the file, or larger than the user's own file */

@@ -3,18 +3,13 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "precision.h"
-
-struct reading {
-    struct scenario *scenario;
-    struct err *err;
-};
+#include "scenario_parts.h"
 
 enum {
     QUESTION_SIZE = 400,
@@ -22,10 +17,7 @@ enum {
     NEAR = 2, /* edits within which a known word is worth suggesting */
 };
 
-static int refuse(struct reading *reading, struct place_in_file at, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int refuse(struct reading *reading, struct place_in_file at, const char *format, ...)
+int reading_refuse(struct reading *reading, struct place_in_file at, const char *format, ...)
 {
     char text[400];
     va_list args;
@@ -36,7 +28,7 @@ static int refuse(struct reading *reading, struct place_in_file at, const char *
     return err_place(reading->err, reading->scenario->path, at);
 }
 
-static int out_of_memory(struct reading *reading)
+int reading_out_of_memory(struct reading *reading)
 {
     return err_set(reading->err, ENOMEM, "%s: out of memory", reading->scenario->path);
 }
@@ -80,11 +72,11 @@ static const char *nearest(const char *word, const char *const *known)
 }
 
 /* "unknown key 'x': did you mean 'y'?", or the words that are known when none is near. */
-static int refuse_unknown(struct reading *reading, const char *what, const struct yaml *word, const char *const *known)
+int reading_refuse_unknown(struct reading *reading, const char *what, const struct yaml *word, const char *const *known)
 {
     const char *near = nearest(word->text, known);
     if (near)
-        return refuse(reading, word->at, "unknown %s '%.60s': did you mean '%s'?", what, word->text, near);
+        return reading_refuse(reading, word->at, "unknown %s '%.60s': did you mean '%s'?", what, word->text, near);
     char list[240] = "";
     for (; *known; known++) {
         size_t used = strlen(list);
@@ -93,28 +85,28 @@ static int refuse_unknown(struct reading *reading, const char *what, const struc
     if (strlen(list) + 1 >= sizeof list)
         snprintf(list, sizeof list, "`faultline list %s` shows all",
                  strcmp(what, "method") == 0 ? "methods" : "fields");
-    return refuse(reading, word->at, "unknown %s '%.60s'; known: %s", what, word->text, list);
+    return reading_refuse(reading, word->at, "unknown %s '%.60s'; known: %s", what, word->text, list);
 }
 
-static int want_kind(struct reading *reading, const struct yaml *node, enum yaml_kind kind, const char *what)
+int reading_want(struct reading *reading, const struct yaml *node, enum yaml_kind kind, const char *what)
 {
     static const char *const names[] = {"one value", "a list", "a mapping"};
     if (node->kind != kind)
-        return refuse(reading, node->at, "%s must be %s, this is %s", what, names[kind], names[node->kind]);
+        return reading_refuse(reading, node->at, "%s must be %s, this is %s", what, names[kind], names[node->kind]);
     if (kind != YAML_TEXT && node->count == 0)
-        return refuse(reading, node->at, "%s is empty", what);
+        return reading_refuse(reading, node->at, "%s is empty", what);
     return 0;
 }
 
-static int take_string(struct reading *reading, const struct yaml *node, const char *what, size_t room, char **copy)
+int reading_string(struct reading *reading, const struct yaml *node, const char *what, size_t room, char **copy)
 {
-    int rc = want_kind(reading, node, YAML_TEXT, what);
+    int rc = reading_want(reading, node, YAML_TEXT, what);
     if (rc)
         return rc;
     if (node->text[0] == '\0' || strlen(node->text) >= room)
-        return refuse(reading, node->at, "%s must have 1 to %zu bytes", what, room - 1);
+        return reading_refuse(reading, node->at, "%s must have 1 to %zu bytes", what, room - 1);
     *copy = strdup(node->text);
-    return *copy ? 0 : out_of_memory(reading);
+    return *copy ? 0 : reading_out_of_memory(reading);
 }
 
 /* ---- settings and variations: keys of the table ---- */
@@ -126,29 +118,29 @@ static void field_names(const char *names[FIELD_COUNT + 1])
     names[FIELD_COUNT] = NULL;
 }
 
-static int find_field(struct reading *reading, const struct yaml *key, const struct field **field)
+int reading_field(struct reading *reading, const struct yaml *key, const struct field **field)
 {
     const char *names[FIELD_COUNT + 1];
     *field = field_find(key->text);
     if (*field)
         return 0;
     field_names(names);
-    return refuse_unknown(reading, "key", key, names);
+    return reading_refuse_unknown(reading, "key", key, names);
 }
 
-static int take_value(struct reading *reading, const struct field *field, const struct yaml *value,
-                      char text[TEXT_SIZE])
+int reading_value(struct reading *reading, const struct field *field, const struct yaml *value, char text[TEXT_SIZE])
 {
     struct params params;
-    int rc = want_kind(reading, value, YAML_TEXT, field->name);
+    int rc = reading_want(reading, value, YAML_TEXT, field->name);
     if (rc)
         return rc;
     if (strlen(value->text) >= TEXT_SIZE)
-        return refuse(reading, value->at, "the value of %s is too long", field->name);
+        return reading_refuse(reading, value->at, "the value of %s is too long", field->name);
     if (field_parse(field, value->text, &params, reading->err))
         return err_place(reading->err, reading->scenario->path, value->at);
     if (field == &field_table[FIELD_backing] && strcmp(value->text, "given") == 0)
-        return refuse(reading, value->at, "'backing: given' is what --file PATH says; a scenario cannot name the file");
+        return reading_refuse(reading, value->at,
+                              "'backing: given' is what --file PATH says; a scenario cannot name the file");
     memcpy(text, value->text, strlen(value->text) + 1);
     return 0;
 }
@@ -157,24 +149,24 @@ static int take_value(struct reading *reading, const struct field *field, const 
 static int settings_reserve(struct reading *reading, struct settings *settings, unsigned count)
 {
     settings->items = calloc(count ? count : 1, sizeof *settings->items);
-    return settings->items ? 0 : out_of_memory(reading);
+    return settings->items ? 0 : reading_out_of_memory(reading);
 }
 
 static int settings_add(struct reading *reading, const struct yaml *key, const struct yaml *value,
                         struct settings *settings)
 {
     struct setting *setting = &settings->items[settings->count];
-    int rc = find_field(reading, key, &setting->field);
+    int rc = reading_field(reading, key, &setting->field);
     if (rc)
         return rc;
     setting->at = key->at;
     settings->count++;
-    return take_value(reading, setting->field, value, setting->text);
+    return reading_value(reading, setting->field, value, setting->text);
 }
 
 static int take_settings(struct reading *reading, const struct yaml *node, const char *what, struct settings *settings)
 {
-    int rc = want_kind(reading, node, YAML_MAPPING, what);
+    int rc = reading_want(reading, node, YAML_MAPPING, what);
     if (!rc)
         rc = settings_reserve(reading, settings, node->count / 2);
     for (unsigned i = 0; !rc && i < node->count; i += 2)
@@ -192,7 +184,7 @@ static bool same_value(const struct field *field, const char *a, const char *b)
            field_equal(field, &first, &second);
 }
 
-static bool variation_has(const struct variation *variation, const char *text)
+bool variation_has(const struct variation *variation, const char *text)
 {
     for (unsigned i = 0; i < variation->text_count; i++)
         if (same_value(variation->field, variation->texts[i], text))
@@ -203,25 +195,25 @@ static bool variation_has(const struct variation *variation, const char *text)
 static int take_variation(struct reading *reading, const struct yaml *key, const struct yaml *list,
                           struct variation *variation)
 {
-    int rc = find_field(reading, key, &variation->field);
+    int rc = reading_field(reading, key, &variation->field);
     if (!rc)
-        rc = want_kind(reading, list, YAML_LIST, variation->field->name);
+        rc = reading_want(reading, list, YAML_LIST, variation->field->name);
     if (rc)
         return rc;
     if (list->count > CELLS_MAX)
-        return refuse(reading, list->at, "%u values: a sweep has at most %d cells", list->count, CELLS_MAX);
+        return reading_refuse(reading, list->at, "%u values: a sweep has at most %d cells", list->count, CELLS_MAX);
     variation->key_at = key->at;
     variation->texts = calloc(list->count, sizeof *variation->texts);
     variation->at = calloc(list->count, sizeof *variation->at);
     if (!variation->texts || !variation->at)
-        return out_of_memory(reading);
+        return reading_out_of_memory(reading);
     for (unsigned i = 0; i < list->count; i++) {
         const struct yaml *value = list->items[i];
-        rc = take_value(reading, variation->field, value, variation->texts[i]);
+        rc = reading_value(reading, variation->field, value, variation->texts[i]);
         if (rc)
             return rc;
         if (variation_has(variation, value->text))
-            return refuse(reading, value->at, "%s has the value %s twice", variation->field->name, value->text);
+            return reading_refuse(reading, value->at, "%s has the value %s twice", variation->field->name, value->text);
         variation->at[variation->text_count++] = value->at;
     }
     return 0;
@@ -229,12 +221,12 @@ static int take_variation(struct reading *reading, const struct yaml *key, const
 
 static int take_vary(struct reading *reading, const struct yaml *node, struct variation **vary, unsigned *count)
 {
-    int rc = want_kind(reading, node, YAML_MAPPING, "vary");
+    int rc = reading_want(reading, node, YAML_MAPPING, "vary");
     if (rc)
         return rc;
     *vary = calloc(node->count / 2, sizeof **vary);
     if (!*vary)
-        return out_of_memory(reading);
+        return reading_out_of_memory(reading);
     for (unsigned i = 0; !rc && i < node->count; i += 2) {
         rc = take_variation(reading, node->items[i], node->items[i + 1], *vary + i / 2);
         ++*count; /* counted even when refused, so that it is freed */
@@ -246,20 +238,21 @@ static int take_vary(struct reading *reading, const struct yaml *node, struct va
 
 static int take_arm_name(struct reading *reading, const struct yaml *node, struct arm_description *arm)
 {
-    int rc = want_kind(reading, node, YAML_TEXT, "the name of an arm");
+    int rc = reading_want(reading, node, YAML_TEXT, "the name of an arm");
     if (rc)
         return rc;
     size_t length = strlen(node->text);
     size_t good = strspn(node->text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+-");
     if (length == 0 || length >= NAME_SIZE || good < length || !isalnum((unsigned char)node->text[0]))
-        return refuse(reading, node->at,
-                      "'%.60s' cannot name an arm: a letter or digit, then letters, digits and . _ + -, at most %d",
-                      node->text, NAME_SIZE - 1);
+        return reading_refuse(
+            reading, node->at,
+            "'%.60s' cannot name an arm: a letter or digit, then letters, digits and . _ + -, at most %d", node->text,
+            NAME_SIZE - 1);
     if (strcmp(node->text, "null") == 0)
-        return refuse(reading, node->at, "'null' is the name of the automatic duplicate of the baseline");
+        return reading_refuse(reading, node->at, "'null' is the name of the automatic duplicate of the baseline");
     for (const struct arm_description *other = reading->scenario->arms; other < arm; other++)
         if (strcmp(other->name, node->text) == 0)
-            return refuse(reading, node->at, "two arms are named '%s'", node->text);
+            return reading_refuse(reading, node->at, "two arms are named '%s'", node->text);
     memcpy(arm->name, node->text, length + 1);
     return 0;
 }
@@ -268,7 +261,7 @@ static int take_method(struct reading *reading, const struct yaml *node, struct 
 {
     enum { METHODS_SHOWN = 128 };
     const char *names[METHODS_SHOWN + 1] = {NULL};
-    int rc = want_kind(reading, node, YAML_TEXT, "method");
+    int rc = reading_want(reading, node, YAML_TEXT, "method");
     if (rc)
         return rc;
     arm->method = method_find(node->text);
@@ -276,7 +269,7 @@ static int take_method(struct reading *reading, const struct yaml *node, struct 
         return 0;
     for (size_t i = 0; i < METHODS_SHOWN && method_table[i]; i++)
         names[i] = method_table[i]->name;
-    return refuse_unknown(reading, "method", node, names);
+    return reading_refuse_unknown(reading, "method", node, names);
 }
 
 static int add_arm_setting(struct reading *reading, const struct yaml *key, const struct yaml *value,
@@ -287,21 +280,22 @@ static int add_arm_setting(struct reading *reading, const struct yaml *key, cons
         return rc;
     const struct field *field = arm->settings.items[arm->settings.count - 1].field;
     if (field->scope != SCOPE_ARM)
-        return refuse(reading, key->at, "'%s' is the same for all arms: it belongs in common or vary", field->name);
+        return reading_refuse(reading, key->at, "'%s' is the same for all arms: it belongs in common or vary",
+                              field->name);
     if (!method_uses(arm->method, field))
-        return refuse(reading, key->at, "'%s' means nothing to %s", field->name, arm->method->name);
+        return reading_refuse(reading, key->at, "'%s' means nothing to %s", field->name, arm->method->name);
     return 0;
 }
 
 static int take_arm(struct reading *reading, const struct yaml *node, struct arm_description *arm)
 {
-    int rc = want_kind(reading, node, YAML_MAPPING, "an arm");
+    int rc = reading_want(reading, node, YAML_MAPPING, "an arm");
     if (rc)
         return rc;
     arm->at = node->at;
     const struct yaml *name = yaml_find(node, "name"), *method = yaml_find(node, "method");
     if (!name || !method)
-        return refuse(reading, node->at, "an arm needs a %s", name ? "method" : "name");
+        return reading_refuse(reading, node->at, "an arm needs a %s", name ? "method" : "name");
     rc = take_arm_name(reading, name, arm);
     if (!rc)
         rc = take_method(reading, method, arm);
@@ -316,15 +310,15 @@ static int take_arm(struct reading *reading, const struct yaml *node, struct arm
 static int take_arms(struct reading *reading, const struct yaml *node)
 {
     struct scenario *scenario = reading->scenario;
-    int rc = want_kind(reading, node, YAML_LIST, "arms");
+    int rc = reading_want(reading, node, YAML_LIST, "arms");
     if (rc)
         return rc;
     if (node->count > ARMS_MAX - 1)
-        return refuse(reading, node->at, "%u arms: at most %d", node->count, ARMS_MAX - 1);
+        return reading_refuse(reading, node->at, "%u arms: at most %d", node->count, ARMS_MAX - 1);
     scenario->arms_at = node->at;
     scenario->arms = calloc(node->count, sizeof *scenario->arms);
     if (!scenario->arms)
-        return out_of_memory(reading);
+        return reading_out_of_memory(reading);
     for (unsigned i = 0; !rc && i < node->count; i++)
         rc = take_arm(reading, node->items[i], &scenario->arms[scenario->arm_count++]);
     return rc;
@@ -334,26 +328,26 @@ static int take_arms(struct reading *reading, const struct yaml *node)
 
 static int take_share(struct reading *reading, const struct yaml *node, const char *what, double *share)
 {
-    int rc = want_kind(reading, node, YAML_TEXT, what);
+    int rc = reading_want(reading, node, YAML_TEXT, what);
     if (rc)
         return rc;
     if (text_parse_share(node->text, share, reading->err))
         return err_place(reading->err, reading->scenario->path, node->at);
     if (*share <= 0 || *share > 0.5)
-        return refuse(reading, node->at, "%s must lie above 0%% and be at most 50%%", what);
+        return reading_refuse(reading, node->at, "%s must lie above 0%% and be at most 50%%", what);
     return 0;
 }
 
 static int take_trials(struct reading *reading, const struct yaml *node, struct profile *profile)
 {
     uint64_t count;
-    int rc = want_kind(reading, node, YAML_TEXT, "trials");
+    int rc = reading_want(reading, node, YAML_TEXT, "trials");
     if (rc)
         return rc;
     if (text_parse_count(node->text, &count, reading->err))
         return err_place(reading->err, reading->scenario->path, node->at);
     if (count < 1 || count > PRECISION_TRIALS_MAX)
-        return refuse(reading, node->at, "trials must lie between 1 and %d", PRECISION_TRIALS_MAX);
+        return reading_refuse(reading, node->at, "trials must lie between 1 and %d", PRECISION_TRIALS_MAX);
     profile->trials = (unsigned)count;
     profile->has_trials = true;
     return 0;
@@ -361,13 +355,13 @@ static int take_trials(struct reading *reading, const struct yaml *node, struct 
 
 static int take_budget(struct reading *reading, const struct yaml *node, struct profile *profile)
 {
-    int rc = want_kind(reading, node, YAML_TEXT, "budget");
+    int rc = reading_want(reading, node, YAML_TEXT, "budget");
     if (rc)
         return rc;
     if (text_parse_time(node->text, &profile->budget_ns, reading->err))
         return err_place(reading->err, reading->scenario->path, node->at);
     if (profile->budget_ns == 0)
-        return refuse(reading, node->at, "a budget of no time measures nothing");
+        return reading_refuse(reading, node->at, "a budget of no time measures nothing");
     profile->has_budget = true;
     return 0;
 }
@@ -389,12 +383,12 @@ static int take_profile_key(struct reading *reading, const struct yaml *key, con
         return settings_add(reading, key, value, &profile->common);
     const char *names[FIELD_COUNT + 5] = {"vary", "trials", "budget", "precision"};
     field_names(names + 4);
-    return refuse_unknown(reading, "key", key, names);
+    return reading_refuse_unknown(reading, "key", key, names);
 }
 
 static int take_profile(struct reading *reading, const struct yaml *node, struct profile *profile)
 {
-    int rc = want_kind(reading, node, YAML_MAPPING, "a profile");
+    int rc = reading_want(reading, node, YAML_MAPPING, "a profile");
     if (!rc)
         rc = settings_reserve(reading, &profile->common, node->count / 2);
     profile->present = true;
@@ -407,12 +401,12 @@ static int take_profile(struct reading *reading, const struct yaml *node, struct
 static int take_profiles(struct reading *reading, const struct yaml *node)
 {
     const char *const known[] = {"quick", "standard", "thorough", NULL};
-    int rc = want_kind(reading, node, YAML_MAPPING, "profiles");
+    int rc = reading_want(reading, node, YAML_MAPPING, "profiles");
     for (unsigned i = 0; !rc && i < node->count; i += 2) {
         unsigned which = 0;
         while (which < PROFILE_COUNT && strcmp(profile_names[which], node->items[i]->text) != 0)
             which++;
-        rc = which == PROFILE_COUNT ? refuse_unknown(reading, "profile", node->items[i], known)
+        rc = which == PROFILE_COUNT ? reading_refuse_unknown(reading, "profile", node->items[i], known)
                                     : take_profile(reading, node->items[i + 1], &reading->scenario->profiles[which]);
     }
     return rc;
@@ -422,12 +416,12 @@ static int take_profiles(struct reading *reading, const struct yaml *node)
 
 static int take_question(struct reading *reading, const struct yaml *node)
 {
-    return take_string(reading, node, "question", QUESTION_SIZE, &reading->scenario->question);
+    return reading_string(reading, node, "question", QUESTION_SIZE, &reading->scenario->question);
 }
 
 static int take_op(struct reading *reading, const struct yaml *node)
 {
-    return take_string(reading, node, "op", OP_SIZE, &reading->scenario->op);
+    return reading_string(reading, node, "op", OP_SIZE, &reading->scenario->op);
 }
 
 static int take_common(struct reading *reading, const struct yaml *node)
@@ -443,12 +437,12 @@ static int take_own_vary(struct reading *reading, const struct yaml *node)
 static int take_exclude(struct reading *reading, const struct yaml *node)
 {
     struct scenario *scenario = reading->scenario;
-    int rc = want_kind(reading, node, YAML_LIST, "exclude");
+    int rc = reading_want(reading, node, YAML_LIST, "exclude");
     if (rc)
         return rc;
     scenario->exclude = calloc(node->count, sizeof *scenario->exclude);
     if (!scenario->exclude)
-        return out_of_memory(reading);
+        return reading_out_of_memory(reading);
     for (unsigned i = 0; !rc && i < node->count; i++)
         rc = take_settings(reading, node->items[i], "an entry of exclude",
                            &scenario->exclude[scenario->exclude_count++]);
@@ -457,12 +451,12 @@ static int take_exclude(struct reading *reading, const struct yaml *node)
 
 static int take_null_arm(struct reading *reading, const struct yaml *node)
 {
-    int rc = want_kind(reading, node, YAML_TEXT, "null_arm");
+    int rc = reading_want(reading, node, YAML_TEXT, "null_arm");
     if (rc)
         return rc;
     reading->scenario->null_arm = strcmp(node->text, "true") == 0;
     if (!reading->scenario->null_arm && strcmp(node->text, "false") != 0)
-        return refuse(reading, node->at, "null_arm must be true or false");
+        return reading_refuse(reading, node->at, "null_arm must be true or false");
     return 0;
 }
 
@@ -471,50 +465,10 @@ static int take_delta(struct reading *reading, const struct yaml *node)
     return take_share(reading, node, "delta", &reading->scenario->delta);
 }
 
-/* Plain numbers, true, false and null keep their type; everything else is text. */
-static json_t *text_as_json(const struct yaml *node)
-{
-    json_t *json = node->plain ? json_loads(node->text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL) : NULL;
-    return json ? json : json_string(node->text);
-}
-
-static json_t *yaml_as_json(const struct yaml *node)
-{
-    if (node->kind == YAML_TEXT)
-        return text_as_json(node);
-    json_t *json = node->kind == YAML_LIST ? json_array() : json_object();
-    int rc = json ? 0 : -1;
-    for (unsigned i = 0; !rc && i < node->count; i++) {
-        if (node->kind == YAML_LIST) {
-            rc = json_array_append_new(json, yaml_as_json(node->items[i]));
-        } else {
-            rc = json_object_set_new(json, node->items[i]->text, yaml_as_json(node->items[i + 1]));
-            i++;
-        }
-    }
-    if (rc)
-        json_decref(json);
-    return rc ? NULL : json;
-}
-
 static int take_claim(struct reading *reading, const struct yaml *node)
 {
-    static const char *const needed[] = {"id", "statement"};
-    int rc = want_kind(reading, node, YAML_MAPPING, "claim");
-    for (size_t i = 0; !rc && i < sizeof needed / sizeof *needed; i++) {
-        const struct yaml *value = yaml_find(node, needed[i]);
-        if (!value)
-            return refuse(reading, node->at, "a claim needs %s", i ? "a statement" : "an id");
-        rc = want_kind(reading, value, YAML_TEXT, needed[i]);
-        if (!rc && value->text[0] == '\0')
-            return refuse(reading, value->at, "%s is empty", needed[i]);
-    }
-    if (rc)
-        return rc;
-    json_t *json = yaml_as_json(node);
-    reading->scenario->claim = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    return reading->scenario->claim ? 0 : out_of_memory(reading);
+    reading->claim = node; /* names arms and what varies: looked at when all of these are known */
+    return 0;
 }
 
 /* ---- what several keys say together ---- */
@@ -531,7 +485,7 @@ static int check_used(struct reading *reading, const struct field *field, struct
 {
     bool own = field->scope == SCOPE_ARM || field->scope == SCOPE_STATE;
     if (own && !any_arm_uses(reading->scenario, field))
-        return refuse(reading, at, "'%s' means nothing to any of the arms", field->name);
+        return reading_refuse(reading, at, "'%s' means nothing to any of the arms", field->name);
     return 0;
 }
 
@@ -554,8 +508,8 @@ static int check_vary(struct reading *reading, const struct variation *vary, uns
         for (unsigned arm = 0; arm < scenario->arm_count; arm++) {
             const struct setting *own = settings_find(&scenario->arms[arm].settings, field);
             if (own)
-                return refuse(reading, own->at, "'%s' is varied (line %u), so the arm '%s' cannot set it", field->name,
-                              vary[i].key_at.line, scenario->arms[arm].name);
+                return reading_refuse(reading, own->at, "'%s' is varied (line %u), so the arm '%s' cannot set it",
+                                      field->name, vary[i].key_at.line, scenario->arms[arm].name);
         }
     }
     return 0;
@@ -570,9 +524,9 @@ static int check_profile(struct reading *reading, unsigned which)
     for (unsigned i = 0; !rc && i < profile->common.count; i++) {
         const struct setting *setting = &profile->common.items[i];
         if (scenario_variation(reading->scenario, which, setting->field))
-            rc = refuse(reading, setting->at,
-                        "'%s' is varied, so this value would never be used: write vary: {%s: [%s]}",
-                        setting->field->name, setting->field->name, setting->text);
+            rc = reading_refuse(reading, setting->at,
+                                "'%s' is varied, so this value would never be used: write vary: {%s: [%s]}",
+                                setting->field->name, setting->field->name, setting->text);
     }
     return rc;
 }
@@ -588,10 +542,10 @@ static int check_excluded(struct reading *reading, const struct setting *setting
         varied = varied || variation;
     }
     if (!varied)
-        return refuse(reading, setting->at, "'%s' is not varied, so nothing can be excluded by it",
-                      setting->field->name);
-    return refuse(reading, setting->at, "%s is never %s, so nothing is excluded by it", setting->field->name,
-                  setting->text);
+        return reading_refuse(reading, setting->at, "'%s' is not varied, so nothing can be excluded by it",
+                              setting->field->name);
+    return reading_refuse(reading, setting->at, "%s is never %s, so nothing is excluded by it", setting->field->name,
+                          setting->text);
 }
 
 static int check_together(struct reading *reading)
@@ -605,6 +559,8 @@ static int check_together(struct reading *reading)
     for (unsigned i = 0; !rc && i < scenario->exclude_count; i++)
         for (unsigned j = 0; !rc && j < scenario->exclude[i].count; j++)
             rc = check_excluded(reading, &scenario->exclude[i].items[j]);
+    if (!rc && reading->claim)
+        rc = claim_read(reading, reading->claim, &reading->scenario->claim);
     return rc;
 }
 
@@ -633,14 +589,14 @@ static int check_keys(struct reading *reading, const struct yaml *root)
         while (which < KEY_COUNT && strcmp(known[which], root->items[i]->text) != 0)
             which++;
         if (which == KEY_COUNT)
-            return refuse_unknown(reading, "key", root->items[i], known);
+            return reading_refuse_unknown(reading, "key", root->items[i], known);
     }
     return 0;
 }
 
 static int take_root(struct reading *reading, const struct yaml *root)
 {
-    int rc = want_kind(reading, root, YAML_MAPPING, "a scenario");
+    int rc = reading_want(reading, root, YAML_MAPPING, "a scenario");
     if (!rc)
         rc = check_keys(reading, root);
     for (size_t i = 0; !rc && i < KEY_COUNT; i++) {
@@ -648,7 +604,7 @@ static int take_root(struct reading *reading, const struct yaml *root)
         if (node)
             rc = keys[i].take(reading, node);
         else if (keys[i].needed)
-            rc = refuse(reading, root->at, "'%s' is missing", keys[i].name);
+            rc = reading_refuse(reading, root->at, "'%s' is missing", keys[i].name);
     }
     return rc ? rc : check_together(reading);
 }

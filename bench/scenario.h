@@ -71,7 +71,7 @@ struct scenario {
     bool null_arm; /* default true */
     double delta;  /* default 0.01 */
     struct profile profiles[PROFILE_COUNT];
-    char *claim; /* JSON text of the claim block, or NULL */
+    char *claim; /* JSON text of the list of claims (scenario_parts.h claim_read), or NULL */
 };
 
 /*

@@ -261,12 +261,45 @@ static json_t *profile_in_file(void)
     return closed_object(members);
 }
 
+/* What a claim or a control of it is decided by; as bench/claim.c reads it. */
+static json_t *test_in_file(void)
+{
+    static const char *const arms[] = {"faster", "slower", "than", "of", "beyond"};
+    static const char *const places[] = {"at", "than_at", "beyond_at"};
+    json_t *quantity = json_pack("{s:o}", "count", type_of("string", 0));
+    for (size_t i = 0; i < sizeof arms / sizeof *arms; i++)
+        json_object_set_new(quantity, arms[i], type_of("string", 0));
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        json_object_set_new(quantity, places[i], type_of("object", 0));
+    return json_pack("{s:o, s:{s:[s, s]}, s:{s:s, s:i}}", "quantity", closed_object(quantity), "rule", "enum",
+                     "at_least", "at_most", "threshold", "type", "number", "minimum", 0);
+}
+
+static json_t *claim_in_file(void)
+{
+    static const char *const needed[] = {"id",       "statement",        "heard",
+                                         "quantity", "positive_control", "negative_control"};
+    json_t *members = test_in_file(), *required = json_array();
+    json_object_set_new(members, "id", json_pack("{s:s, s:s}", "type", "string", "pattern", "^[a-z0-9][a-z0-9-]*$"));
+    json_object_set_new(members, "statement", type_of("string", 0));
+    json_object_set_new(members, "heard", type_of("string", 0));
+    json_object_set_new(members, "positive_control", closed_object(test_in_file()));
+    json_object_set_new(members, "negative_control", closed_object(test_in_file()));
+    json_object_set_new(members, "expected", json_pack("{s:[s, s]}", "type", "string", "array"));
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+        json_array_append_new(required, json_string(needed[i]));
+    json_t *claim = closed_object(members);
+    json_object_set_new(claim, "required", required);
+    return claim;
+}
+
 json_t *schema_scenario(void)
 {
     enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_STATE | 1U << SCOPE_ARM };
     json_t *profiles = closed_object(json_pack("{s:o, s:o, s:o}", "quick", profile_in_file(), "standard",
                                                profile_in_file(), "thorough", profile_in_file()));
-    json_t *claim = json_pack("{s:s, s:[s, s]}", "type", "object", "required", "id", "statement");
+    json_t *one = claim_in_file();
+    json_t *claim = json_pack("{s:[o, o]}", "anyOf", one, list_of(json_incref(one)));
     json_t *members = json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:{s:s, s:i, s:i, s:o}, s:o, s:{s:s, s:s}, s:o, s:o}", "question",
         type_of("string", 0), "op", type_of("string", 0), "common", closed_object(fields_in_file(ALL, 0)), "vary",

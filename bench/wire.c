@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *field_value(const struct field *field, const struct params *params)
+json_t *wire_value(const struct field *field, const struct params *params)
 {
     char text[64];
     uint64_t integer;
@@ -28,7 +28,7 @@ json_t *wire_params(const struct params *params)
 {
     json_t *object = json_object();
     for (size_t i = 0; i < FIELD_COUNT; i++)
-        json_object_set_new(object, field_table[i].name, field_value(&field_table[i], params));
+        json_object_set_new(object, field_table[i].name, wire_value(&field_table[i], params));
     return object;
 }
 
@@ -280,7 +280,7 @@ static int read_scenario(const json_t *json, struct plan_scenario *scenario, str
     scenario->delta = json_number_value(json_object_get(json, "delta"));
     scenario->precision = json_number_value(json_object_get(json, "precision"));
     const json_t *claim = json_object_get(json, "claim");
-    if (json_is_object(claim))
+    if (json_is_array(claim))
         scenario->claim = json_dumps(claim, JSON_COMPACT);
     if (!scenario->question || !scenario->op)
         return err_set(err, ENOMEM, "no memory for the plan");

@@ -11,6 +11,9 @@
  * New reference. */
 json_t *wire_params(const struct params *params);
 
+/* One of them. New reference. */
+json_t *wire_value(const struct field *field, const struct params *params);
+
 /* The reverse. Unknown keys are ignored, a missing one keeps its default; -EINVAL on a wrong type or value. */
 int wire_params_read(const json_t *json, struct params *params, struct err *err);
 

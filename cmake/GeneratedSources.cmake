@@ -6,7 +6,8 @@ file(GLOB core_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.c ${CMAKE_S
      ${CMAKE_SOURCE_DIR}/bench/techniques/*.c)
 list(REMOVE_ITEM core_sources ${CMAKE_SOURCE_DIR}/bench/main.c)
 if(FAULTLINE_MINIMAL)
-    list(REMOVE_ITEM core_sources ${CMAKE_SOURCE_DIR}/bench/scenario.c ${CMAKE_SOURCE_DIR}/bench/yaml.c)
+    list(REMOVE_ITEM core_sources ${CMAKE_SOURCE_DIR}/bench/scenario.c ${CMAKE_SOURCE_DIR}/bench/claim.c
+         ${CMAKE_SOURCE_DIR}/bench/yaml.c)
 endif()
 
 # A method is a file: its stem is its name and, after method_, its symbol.

@@ -7,7 +7,7 @@ import re
 from itertools import accumulate
 from typing import Iterator, NamedTuple, Sequence
 
-from faultline import conclusion, page, pair_words, table
+from faultline import claim_table, claim_words, conclusion, page, pair_words, table
 from faultline.text import cut, listed, safe
 from faultline.verdict import CellResult, Results, scenarios_of
 
@@ -62,6 +62,21 @@ class Block(NamedTuple):
 
     text: str
     what: str
+
+
+def claim_blocks(results: Results) -> list[Block]:
+    """The verdicts on claims: a head, then a row each; [] without claims."""
+    found = claim_words.rows(results)
+    top = f"\n## Claims\n\n{escape(claim_table.tally(found))}\n\n| verdict | claim | what was measured |\n| --- | --- | --- |\n"
+    rows = [Block(claim_row(one), f"claim {number} of {len(found)}") for number, one in enumerate(found, 1)]
+    return [Block(top, ""), *rows] if found else []
+
+
+def claim_row(one: claim_words.Row) -> str:
+    """A claim in that table."""
+    where = f" · {escape(one.where)}" if one.where else ""
+    said = [escape(words) for words in (one.evidence, one.unsure, one.surprise) if words]
+    return f"| {one.answer} | {code(one.claim)}{where}<br>{escape(one.statement)} | {'<br>'.join(said)} |\n"
 
 
 def conclusions(cells: Sequence[CellResult]) -> str:
@@ -159,6 +174,11 @@ def markdown(results: Results) -> str:
     if size(out) > room:
         unfinished = conclusion.unfinished_sentence(results)
         out, lost = title(results) + (f"\n> {escape(unfinished)}\n" if unfinished else ""), ["the run"]
+    blocks = claim_blocks(results)
+    fits = blocks_that_fit(blocks, room - size(out))
+    out += "".join(block.text for block in fits)
+    if len(fits) < len(blocks):
+        lost.append("claims" + (f" (from {blocks[len(fits)].what} on)" if fits else ""))
     for scenario, cells in scenarios:
         text = conclusions(cells)
         if size(out) + size(text) <= room:

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from faultline import conclusion, gaps, origin, pair_words, strips, table
+from faultline import claim_words, conclusion, gaps, origin, pair_words, strips, table
 from faultline.pictures import Picture
 from faultline.text import cut, listed, safe
 from faultline.verdict import ArmResult, CellResult, Results, scenarios_of
@@ -207,6 +207,22 @@ def strips_view(results: Results, room: Room) -> list[tuple[str, int, list[strip
     return [row for row in rows if row[1] <= room.scenarios]
 
 
+def is_board(figure: Mapping[str, Any]) -> bool:
+    """Whether a picture of the run is the one of its claims."""
+    return bool(figure["file"] == "plots/verdict_board.svg")
+
+
+def claims_view(results: Results, figures: Sequence[dict[str, Any]], room: Room) -> dict[str, Any] | None:
+    """The board of claims, as many as there is room for; None without any. figures: the run's own pictures."""
+    found = claim_words.rows(results)
+    return {
+        "tally": list(claim_words.tally(found).items()),
+        "rows": [vars(one) for one in found[: room.rows]],
+        "more": max(0, len(found) - room.rows),
+        "figures": [figure for figure in figures if is_board(figure)],
+    } if found else None
+
+
 def grid_view(rows: Sequence[Sequence[str]], kind: str = "") -> list[list[tuple[str, str]]]:
     """The fields of plain rows, each with how its column looks."""
     return [[(field, kind) for field in row] for row in rows]
@@ -287,6 +303,7 @@ def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], room
         verdicts=results.verdict_counts(),
         warnings=warnings(results),
         left_out=left_out(by_scenario),
+        claims=claims_view(results, by_scenario.get("", []), room),
         strips=strips_view(results, room),
         scenarios=list(scenario_views(results, by_scenario, room)),
         scenarios_more=max(0, len(scenarios_of(results)) - room.scenarios),
@@ -294,7 +311,7 @@ def view(results: Results, by_scenario: Mapping[str, list[dict[str, Any]]], room
         tree=origin.tree_sentence(machine),
         cpus=grid_view(origin.cpu_table(machine, room.rows)),
         trust=[conclusion.noise_sentence(results), *conclusion.null_sentences(results), *filter(None, [harness])],
-        run_figures=by_scenario.get("", []),
+        run_figures=[figure for figure in by_scenario.get("", []) if not is_board(figure)],
         gaps=grid_view(found[:gaps_most], "words"),
         gaps_more=max(0, len(found) - gaps_most),
         command=origin.command(manifest),

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Iterator, Mapping, Sequence
 import numpy as np
 
 from faultline import schema
+from faultline.claim_plan import Claim, ClaimError, claim_read
 from faultline.command import Complaint
 from faultline.text import safe
 
@@ -210,7 +211,7 @@ class ScenarioPlan:
     op: str
     delta: float
     hash: str | None
-    claim: Mapping[str, Any] | None
+    claims: tuple[Claim, ...]
 
 
 @dataclass(frozen=True)
@@ -723,8 +724,16 @@ def scenario_plan_read(value: Mapping[str, Any]) -> ScenarioPlan:
         get(value, "op", str),
         float(delta),
         get(value, "hash", str, none=True),
-        get(value, "claim", dict, none=True),
+        claims_read(value),
     )
+
+
+def claims_read(value: Mapping[str, Any]) -> tuple[Claim, ...]:
+    """The claims of a scenario of the plan."""
+    try:
+        return tuple(claim_read(one) for one in get(value, "claim", list, none=True) or ())
+    except ClaimError as error:
+        raise LineError(f'"claim": {error}') from None
 
 
 def manifest_read(value: Mapping[str, Any], types: Mapping[str, type]) -> Manifest:

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from faultline import command, files, table, verdict
+from faultline import claim_table, command, files, table, verdict
 from faultline.records import run_load
 from faultline.text import safe
 from faultline.verdict import Results
@@ -84,6 +84,7 @@ def report(options: argparse.Namespace) -> int:
     results = verdict.conclude(run_load(directory))
     try:
         table.write(results, sys.stdout, options.width)
+        claim_table.write(results, sys.stdout, options.width)
     except BrokenPipeError:  # whoever read it has seen enough: the files are still wanted
         command.output_end()
     for problem in results.run.problems:

@@ -10,7 +10,7 @@ import math
 from typing import Any, Mapping
 from xml.etree import ElementTree
 
-from faultline import crossing, derive, pair_rows, phases, recorded, scaling
+from faultline import claim_words, crossing, derive, pair_rows, phases, recorded, scaling
 from faultline.counted import Counted
 from faultline.freshness import manifest_digest
 from faultline.rounding import ends, interval, number
@@ -286,7 +286,7 @@ def summary(results: Results) -> dict[str, Any]:
             crossing_object(s.name, c) for s, cells in scenarios_of(results) for c in crossing.crossings(cells)
         ],
         "pairs": pair_rows.objects(results, role),
-        "claims": [],
+        "claims": claim_words.objects(results),
         "problems": [str(p) for p in results.run.problems],
         "damage": [str(p) for p in results.run.problems if p.severity == "error"],
         "environment_changes": results.environment_changes,

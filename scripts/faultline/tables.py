@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from faultline import pair_rows, timeline, topology
+from faultline import claim_words, pair_rows, timeline, topology
 from faultline.files import csv_text, replace_text
 from faultline.summary import (
     CELL_COLUMNS,
@@ -34,6 +34,7 @@ FILES = {
     "ladder.csv": pair_rows.LADDER_COLUMNS,
     "canary.csv": pair_rows.CANARY_COLUMNS,
     "cpus.csv": topology.COLUMNS,
+    "claims.csv": claim_words.COLUMNS,
 }
 TEXTS = frozenset(
     (
@@ -62,6 +63,16 @@ TEXTS = frozenset(
         "counts_unknown",
         "cpus",
         "source",
+        "claim",
+        "statement",
+        "heard",
+        "answer",
+        "expected",
+        "where",
+        "kind",
+        "counter",
+        "rule",
+        "why",
     )
 )
 
@@ -81,6 +92,7 @@ class Table:
     ladder: tuple[Row, ...] = ()
     canary: tuple[Row, ...] = ()
     cpus: tuple[Row, ...] = ()
+    claims: tuple[Row, ...] = ()
 
     @property
     def scenarios(self) -> list[str]:
@@ -90,7 +102,8 @@ class Table:
     def of(self, scenario: str) -> "Table":
         """The rows of one scenario."""
         parts = (self.cells, self.trials, self.crossings, self.timeline, self.pairs, self.ladder, self.canary)
-        return Table(*(tuple(row for row in part if row["scenario"] == scenario) for part in parts), self.cpus)
+        claims = tuple(row for row in self.claims if row["scenario"] == scenario)
+        return Table(*(tuple(row for row in part if row["scenario"] == scenario) for part in parts), self.cpus, claims)
 
 
 def texts(results: Results) -> dict[str, str]:
@@ -103,6 +116,7 @@ def texts(results: Results) -> dict[str, str]:
         "timeline.csv": [safe_row(row) for row in timeline.rows(results, role)],
         **{name: [safe_row(row) for row in part] for name, part in paired},
         "cpus.csv": [safe_row(row) for row in topology.rows(results.run.machine)],
+        "claims.csv": [safe_row(row) for row in claim_words.table_rows(results)],
     }
     columns = {**FILES, "cells.csv": cell_columns(rows["cells.csv"])}
     return {name: csv_text(columns[name], rows[name]) for name in FILES}

@@ -76,19 +76,32 @@ def test_compare(scratch: helper.Scratch) -> None:
 
 
 def test_documented(scratch: helper.Scratch) -> None:
-    """Each has its paragraph in docs/scenarios, and each paragraph its scenario."""
+    """Each but for claims has its paragraph in docs/scenarios, and each paragraph its scenario."""
     del scratch
     folder = helper.TREE / "docs" / "scenarios"
-    text = {path.stem: path.read_text() for path in folder.glob("*.md")}
+    text: dict[str, str] = {}
+    for path in sorted(folder.glob("*.md")):  # subject.md, and subject-TOPIC.md where one page is not enough
+        subject = path.stem.partition("-")[0]
+        text[subject] = text.get(subject, "") + path.read_text()
     missing = []
     for name, path in shipped().items():
         subject = path.parent.name
+        if subject == "claims":
+            continue
         headed = re.search(rf"^## {re.escape(path.stem)}$", text[subject], re.MULTILINE)
         missing += [] if headed or f"`{name}`" in text[subject] or f"## {name}\n" in text["filesystems"] else [name]
     assert not missing, f"not in docs/scenarios: {missing}"
     named = {name for page in text.values() for name in re.findall(r"`([a-z]+/[a-z-]+)`", page)}
     unknown = {name for name in named if name.partition("/")[0] in text} - {"faults/op"} - set(shipped())
     assert not unknown, f"docs/scenarios names what is not there: {sorted(unknown)}"
+
+
+def test_claims_documented(scratch: helper.Scratch) -> None:
+    """Each claim has its paragraph in docs/claims.md, and each paragraph there its claim; no two have one name."""
+    scenarios = planned(scratch, helper.TREE / "scenarios", "standard")["scenarios"]
+    ids = [claim["id"] for scenario in scenarios for claim in scenario["claim"] or ()]
+    headed = re.findall(r"^### (\S+)$", (helper.TREE / "docs" / "claims.md").read_text(), re.MULTILINE)
+    assert sorted(ids) == sorted(headed), f"on one side alone: {sorted(set(ids) ^ set(headed))}"
 
 
 helper.main(globals())

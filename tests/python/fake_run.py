@@ -144,6 +144,7 @@ class FakeScenario:
     void: float = 0.0  # share of rounds voided
     pairs: FakePairs | None = None  # of CPUs that are visited; they replace base_ns and rounds
     counts: dict[str, Any] = field(default_factory=dict)  # further counts of the counting pass
+    claim: list[dict[str, Any]] | None = None  # as a plan has them
 
 
 def size_text(value: Any) -> str:
@@ -362,7 +363,7 @@ def manifest(scenarios: list[FakeScenario], expected: int) -> dict[str, Any]:
                     "budget_ns": 0,
                     "rungs": [8, 10, 15, 20, 30],
                     "hash": "0" * 64,
-                    "claim": None,
+                    "claim": s.claim,
                 }
                 for s in scenarios
             ],

@@ -30,6 +30,7 @@ WRITTEN = {
     "ladder.csv",
     "canary.csv",
     "cpus.csv",
+    "claims.csv",
     "plots",
 }
 

@@ -73,7 +73,7 @@ static inline struct plan sample_plan(void)
     };
     plan.pairs[0] = (struct plan_pair){"core", 3, 64};
     plan.pairs[1] = (struct plan_pair){"machine-distance-32", 1, 130};
-    sample_scenario(&plan.scenarios[0], "access/one", "{\"id\":\"C1\",\"threshold\":0.25}");
+    sample_scenario(&plan.scenarios[0], "access/one", "[{\"id\":\"c-1\",\"threshold\":0.25}]");
     sample_scenario(&plan.scenarios[1], "access/two", NULL);
     sample_cell(&plan.cells[0], 0, 4 * KIB, MIB);
     sample_cell(&plan.cells[1], 0, 64, 2 * MIB);

@@ -27,7 +27,15 @@ static const char good[] =
     "delta: 2%\n"
     "profiles:\n"
     "  quick: {vary: {block_bytes: [64]}, trials: 10, budget: 5s, precision: 3%, arm_time: 10ms}\n"
-    "claim: {id: C-1, statement: It is so., threshold: 0.5, heard: [here, \"1\"], certain: true}\n";
+    "claim:\n"
+    "  id: it-is-so\n"
+    "  statement: It is so.\n"
+    "  heard: here\n"
+    "  quantity: {slower: mapped, than: pread, at: {block_bytes: 4KiB}, than_at: {block_bytes: 64}}\n"
+    "  threshold: 0.5\n"
+    "  positive_control: {quantity: {count: minor_faults, of: pread, beyond: mapped}, rule: at_most, threshold: 0}\n"
+    "  negative_control: {quantity: {faster: mapped, than: pread}}\n"
+    "  expected: [{verdict: REFUTED, where: {block_bytes: 64}, cpu: AMD}, {verdict: SUPPORTED}]\n";
 
 static struct scenario *load(const char *path)
 {
@@ -60,8 +68,15 @@ static void test_top_level(void **state)
     assert_string_equal(scenario->op, "block read");
     assert_false(scenario->null_arm);
     assert_float_equal(scenario->delta, 0.02, 1e-12);
-    assert_string_equal(scenario->claim, "{\"id\":\"C-1\",\"statement\":\"It is so.\",\"threshold\":0.5,"
-                                         "\"heard\":[\"here\",\"1\"],\"certain\":true}");
+    assert_string_equal(
+        scenario->claim,
+        "[{\"id\":\"it-is-so\",\"statement\":\"It is so.\",\"heard\":\"here\",\"quantity\":{\"slower\":\"mapped\","
+        "\"than\":\"pread\",\"at\":{\"block_bytes\":4096},\"than_at\":{\"block_bytes\":64}},\"threshold\":0.5,"
+        "\"positive_control\":{\"quantity\":{\"count\":\"minor_faults\",\"of\":\"pread\",\"beyond\":\"mapped\"},"
+        "\"rule\":\"at_most\",\"threshold\":0.0},\"negative_control\":{\"quantity\":{\"faster\":\"mapped\","
+        "\"than\":\"pread\"},\"threshold\":1.25,\"rule\":\"at_least\"},\"expected\":[{\"verdict\":\"REFUTED\","
+        "\"where\":"
+        "{\"block_bytes\":64},\"cpu\":\"AMD\"},{\"verdict\":\"SUPPORTED\"}],\"rule\":\"at_least\"}]");
     scenario_free(scenario);
 }
 

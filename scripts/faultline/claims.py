@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: MIT
+"""What a run says of the statements that its scenarios put to the test: SUPPORTED, REFUTED or INCONCLUSIVE, decided for
+each condition under which they were measured. The rules are in docs/claims.md.
+
+The unit is the trial. A factor of times has the 95 % Hodges–Lehmann interval of its logarithm over trials, a count the
+range from the least to the most of them. SUPPORTED: all of it is on the claimed side of the threshold, which itself
+counts as claimed; REFUTED: none of it is; anything else, a control that did not come out as it must, too few trials or
+an arm without a figure is INCONCLUSIVE, with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping, Sequence
+
+from faultline import stats
+from faultline.claim_plan import AT_LEAST, COUNT, FASTER, INCONCLUSIVE, REFUTED, SUPPORTED, Claim, Expectation, Side, Test
+from faultline.records import ScenarioPlan
+from faultline.stats import Interval
+from faultline.verdict import ArmResult, CellResult, Results, too_many, trials_text
+
+COUNT_TRIALS_LEAST = 3  # trials of a count: it is exact, or its range says how far it is from that
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one test found. value: the factor or the count, with its interval or range; None where there is none.
+    why: what kept it INCONCLUSIVE."""
+
+    test: Test
+    answer: str
+    value: Interval | None = None
+    trials: int = 0
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A claim under one condition. held: what varies but for what the claim itself compares; {} when nothing does.
+    evidence: None where no cell of the scenario could be planned."""
+
+    claim: Claim
+    scenario: str
+    held: Mapping[str, Any]
+    answer: str
+    why: str | None
+    evidence: Evidence | None
+    positive: Evidence | None
+    negative: Evidence | None
+    expected: str | None
+
+    @property
+    def surprising(self) -> bool:
+        """Whether it is decided, and otherwise than the kernel's source has it for this machine and condition."""
+        return self.expected is not None and INCONCLUSIVE not in (self.answer, self.expected) and (
+            self.answer != self.expected
+        )
+
+
+class Missing(Exception):
+    """There is no value; the text is the reason."""
+
+
+def answer_of(value: Interval, rule: str, threshold: float) -> str:
+    """The verdict on an interval that has both ends."""
+    assert value.low is not None and value.high is not None
+    if rule == AT_LEAST:
+        return SUPPORTED if value.low >= threshold else REFUTED if value.high < threshold else INCONCLUSIVE
+    return SUPPORTED if value.high <= threshold else REFUTED if value.low > threshold else INCONCLUSIVE
+
+
+# ---- where ----
+
+
+def cell_at(cells: Sequence[CellResult], wanted: Mapping[str, Any]) -> CellResult:
+    """The one cell with these values of varied parameters; Missing when there is none."""
+    found = [cell for cell in cells if all(cell.plan.params.get(key) == value for key, value in wanted.items())]
+    if len(found) != 1:
+        text = ", ".join(f"{key}={value}" for key, value in wanted.items())
+        raise Missing(f"{'no cell was' if not found else 'more than one cell was'} planned with {text}")
+    return found[0]
+
+
+def varied_of(cell: CellResult) -> dict[str, Any]:
+    """The cell's values of what varies."""
+    return {key: cell.plan.params[key] for key in cell.varied}
+
+
+def arm_at(cells: Sequence[CellResult], place: Mapping[str, Any], side: Side) -> tuple[CellResult, ArmResult]:
+    """The arm of a side, in the cell of that place but for what the side itself says; Missing with the reason when it
+    has no figure."""
+    cell = cell_at(cells, {**place, **side.at})
+    arm = next((arm for arm in cell.arms if arm.name == side.arm), None)
+    if arm is None:
+        raise Missing(f"{side.arm} is not in this run")
+    if arm.status != "ok":
+        raise Missing(f"{side.arm}: {arm.reason or arm.status}")
+    return cell, arm
+
+
+# ---- values ----
+
+
+def relative(cell: CellResult, arm: ArmResult) -> dict[int, float]:
+    """log(time ÷ the baseline's), by trial."""
+    if arm is cell.arms[0]:
+        return {t.trial: 0.0 for t in arm.trials if t.status == "ok"}
+    return {t.trial: t.log_ratio for t in arm.trials if t.log_ratio is not None}
+
+
+def absolute(arm: ArmResult) -> dict[int, float]:
+    """log(ns an operation), by trial."""
+    return {t.trial: math.log(t.ns_per_op) for t in arm.trials if t.ns_per_op}
+
+
+def paired(mine: Mapping[int, float], other: Mapping[int, float], trials: int) -> list[float]:
+    """mine − other of the trials that have both; Missing when too many have not."""
+    shared = sorted(set(mine) & set(other))
+    if not shared or too_many(trials - len(shared), trials):
+        raise Missing(f"only {len(shared)} of {trials_text(trials)} have a figure on both sides")
+    return [mine[trial] - other[trial] for trial in shared]
+
+
+def log_factors(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> list[float]:
+    """log of the factor that the claim is about, by trial. Within a cell the two are compared round by round by way of
+    the baseline; two cells are, in the same trial, measured right after each other."""
+    assert test.other is not None
+    cell, arm = arm_at(cells, place, test.side)
+    its_cell, its = arm_at(cells, place, test.other)
+    for one in (cell, its_cell):
+        if one.invalid:
+            raise Missing(f"{one.plan.cell}: {'; '.join(one.invalid)}")
+    same = cell is its_cell
+    pair = (relative(cell, arm), relative(cell, its)) if same else (absolute(arm), absolute(its))
+    logs = paired(*pair, max(len(arm.trials), len(its.trials)))
+    return [-log for log in logs] if test.kind == FASTER else logs
+
+
+def factor(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> tuple[Interval, int]:
+    """The factor with its interval, and the trials behind it."""
+    logs = log_factors(cells, place, test)
+    found = stats.hodges_lehmann(logs)
+    if found.low is None:
+        raise Missing(f"{trials_text(len(logs))}, too few for an interval")
+    return found.exp(), len(logs)
+
+
+def counts_of(cell: CellResult, arm: ArmResult, counter: str) -> dict[int, float]:
+    """A count an operation, by trial; Missing where it is unknown."""
+    if cell.counts_invalid:
+        raise Missing(f"{cell.plan.cell}: {'; '.join(cell.counts_invalid)}")
+    found = {t.trial: t.counts_per_op[counter] for t in arm.trials if counter in t.counts_per_op}
+    if not found:
+        raise Missing(f"{counter} of {arm.name} is unknown")
+    return found
+
+
+def count(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> tuple[Interval, int]:
+    """The count with its range, and the trials behind it."""
+    assert test.counter is not None
+    cell, arm = arm_at(cells, place, test.side)
+    mine = counts_of(cell, arm, test.counter)
+    other = dict.fromkeys(mine, 0.0)
+    if test.other is not None:
+        other = counts_of(*arm_at(cells, place, test.other), test.counter)
+    values = paired(mine, other, len(arm.trials))
+    if len(values) < COUNT_TRIALS_LEAST:
+        raise Missing(f"{trials_text(len(values))}, {COUNT_TRIALS_LEAST} are needed for a count")
+    return Interval(float(sorted(values)[len(values) // 2]), min(values), max(values)), len(values)
+
+
+def evidence(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> Evidence:
+    """What one test found at one place."""
+    try:
+        value, trials = (count if test.kind == COUNT else factor)(cells, place, test)
+    except Missing as reason:
+        return Evidence(test, INCONCLUSIVE, why=str(reason))
+    answer = answer_of(value, test.rule, test.threshold)
+    why = "the threshold lies within the interval" if answer == INCONCLUSIVE else None
+    return Evidence(test, answer, value, trials, why)
+
+
+# ---- the claim ----
+
+
+def compared(test: Test) -> set[str]:
+    """The varied parameters whose values the test itself fixes."""
+    return set(test.side.at) | set(test.other.at if test.other else ())
+
+
+def places(cells: Sequence[CellResult], test: Test) -> list[dict[str, Any]]:
+    """The conditions under which a claim is to be decided: each combination of what varies and it does not fix."""
+    fixed = compared(test)
+    found: list[dict[str, Any]] = []
+    for cell in cells:
+        held = {key: value for key, value in varied_of(cell).items() if key not in fixed}
+        if held not in found:
+            found.append(held)
+    return found
+
+
+def control_failed(kind: str, control: Evidence, wanted: str) -> str | None:
+    """Why a control leaves the claim open; None when it came out as it must."""
+    if control.answer == wanted:
+        return None
+    return f"the {kind} control {'did not come out: ' + control.why if control.why else 'came out the other way'}"
+
+
+def version(text: str) -> tuple[int, ...]:
+    """The numbers at the start of a kernel's release: "6.18.5-x" → (6, 18, 5)."""
+    found = re.match(r"[0-9]+(\.[0-9]+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def applies(one: Expectation, place: Mapping[str, Any], machine: Mapping[str, Any]) -> bool:
+    """Whether an expectation is for this machine and condition."""
+    if any(place.get(key) != value for key, value in one.where.items()):
+        return False
+    blocking = machine.get("blocking")
+    keys = blocking if isinstance(blocking, dict) else {}
+    cpu = " ".join(str(keys.get(key) or "") for key in ("cpu_model", "architecture"))
+    if one.cpu is not None and one.cpu.lower() not in cpu.lower():
+        return False
+    return one.kernel_from is None or version(str(keys.get("kernel_release") or "")) >= version(one.kernel_from)
+
+
+def expected_of(claim: Claim, place: Mapping[str, Any], machine: Mapping[str, Any]) -> str | None:
+    """The verdict to expect, by the first expectation that applies; None without one."""
+    return next((one.verdict for one in claim.expected if applies(one, place, machine)), None)
+
+
+def decide(claim: Claim, cells: Sequence[CellResult], held: Mapping[str, Any], machine: Mapping[str, Any]) -> Decision:
+    """A claim under one condition. Its controls stand where its first side does, unless they say otherwise."""
+    found = evidence(cells, held, claim.test)
+    place = {**held, **claim.test.side.at}
+    positive, negative = (evidence(cells, place, test) for test in (claim.positive, claim.negative))
+    failed = [
+        why
+        for why in (control_failed("positive", positive, SUPPORTED), control_failed("negative", negative, REFUTED))
+        if why
+    ]
+    answer, why = (INCONCLUSIVE, "; ".join(failed)) if failed and not found.why else (found.answer, found.why)
+    scenario = cells[0].scenario.name
+    expected = expected_of(claim, place, machine)
+    return Decision(claim, scenario, held, answer, why, found, positive, negative, expected)
+
+
+def not_planned(claim: Claim, scenario: ScenarioPlan, results: Results) -> Decision:
+    """A claim of a scenario none of whose cells is in the plan."""
+    reasons = [str(one.get("reason")) for one in results.run.manifest.refused if one.get("scenario") == scenario.name]
+    why = f"nothing of {scenario.name} could be measured here: {reasons[0]}" if reasons else "nothing was planned"
+    return Decision(claim, scenario.name, {}, INCONCLUSIVE, why, None, None, None, None)
+
+
+def decisions_of(scenario: ScenarioPlan, cells: Sequence[CellResult], results: Results) -> Iterable[Decision]:
+    """The claims of one scenario, each under all its conditions."""
+    for claim in scenario.claims:
+        if not cells:
+            yield not_planned(claim, scenario, results)
+        for held in places(cells, claim.test) if cells else ():
+            yield decide(claim, cells, held, results.run.machine)
+
+
+def decisions(results: Results) -> list[Decision]:
+    """All claims of a run, in the order of the plan."""
+    out: list[Decision] = []
+    for name, scenario in results.run.manifest.scenarios.items():
+        cells = [cell for cell in results.cells if cell.scenario.name == name]
+        out += decisions_of(scenario, cells, results)
+    return out
+
+
+def grouped(found: Iterable[Decision]) -> list[list[Decision]]:
+    """The decisions of each claim that came out alike, together: one group where the condition does not matter."""
+    groups: dict[tuple[str, str, str], list[Decision]] = {}
+    for one in found:
+        groups.setdefault((one.scenario, one.claim.id, one.answer), []).append(one)
+    return list(groups.values())

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Every claim that is shipped can come out either way: made-up measurements of the one truth, of the opposite one and
+of none get SUPPORTED, REFUTED and INCONCLUSIVE, its controls being what they should be all the while.
+
+What has to hold is linear in the logarithms of times and in counts, so a linear program finds such measurements, or
+that there are none: of a claim whose control is the claim itself in other words.
+"""
+
+import json
+import math
+import pathlib
+
+import numpy as np
+from scipy.optimize import linprog
+
+import helper
+from faultline import claims, records
+from faultline.claim_plan import AT_LEAST, COUNT, FASTER, INCONCLUSIVE, REFUTED, SUPPORTED
+from faultline.derive import ArmTrial
+from faultline.verdict import ArmResult, CellResult, varied_keys
+
+MACHINE = ("--topology", "synthetic:package:2 numa:2 l3:2 l2:2 core:2 pu:2", "--make-filesystems")
+TRIALS = 10
+CLEAR = 0.05  # of a logarithm, and as a share of a count, beyond the threshold
+OPPOSITE = {SUPPORTED: REFUTED, REFUTED: SUPPORTED}
+
+
+def manifest_of(scratch: helper.Scratch, profile: str) -> records.Manifest:
+    """The plan of all that is shipped, as it is read back."""
+    helper.needs_root()  # cells on made filesystems are left out for others
+    words = ["plan", str(helper.TREE / "scenarios"), "--profile", profile, "--json", *MACHINE]
+    result = scratch.call(words)
+    helper.check_status(result, 0)
+    plan = json.loads(result.stdout)
+    return records.manifest_read({"run": "made-up", "tool": {}, "plan": plan}, records.parameter_types())
+
+
+class Unknowns:
+    """The numbers that a scenario's cells are made of: a column each."""
+
+    def __init__(self) -> None:
+        self.columns: dict[tuple, int] = {}
+        self.rows: list[tuple[dict[int, float], float]] = []  # sum of coefficients × unknowns ≤ limit
+
+    def column(self, *key: object) -> int:
+        """That of the logarithm of a time, (cell, arm), or of a count, (cell, arm, counter). The null arm does what the
+        baseline does."""
+        cell, arm, *counter = key
+        name = cell.plan.arms[0].name if arm == "null" else arm  # type: ignore[attr-defined]
+        return self.columns.setdefault((cell.plan.cell, name, *counter), len(self.columns))  # type: ignore[attr-defined]
+
+    def value(self, test, cells, place) -> dict[int, float]:
+        """What a test measures, as coefficients of the unknowns."""
+        counter = (test.counter,) if test.kind == COUNT else ()
+        sign = -1.0 if test.kind == FASTER else 1.0
+        cell = claims.cell_at(cells, {**place, **test.side.at})
+        out = {self.column(cell, test.side.arm, *counter): sign}
+        if test.other is not None:
+            other = self.column(claims.cell_at(cells, {**place, **test.other.at}), test.other.arm, *counter)
+            out[other] = out.get(other, 0.0) - sign
+        return out
+
+    def want(self, test, cells, place, answer: str) -> None:
+        """A test is to come out like that, and clearly."""
+        limit = test.threshold if test.kind == COUNT else math.log(test.threshold)
+        room = max(CLEAR, CLEAR * abs(limit)) if test.kind != COUNT else max(CLEAR * limit, 1e-6)
+        above = (test.rule == AT_LEAST) == (answer == SUPPORTED)
+        at_edge = test.kind == COUNT and answer == SUPPORTED  # the threshold itself counts as claimed
+        bound = limit + (0 if at_edge else room if above else -room)
+        coefficients = self.value(test, cells, place)
+        sign = -1.0 if above else 1.0
+        self.rows.append(({column: sign * c for column, c in coefficients.items()}, sign * bound))
+
+    def solve(self) -> np.ndarray | None:
+        """One of the ways to have all that, None when there is none."""
+        matrix = np.zeros((len(self.rows), len(self.columns)))
+        for i, (coefficients, _) in enumerate(self.rows):
+            for column, c in coefficients.items():
+                matrix[i, column] += c
+        bounds = [(0, None) if len(key) == 3 else (0, 60) for key in self.columns]
+        found = linprog(np.ones(len(bounds)), matrix, [limit for _, limit in self.rows], bounds=bounds)
+        return found.x if found.success else None
+
+
+def empty_cells(manifest: records.Manifest, name: str) -> list[CellResult]:
+    """The cells of a scenario, nothing measured yet."""
+    plans = [cell for cell in manifest.cells if cell.scenario == name]
+    varied = varied_keys(plans)
+    return [CellResult(plan, manifest.scenarios[name], varied, [], [], "ok", None, [], False) for plan in plans]
+
+
+def measured(cell: CellResult, unknowns: Unknowns, solutions: list[np.ndarray]) -> None:
+    """Fills a cell: the solutions take turns, a trial each."""
+    cell.arms = []
+    for number, plan in enumerate(cell.plan.arms):
+        name = cell.plan.arms[0].name if plan.is_null else plan.name
+        base = unknowns.columns.get((cell.plan.cell, cell.plan.arms[0].name))
+        mine = unknowns.columns.get((cell.plan.cell, name))
+        trials = []
+        for trial in range(TRIALS):
+            x = solutions[trial % len(solutions)]
+            log, base_log = (x[column] if column is not None else 0.0 for column in (mine, base))
+            counts = {key[2]: x[c] for key, c in unknowns.columns.items() if len(key) == 3 and key[:2] == (cell.plan.cell, name)}
+            trials.append(ArmTrial(trial=trial, line=trial, started="", status="ok", reason=None, ns_per_op=math.exp(log),
+                                   log_ratio=None if number == 0 else log - base_log, counts_per_op=counts))
+        cell.arms.append(ArmResult(plan, number == 0, "ok", None, trials))
+
+
+def made_up(claim, cells: list[CellResult], place: dict, answers: list[str]) -> str:
+    """The verdict on measurements of these truths, which take turns."""
+    solutions, unknowns = [], Unknowns()
+    for answer in answers:
+        unknowns.rows = []
+        control_place = {**place, **claim.test.side.at}
+        unknowns.want(claim.positive, cells, control_place, SUPPORTED)
+        unknowns.want(claim.negative, cells, control_place, REFUTED)
+        unknowns.want(claim.test, cells, place, answer)
+        found = unknowns.solve()
+        assert found is not None, f"{claim.id}: no measurement at all makes it {answer} with its controls as they should be"
+        solutions.append(found)
+    for cell in cells:
+        measured(cell, unknowns, solutions)
+    decided = claims.decide(claim, cells, place, {})
+    assert decided.positive.answer == SUPPORTED and decided.negative.answer == REFUTED or len(answers) > 1, claim.id
+    return decided.answer
+
+
+def test_every_claim_can_come_out_either_way(scratch: helper.Scratch) -> None:
+    """In every condition under which it is decided, in the profile that measures it by default."""
+    manifest = manifest_of(scratch, "quick")
+    tried = 0
+    for name, scenario in manifest.scenarios.items():
+        cells = empty_cells(manifest, name)
+        for claim in scenario.claims:
+            assert cells, f"{claim.id}: nothing of {name} is planned"
+            for place in claims.places(cells, claim.test):
+                found = [made_up(claim, cells, place, truth) for truth in ([SUPPORTED], [REFUTED], [SUPPORTED, REFUTED])]
+                assert found == [SUPPORTED, REFUTED, INCONCLUSIVE], f"{claim.id}: {found}"
+                tried += 1
+    assert tried >= 1, "no claim was tried"
+
+
+def test_expectations_fit_what_is_measured(scratch: helper.Scratch) -> None:
+    """Each claim says what to expect, and every condition it names for that is one that is measured."""
+    manifest = manifest_of(scratch, "quick")
+    for name, scenario in manifest.scenarios.items():
+        cells = empty_cells(manifest, name)
+        for claim in scenario.claims:
+            assert claim.expected, f"{claim.id}: nothing is expected"
+            for one in claim.expected:
+                assert not one.where or any(
+                    all(cell.plan.params[key] == value for key, value in one.where.items()) for cell in cells
+                ), f"{claim.id}: expected where nothing is measured"
+
+
+helper.main(globals())
