@@ -70,6 +70,7 @@ enum {
     NEEDS_CHANNEL = 1024, /* of which some kinds go through the kernel (channel.h) */
     NEEDS_PAIR = 512,     /* is what two workers do to each other: neither can go through an order alone */
     NEEDS_CROWD = 2048,   /* is what two or more do to each other */
+    ONLY_STORES = 4096,   /* stores to what it maps, and means nothing with access: load */
 };
 
 struct method {                  /* one static const object per file under bench/methods, named method_STEM */

@@ -883,6 +883,8 @@ static int check_company(struct site *site)
                       params->workers);
     if (uses(site, FIELD_storm) && params->storm != storm_none && params->siblings == 0)
         return refuse(site, FIELD_storm, "a storm needs siblings to make it: write siblings: 1");
+    if (uses(site, FIELD_mapper_view) && params->mappers == 0 && params->mapper_view != mapper_view_shared)
+        return refuse(site, FIELD_mapper_view, "nobody looks at the file: write mappers: 1");
     if (mappers && params->mappers > MAPPERS_MAX)
         return refuse(site, FIELD_mappers, "%" PRIu64 " processes that map the file: at most %d", params->mappers,
                       MAPPERS_MAX);
@@ -1031,6 +1033,8 @@ static int check_page_steps(struct site *site)
 static int check_break(struct site *site)
 {
     const struct params *params = site->params;
+    if (needs(site, ONLY_STORES) && params->access != access_store)
+        return refuse(site, FIELD_access, "%s does nothing but store: write access: store", site->arm->method->name);
     if (!needs(site, BREAKS_COPIES))
         return 0;
     if (params->sharing == sharing_shared || params->sharing == sharing_sync)

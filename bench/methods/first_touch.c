@@ -166,7 +166,7 @@ const struct method method_first_touch = {
     .needs = NEEDS_FILE | NEEDS_BUFFER | PAGES_ONCE,
     /* recipe: holes are made anew before each batch that fills them. */
     .uses = USES_WORK | FIELD_BIT(advice) | FIELD_BIT(sharing) | FIELD_BIT(populate) | FIELD_BIT(vma) |
-            FIELD_BIT(access) | FIELD_BIT(pages) | FIELD_BIT(prior) | FIELD_BIT(recipe),
+            FIELD_BIT(access) | FIELD_BIT(pages) | FIELD_BIT(prior) | FIELD_BIT(recipe) | FIELD_BIT(protection),
     .limit = limit,
     .dirties = dirties,
     .block_ns = block_ns,

@@ -179,7 +179,7 @@ const struct method method_mmap = {
     .needs = NEEDS_FILE | NEEDS_BUFFER | NEEDS_NAME,
     .uses = USES_WORK | FIELD_BIT(buffer) | FIELD_BIT(descriptor) | FIELD_BIT(advice) | FIELD_BIT(sharing) |
             FIELD_BIT(consume) | FIELD_BIT(lifetime) | FIELD_BIT(populate) | FIELD_BIT(vma) | FIELD_BIT(access) |
-            FIELD_BIT(locked) | FIELD_BIT(window_bytes) | FIELD_BIT(sync),
+            FIELD_BIT(locked) | FIELD_BIT(window_bytes) | FIELD_BIT(sync) | FIELD_BIT(protection),
     .block_ns = block_ns,
     .reset_ns = reset_ns,
     .setup = setup,

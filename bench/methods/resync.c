@@ -91,7 +91,7 @@ const struct method method_resync = {
     .name = "resync",
     .measures = "a store to a page again, after it was stored to and synced",
     .version = 1,
-    .needs = NEEDS_FILE | NEEDS_BUFFER | PAGES_ONCE,
+    .needs = NEEDS_FILE | NEEDS_BUFFER | PAGES_ONCE | ONLY_STORES,
     .uses = FIELD_BIT(block_bytes) | FIELD_BIT(buffer) | FIELD_BIT(surplus) | FIELD_BIT(access) | FIELD_BIT(sharing) |
             FIELD_BIT(advice) | FIELD_BIT(sync),
     .limit = limit,

@@ -62,7 +62,8 @@ static int setup(struct worker *worker, struct err *err)
     struct mappers *mappers = NULL;
     int rc = dirty_map(worker, err);
     if (rc == 0)
-        rc = mappers_start(&mappers, (unsigned)worker->params->mappers, worker->fd, worker->base_bytes, err);
+        rc = mappers_start(&mappers, (unsigned)worker->params->mappers, mapper_view_shared, worker->fd,
+                           worker->base_bytes, err);
     worker->own = mappers;
     return rc || dirties(worker->params) == 0 ? rc : dirty_try(worker, err);
 }

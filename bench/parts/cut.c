@@ -108,7 +108,8 @@ int cut_begin(struct worker *worker, cut_fn *take, struct err *err)
         return err_sys(err, "ftruncate of a file in %s", worker->target->directory);
     rc = map_file(worker, err);
     return rc ? rc
-              : mappers_start(&cut->mappers, (unsigned)worker->params->mappers, worker->fd, worker->base_bytes, err);
+              : mappers_start(&cut->mappers, (unsigned)worker->params->mappers, mapper_view_shared, worker->fd,
+                              worker->base_bytes, err);
 }
 
 void cut_end(struct worker *worker)

@@ -3,9 +3,11 @@
 #include "mapper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +16,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "params.h"
 
 struct mapper {
     pid_t process; /* 0: none */
@@ -25,7 +29,7 @@ struct mappers {
     dev_t device;
     ino_t inode;
     uint64_t bytes;
-    unsigned count, users;
+    unsigned count, view, users;
     struct mapper members[];
 };
 
@@ -33,17 +37,45 @@ struct mappers {
 static struct mappers *sets;
 static pthread_mutex_t sets_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* The worker's own descriptor need not be one that can be written to. */
+static int open_again(int fd)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
+/* Without a mapping. */
+static bool look(const struct mappers *set, int fd, uint64_t at)
+{
+    char byte;
+    return pread(fd, &byte, 1, (off_t)at) == 1 &&
+           (set->view != mapper_view_pwrite || pwrite(fd, &byte, 1, (off_t)at) == 1);
+}
+
+static bool maps(const struct mappers *set)
+{
+    return set->view == mapper_view_shared || set->view == mapper_view_private;
+}
+
 /* The child: nothing but system calls, as it may have been forked from among threads. */
-static void mapper_main(int socket, int fd, uint64_t bytes, uint64_t page_bytes)
+static void mapper_main(int socket, int fd, const struct mappers *set, uint64_t page_bytes)
 {
     char byte = 0;
+    const unsigned char *base = NULL;
     signal(SIGBUS, SIG_DFL);
-    const unsigned char *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED)
+    if (maps(set))
+        base = mmap(NULL, set->bytes, PROT_READ, set->view == mapper_view_private ? MAP_PRIVATE : MAP_SHARED, fd, 0);
+    if (set->view == mapper_view_pwrite)
+        fd = open_again(fd);
+    if (base == MAP_FAILED || fd < 0)
         return;
     do {
-        for (uint64_t at = 0; at < bytes; at += page_bytes)
-            (void)*(const volatile unsigned char *)(base + at);
+        for (uint64_t at = 0; at < set->bytes; at += page_bytes)
+            if (base)
+                (void)*(const volatile unsigned char *)(base + at);
+            else if (!look(set, fd, at))
+                return;
     } while (send(socket, &byte, 1, MSG_NOSIGNAL) == 1 && recv(socket, &byte, 1, 0) == 1);
 }
 
@@ -67,7 +99,7 @@ static int mapper_fork(struct mapper *mapper, const struct mappers *set, int fd,
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(ends[0]);
         if (getppid() == parent)
-            mapper_main(ends[1], fd, set->bytes, page_bytes);
+            mapper_main(ends[1], fd, set, page_bytes);
         _exit(0);
     }
     close(ends[1]);
@@ -93,8 +125,8 @@ static void end_all(struct mappers *set)
     free(set);
 }
 
-static int begin_all(struct mappers **out, unsigned count, int fd, const struct stat *status, uint64_t bytes,
-                     struct err *err)
+static int begin_all(struct mappers **out, unsigned count, unsigned view, int fd, const struct stat *status,
+                     uint64_t bytes, struct err *err)
 {
     struct mappers *set = *out = calloc(1, sizeof *set + count * sizeof *set->members);
     int rc = set ? 0 : err_set(err, ENOMEM, "no memory for the mappers");
@@ -104,6 +136,7 @@ static int begin_all(struct mappers **out, unsigned count, int fd, const struct 
     set->inode = status->st_ino;
     set->bytes = bytes;
     set->count = count;
+    set->view = view;
     for (unsigned i = 0; i < count; i++)
         set->members[i].socket = -1;
     for (unsigned i = 0; i < count && rc == 0; i++)
@@ -113,15 +146,16 @@ static int begin_all(struct mappers **out, unsigned count, int fd, const struct 
     return rc;
 }
 
-static struct mappers *find(unsigned count, const struct stat *status, uint64_t bytes)
+static struct mappers *find(unsigned count, unsigned view, const struct stat *status, uint64_t bytes)
 {
     for (struct mappers *set = sets; set; set = set->next)
-        if (set->device == status->st_dev && set->inode == status->st_ino && set->bytes == bytes && set->count == count)
+        if (set->device == status->st_dev && set->inode == status->st_ino && set->bytes == bytes &&
+            set->count == count && set->view == view)
             return set;
     return NULL;
 }
 
-int mappers_start(struct mappers **out, unsigned count, int fd, uint64_t bytes, struct err *err)
+int mappers_start(struct mappers **out, unsigned count, unsigned view, int fd, uint64_t bytes, struct err *err)
 {
     struct stat status;
     int rc = 0;
@@ -131,9 +165,9 @@ int mappers_start(struct mappers **out, unsigned count, int fd, uint64_t bytes, 
     if (fstat(fd, &status))
         return err_sys(err, "stat the file to map");
     pthread_mutex_lock(&sets_lock);
-    struct mappers *set = find(count, &status, bytes);
+    struct mappers *set = find(count, view, &status, bytes);
     if (!set) {
-        rc = begin_all(&set, count, fd, &status, bytes, err);
+        rc = begin_all(&set, count, view, fd, &status, bytes, err);
         if (rc && set)
             end_all(set);
         set = rc ? NULL : set;

@@ -14,12 +14,13 @@
 struct mappers;
 
 /*
- * `count` processes that map the leading `bytes` of the file under `fd`, shared and readable, and have loaded from
- * every page. There is one set for a file and count in this process: asking for it again, by another arm, gives the
- * same. *out is NULL where none are asked for; the other functions take that as nothing to do. -errno with text. End
- * each with mappers_stop, also after a failure; by the thread that started them, which they are not to outlive.
+ * `count` processes that look at the leading `bytes` of the file under `fd` as `view` says (enum mapper_view), and have
+ * loaded from every page. There is one set for a file, count and view in this process: asking for it again, by another
+ * arm, gives the same. *out is NULL where none are asked for; the other functions take that as nothing to do. -errno
+ * with text. End each with mappers_stop, also after a failure; by the thread that started them, which they are not to
+ * outlive.
  */
-int mappers_start(struct mappers **out, unsigned count, int fd, uint64_t bytes, struct err *err);
+int mappers_start(struct mappers **out, unsigned count, unsigned view, int fd, uint64_t bytes, struct err *err);
 void mappers_stop(struct mappers *mappers);
 
 /* Has each touch every page again. -ECHILD with text when one has died. */

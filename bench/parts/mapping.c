@@ -69,8 +69,8 @@ static int fill(const struct worker *worker, struct err *err)
 
 static int protection(const struct worker *worker)
 {
-    bool stores = worker->params->access == access_store || worker->params->prior == prior_stored ||
-                  worker->params->populate == populate_populate_write;
+    bool stores = worker->params->protection == protection_read_write || worker->params->access == access_store ||
+                  worker->params->prior == prior_stored || worker->params->populate == populate_populate_write;
     return stores ? PROT_READ | PROT_WRITE : PROT_READ;
 }
 

@@ -315,7 +315,8 @@ int ranges_setup(struct worker *worker, bool writable, struct err *err)
     if (rc == 0 && !is_anonymous(params))
         rc = open_file(worker, ranges->writable && params->sharing != sharing_private, err);
     if (rc == 0)
-        rc = mappers_start(&ranges->mappers, (unsigned)params->mappers, worker->fd, params->working_set_bytes, err);
+        rc = mappers_start(&ranges->mappers, (unsigned)params->mappers, mapper_view_shared, worker->fd,
+                           params->working_set_bytes, err);
     if (rc == 0)
         rc = vmas_hold(params->vmas, err);
     if (rc == 0)

@@ -69,10 +69,15 @@ def figure(value: Interval, kind: str) -> str:
     return f"{written(value.estimate)}{sign} [{written(value.low)}, {written(value.high)}]"
 
 
+def limit(kind: str, threshold: float) -> str:
+    """ "3×"; a count in full."""
+    whole = threshold >= 1000 and threshold == round(threshold)
+    return (f"{threshold:.0f}" if whole else f"{threshold:g}") + ("" if kind == COUNT else "×")
+
+
 def asked(test: Test) -> str:
     """ "at least 3×"."""
-    sign = "" if test.kind == COUNT else "×"
-    return f"{'at least' if test.rule == AT_LEAST else 'at most'} {test.threshold:g}{sign}"
+    return f"{'at least' if test.rule == AT_LEAST else 'at most'} {limit(test.kind, test.threshold)}"
 
 
 def measured(found: Evidence) -> str:
@@ -105,7 +110,7 @@ def distance(one: Decision) -> float:
 
 def where(group: Sequence[Decision], alone: bool) -> str:
     """Under which conditions a claim came out that way; "" where it did everywhere."""
-    return "" if alone else listed([conditions(one.held) for one in group], WHERE_MOST)
+    return "" if alone else listed([conditions(one.held) for one in group], WHERE_MOST, "; ")
 
 
 def row(group: Sequence[Decision], alone: bool) -> Row:

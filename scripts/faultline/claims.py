@@ -134,7 +134,7 @@ def log_factors(cells: Sequence[CellResult], place: Mapping[str, Any], test: Tes
             raise Missing(f"{one.plan.cell}: {'; '.join(one.invalid)}")
     same = cell is its_cell
     pair = (relative(cell, arm), relative(cell, its)) if same else (absolute(arm), absolute(its))
-    logs = paired(*pair, max(len(arm.trials), len(its.trials)))
+    logs = paired(*pair, min(len(arm.trials), len(its.trials)))  # cells end after as many trials as each needs
     return [-log for log in logs] if test.kind == FASTER else logs
 
 
@@ -162,10 +162,11 @@ def count(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> 
     assert test.counter is not None
     cell, arm = arm_at(cells, place, test.side)
     mine = counts_of(cell, arm, test.counter)
-    other = dict.fromkeys(mine, 0.0)
+    other, trials = dict.fromkeys(mine, 0.0), len(arm.trials)
     if test.other is not None:
-        other = counts_of(*arm_at(cells, place, test.other), test.counter)
-    values = paired(mine, other, len(arm.trials))
+        its_cell, its = arm_at(cells, place, test.other)
+        other, trials = counts_of(its_cell, its, test.counter), len(its.trials)
+    values = paired(mine, other, min(len(arm.trials), trials))
     if len(values) < COUNT_TRIALS_LEAST:
         raise Missing(f"{trials_text(len(values))}, {COUNT_TRIALS_LEAST} are needed for a count")
     return Interval(float(sorted(values)[len(values) // 2]), min(values), max(values)), len(values)

@@ -13,10 +13,11 @@
 #include "clock.h"
 #include "mapper.h"
 #include "ranges.h"
+#include "stage.h"
 
 enum { MAPPERS = 3 };
 
-extern const struct method method_munmap, method_punch, method_sync, method_truncate;
+extern const struct method method_munmap, method_punch, method_store_beside, method_sync, method_truncate;
 
 /*
  * Resident bytes of a process's shared mappings of a file; UINT64_MAX where smaps cannot be read. Not by the device,
@@ -81,14 +82,14 @@ static void test_mappers_map_every_page(void **state)
     struct err err = {0};
     pid_t processes[MAPPERS];
     open_target(&target, &params, &file);
-    assert_int_equal(mappers_start(&mappers, MAPPERS, target.fd, target.file_bytes, &err), 0);
+    assert_int_equal(mappers_start(&mappers, MAPPERS, mapper_view_shared, target.fd, target.file_bytes, &err), 0);
     for (unsigned i = 0; i < MAPPERS; i++) {
         processes[i] = mappers_process(mappers, i);
         assert_int_equal(resident_of(processes[i], &file), target.file_bytes);
     }
-    assert_int_equal(mappers_start(&again, MAPPERS, target.fd, target.file_bytes, &err), 0);
+    assert_int_equal(mappers_start(&again, MAPPERS, mapper_view_shared, target.fd, target.file_bytes, &err), 0);
     assert_ptr_equal(again, mappers); /* another arm gets the same ones, not as many again */
-    assert_int_equal(mappers_start(&fewer, 1, target.fd, target.file_bytes, &err), 0);
+    assert_int_equal(mappers_start(&fewer, 1, mapper_view_shared, target.fd, target.file_bytes, &err), 0);
     assert_ptr_not_equal(fewer, mappers);
     mappers_stop(fewer);
     mappers_stop(again);
@@ -142,7 +143,8 @@ static void takes_from_everyone(const struct method *method, ssize_t left)
         assert_int_not_equal(byte, 0);
         struct mappers *mappers;
         struct err err = {0};
-        assert_int_equal(mappers_start(&mappers, MAPPERS, bare.worker.fd, bare.worker.base_bytes, &err), 0);
+        assert_int_equal(
+            mappers_start(&mappers, MAPPERS, mapper_view_shared, bare.worker.fd, bare.worker.base_bytes, &err), 0);
         pid_t process = mappers_process(mappers, MAPPERS - 1);
         uint64_t own = resident_of(getpid(), &file), theirs = resident_of(process, &file);
         assert_true(own >= 2 * params.range_bytes && theirs >= 2 * params.range_bytes);
@@ -209,7 +211,7 @@ static void test_none_outlives_its_parent(void **state)
     pid_t parent = fork();
     assert_true(parent >= 0);
     if (parent == 0) {
-        if (mappers_start(&mappers, MAPPERS, target.fd, target.file_bytes, &err))
+        if (mappers_start(&mappers, MAPPERS, mapper_view_shared, target.fd, target.file_bytes, &err))
             _exit(1);
         for (unsigned i = 0; i < MAPPERS; i++)
             processes[i] = mappers_process(mappers, i);
@@ -245,12 +247,64 @@ static void test_a_dead_mapper_is_an_error(void **state)
     struct err err = {0};
     struct mappers *mappers;
     open_target(&target, &params, &file);
-    assert_int_equal(mappers_start(&mappers, MAPPERS, target.fd, target.file_bytes, &err), 0);
+    assert_int_equal(mappers_start(&mappers, MAPPERS, mapper_view_shared, target.fd, target.file_bytes, &err), 0);
     assert_int_equal(kill(mappers_process(mappers, 1), SIGKILL), 0);
     assert_int_equal(mappers_touch(mappers, &err), -ECHILD);
     mappers_stop(mappers);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     target_close(&target);
+}
+
+/* How a process has the file mapped: the last letter of its mode, 's' or 'p'; 0: not at all. */
+static char mode_of(pid_t process, const struct stat *file)
+{
+    char path[64], line[512], mode[8], found = 0;
+    uint64_t inode;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)process);
+    FILE *maps = fopen(path, "re");
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%*x-%*x %7s %*x %*s %" SCNu64, mode, &inode) == 2 && inode == (uint64_t)file->st_ino)
+            found = mode[3];
+    fclose(maps);
+    return found;
+}
+
+/* They look at the file as they are told, and a store to a page that is writable already faults for none of it. */
+static void test_no_view_makes_a_store_fault(void **state)
+{
+    static const struct {
+        int view, sharing;
+        char mode;
+    } cases[] = {
+        {mapper_view_shared, sharing_shared, 's'},   {mapper_view_private, sharing_shared, 'p'},
+        {mapper_view_pread, sharing_shared, 0},      {mapper_view_pwrite, sharing_shared, 0},
+        {mapper_view_private, sharing_private, 'p'}, {mapper_view_pwrite, sharing_private, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct params params;
+        struct target target;
+        struct stat file;
+        struct stage stage;
+        struct err err = {0};
+        open_target(&target, &params, &file);
+        params.access = access_store;
+        params.block_bytes = 64;
+        params.stride_bytes = physics_page_bytes();
+        params.sharing = (uint64_t)cases[i].sharing;
+        params.mapper_view = (uint64_t)cases[i].view;
+        stage_begin(&stage, &method_store_beside, &params, &target);
+        assert_int_equal(mode_of(mappers_process(stage.worker.own, 0), &file), cases[i].mode);
+        for (unsigned again = 0; again < 2; again++) {
+            assert_int_equal(method_store_beside.reset(&stage.worker, 64, &err), 0);
+            uint64_t faults = stage_minor_faults();
+            assert_int_equal(method_store_beside.run(&stage.worker, 64), 0);
+            assert_int_equal(stage_minor_faults() - faults, 0);
+        }
+        stage_end(&stage);
+        target_close(&target);
+    }
 }
 
 int main(void)
@@ -259,7 +313,7 @@ int main(void)
         cmocka_unit_test(test_mappers_map_every_page),    cmocka_unit_test(test_munmap_leaves_the_others),
         cmocka_unit_test(test_punch_takes_from_everyone), cmocka_unit_test(test_truncate_takes_from_everyone),
         cmocka_unit_test(test_msync_leaves_them_mapped),  cmocka_unit_test(test_none_outlives_its_parent),
-        cmocka_unit_test(test_a_dead_mapper_is_an_error),
+        cmocka_unit_test(test_a_dead_mapper_is_an_error), cmocka_unit_test(test_no_view_makes_a_store_fault),
     };
     return physics_run(tests);
 }

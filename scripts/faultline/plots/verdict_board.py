@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from faultline import canvas, text
 from faultline.canvas import Layout
 from faultline.claim_plan import AT_LEAST, COUNT, INCONCLUSIVE, REFUTED, SUPPORTED
+from faultline.claim_words import limit
 from faultline.tables import Row, Table
 from faultline.text import shorten
 
@@ -35,7 +36,7 @@ def figure_text(row: Row) -> str:
     """ "7.9× [7.6, 8.2], claimed ≥ 3×"."""
     is_count = row["kind"] == COUNT
     sign, written = ("", text.count) if is_count else ("×", text.digits)
-    claimed = f"claimed {'≥' if row['rule'] == AT_LEAST else '≤'} {row['threshold']:g}{sign}"
+    claimed = f"claimed {'≥' if row['rule'] == AT_LEAST else '≤'} {limit(row['kind'], row['threshold'])}"
     if row["value"] is None:
         return f"no figure, {claimed}"
     ends = ""
