@@ -28,6 +28,7 @@ from faultline.text import safe
 
 FOLDER = "claims"  # of the scenarios that exist for claims
 UNDECIDED, BROKEN = 3, 7
+HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # to the run, which ends with what there is
 
 
 def parser_make() -> argparse.ArgumentParser:
@@ -76,12 +77,15 @@ def takes_value(word: str) -> bool:
 
 def measure(handed: Sequence[str]) -> tuple[int, Path | None]:
     """Measures, its progress as it comes; the status, and the directory of the run where it says one."""
-    process = subprocess.Popen(run_words(handed), stdout=subprocess.PIPE, text=True, errors="surrogateescape")
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the run's, which ends with what there is
+    process = subprocess.Popen(
+        run_words(handed), stdout=subprocess.PIPE, text=True, errors="surrogateescape", process_group=0
+    )  # in a group of its own: a signal of the terminal reaches it once, by way of us
+    before = {one: signal.signal(one, lambda number, _: process.send_signal(number)) for one in HANDED_ON}
     try:
         output = process.communicate()[0]
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
     lines = output.splitlines()
     directory = Path(lines[-1]) if lines else None
     if directory is None or not directory.is_dir():

@@ -34,7 +34,7 @@ def test_help(scratch: helper.Scratch) -> None:
     for form in (["--help"], ["-h"], ["help"]):
         result = scratch.call(form)
         helper.check_status(result, 0)
-        for command in (*COMMANDS, "report", "plot", "compare", "history"):
+        for command in (*COMMANDS, "report", "plot", "compare", "history", "verdicts"):
             assert re.search(rf"^  {command}\b", result.stdout, re.MULTILINE), command
     helper.check_status(scratch.call([]), 2)
     version = scratch.call(["--version"])
