@@ -22,7 +22,7 @@ scope = "run"
 SCALE = (1 / 16, 16.0)  # multiples of the threshold; what lies beyond is an arrow
 TICKS = tuple(2.0**e for e in range(-4, 5, 2))
 LINE_INCH = 0.2
-WHERE_MOST = 30  # characters of a condition behind a claim's name
+WHERE_MOST = 44  # characters of a condition behind a claim's name
 LOOKS = {SUPPORTED: ("#009E73", "o"), REFUTED: ("#D55E00", "s"), INCONCLUSIVE: ("#808080", "D")}
 
 
