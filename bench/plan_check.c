@@ -754,6 +754,20 @@ static int check_worker_file(struct site *site)
     return 0;
 }
 
+/* Experiments write() to small files of their own, one of which is about its name. */
+static int check_whether(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_whether))
+        return 0;
+    if (params->backing == backing_hugetlbfs)
+        return refuse(site, FIELD_backing, "%s writes to files of small pages: hugetlbfs has none",
+                      site->arm->method->name);
+    if (params->whether == whether_mapping_survives_unlink && params->backing == backing_memfd)
+        return refuse(site, FIELD_whether, "a file of memfd_create has no name that could be removed");
+    return 0;
+}
+
 /* The phases that a use has, of which one is timed. */
 static int check_phase(struct site *site)
 {
@@ -1247,6 +1261,7 @@ static const struct check {
     {check_populate, ABOUT_SCENARIO},
     {check_advised_pages, ABOUT_SCENARIO},
     {check_phase, ABOUT_SCENARIO},
+    {check_whether, ABOUT_SCENARIO},
     {check_own_files, ABOUT_FILE},
     {check_worker_file, ABOUT_SCENARIO},
     {check_page_steps, ABOUT_MACHINE},
