@@ -90,8 +90,6 @@ static int take_arm_of(struct reading *reading, const struct yaml *node, const c
         return rc;
     for (unsigned i = 0; i < scenario->arm_count; i++)
         known[i] = scenario->arms[i].name;
-    if (scenario->null_arm)
-        known[scenario->arm_count] = "null";
     for (size_t i = 0; known[i]; i++)
         if (strcmp(known[i], node->text) == 0)
             return set_new(reading, into, name, json_string(node->text));
@@ -241,7 +239,8 @@ static int take_threshold(struct reading *reading, const struct yaml *node, cons
         return rc;
     char *end;
     double value = strtod(node->text, &end);
-    if (*end || end == node->text || !isfinite(value) || value < 0 || !isdigit((unsigned char)node->text[0]))
+    bool plain = strspn(node->text, "0123456789.") == strlen(node->text);
+    if (!plain || *end || end == node->text || !isfinite(value))
         return reading_refuse(reading, node->at, "'%.60s' is no threshold: a number such as 1.25", node->text);
     return set_new(reading, into, name, json_real(value));
 }

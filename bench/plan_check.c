@@ -685,10 +685,26 @@ static int check_advice(struct site *site)
 }
 
 /* MAP_POPULATE and MAP_LOCKED fill the page tables within mmap, before any advice could be given. */
+/* A descriptor that the mapping of it may not store through. */
+static int check_protection(struct site *site)
+{
+    const struct params *params = site->params;
+    bool shared = params->sharing == sharing_shared || params->sharing == sharing_sync;
+    if (!uses(site, FIELD_protection) || params->protection == protection_as_needed || !shared || stores(site))
+        return 0;
+    return refuse(site, FIELD_protection,
+                  "a shared mapping of a file that is only read allows no stores: write sharing: private, or access: "
+                  "store");
+}
+
 static int check_populate(struct site *site)
 {
     const struct params *params = site->params;
     bool on_file = params->sharing == sharing_shared || params->sharing == sharing_sync;
+    bool by_call = params->populate == populate_populate_read || params->populate == populate_populate_write;
+    if (uses(site, FIELD_populate) && !uses(site, FIELD_advice) && by_call)
+        return refuse(site, FIELD_populate, "%s makes no call between mmap and munmap: write populate: map_populate",
+                      site->arm->method->name);
     if (!maps(site))
         return 0;
     if (params->populate == populate_map_populate && params->advice != advice_normal)
@@ -1259,6 +1275,7 @@ static const struct check {
     {check_vma, ABOUT_FILE},
     {check_same_work, ABOUT_FILE},
     {check_populate, ABOUT_SCENARIO},
+    {check_protection, ABOUT_SCENARIO},
     {check_advised_pages, ABOUT_SCENARIO},
     {check_phase, ABOUT_SCENARIO},
     {check_whether, ABOUT_SCENARIO},

@@ -45,12 +45,28 @@ static int open_again(int fd)
     return open(path, O_RDWR | O_CLOEXEC);
 }
 
-/* Without a mapping. */
-static bool look(const struct mappers *set, int fd, uint64_t at)
+/* Comes by every page, without a mapping; 0 or errno. */
+static int look_by_calls(const struct mappers *set, int fd, uint64_t page_bytes)
 {
     char byte;
-    return pread(fd, &byte, 1, (off_t)at) == 1 &&
-           (set->view != mapper_view_pwrite || pwrite(fd, &byte, 1, (off_t)at) == 1);
+    for (uint64_t at = 0; at < set->bytes; at += page_bytes)
+        if (pread(fd, &byte, 1, (off_t)at) != 1 ||
+            (set->view == mapper_view_pwrite && pwrite(fd, &byte, 1, (off_t)at) != 1))
+            return errno ? errno : EIO;
+    return 0;
+}
+
+/* The same through a mapping, whose page table entries go before when they are to be made anew. */
+static int look(const struct mappers *set, int fd, unsigned char *base, bool anew)
+{
+    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (!base)
+        return look_by_calls(set, fd, page_bytes);
+    if (anew && madvise(base, set->bytes, MADV_DONTNEED))
+        return errno;
+    for (uint64_t at = 0; at < set->bytes; at += page_bytes)
+        (void)*(volatile unsigned char *)(base + at);
+    return 0;
 }
 
 static bool maps(const struct mappers *set)
@@ -58,38 +74,36 @@ static bool maps(const struct mappers *set)
     return set->view == mapper_view_shared || set->view == mapper_view_private;
 }
 
-/* The child: nothing but system calls, as it may have been forked from among threads. */
-static void mapper_main(int socket, int fd, const struct mappers *set, uint64_t page_bytes)
+/*
+ * The child: nothing but system calls, as it may have been forked from among threads. It is told whether to make its
+ * view anew, and tells 0 or errno.
+ */
+static void mapper_main(int socket, int fd, const struct mappers *set)
 {
-    char byte = 0;
-    const unsigned char *base = NULL;
+    unsigned char *base = NULL, answer = 0, anew = 0;
     signal(SIGBUS, SIG_DFL);
     if (maps(set))
         base = mmap(NULL, set->bytes, PROT_READ, set->view == mapper_view_private ? MAP_PRIVATE : MAP_SHARED, fd, 0);
     if (set->view == mapper_view_pwrite)
         fd = open_again(fd);
     if (base == MAP_FAILED || fd < 0)
-        return;
+        answer = (unsigned char)errno;
     do {
-        for (uint64_t at = 0; at < set->bytes; at += page_bytes)
-            if (base)
-                (void)*(const volatile unsigned char *)(base + at);
-            else if (!look(set, fd, at))
-                return;
-    } while (send(socket, &byte, 1, MSG_NOSIGNAL) == 1 && recv(socket, &byte, 1, 0) == 1);
+        if (answer == 0)
+            answer = (unsigned char)look(set, fd, base, anew);
+    } while (send(socket, &answer, 1, MSG_NOSIGNAL) == 1 && answer == 0 && recv(socket, &anew, 1, 0) == 1);
 }
 
 static int await(const struct mapper *mapper, struct err *err)
 {
-    char byte;
-    if (recv(mapper->socket, &byte, 1, 0) == 1)
-        return 0;
-    return err_set(err, ECHILD, "a process that was to map the file has died");
+    unsigned char answer;
+    if (recv(mapper->socket, &answer, 1, 0) != 1)
+        return err_set(err, ECHILD, "a process that was to map the file has died");
+    return answer == 0 ? 0 : err_set(err, answer, "a process that was to map the file: %s", strerror(answer));
 }
 
 static int mapper_fork(struct mapper *mapper, const struct mappers *set, int fd, struct err *err)
 {
-    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     int ends[2];
     pid_t parent = getpid();
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
@@ -99,7 +113,7 @@ static int mapper_fork(struct mapper *mapper, const struct mappers *set, int fd,
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(ends[0]);
         if (getppid() == parent)
-            mapper_main(ends[1], fd, set, page_bytes);
+            mapper_main(ends[1], fd, set);
         _exit(0);
     }
     close(ends[1]);
@@ -198,16 +212,25 @@ void mappers_stop(struct mappers *mappers)
     pthread_mutex_unlock(&sets_lock);
 }
 
-int mappers_touch(struct mappers *mappers, struct err *err)
+static int touch(struct mappers *mappers, unsigned char anew, struct err *err)
 {
-    char byte = 0;
     int rc = 0;
     for (unsigned i = 0; mappers && i < mappers->count && rc == 0; i++)
-        if (send(mappers->members[i].socket, &byte, 1, MSG_NOSIGNAL) != 1)
+        if (send(mappers->members[i].socket, &anew, 1, MSG_NOSIGNAL) != 1)
             rc = err_set(err, ECHILD, "a process that was to map the file has died");
     for (unsigned i = 0; mappers && i < mappers->count && rc == 0; i++)
         rc = await(&mappers->members[i], err);
     return rc;
+}
+
+int mappers_touch(struct mappers *mappers, struct err *err)
+{
+    return touch(mappers, 0, err);
+}
+
+int mappers_fault(struct mappers *mappers, struct err *err)
+{
+    return touch(mappers, 1, err);
 }
 
 pid_t mappers_process(const struct mappers *mappers, unsigned n)

@@ -26,6 +26,9 @@ void mappers_stop(struct mappers *mappers);
 /* Has each touch every page again. -ECHILD with text when one has died. */
 int mappers_touch(struct mappers *mappers, struct err *err);
 
+/* The same after its page table entries for the file are gone, so that it faults on it. */
+int mappers_fault(struct mappers *mappers, struct err *err);
+
 /* Process id of the n-th. */
 pid_t mappers_process(const struct mappers *mappers, unsigned n);
 

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,6 +25,9 @@
 #ifndef PR_SET_MDWE /* Linux 6.3 */
 #define PR_SET_MDWE 65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
+#ifndef SYS_cachestat /* Linux 6.5; the same on every architecture */
+#define SYS_cachestat 451
 #endif
 #ifndef MADV_PAGEOUT /* Linux 5.4 */
 #define MADV_PAGEOUT 21
@@ -44,6 +48,7 @@ enum taking { CUT_BEFORE, CUT_BEHIND, PUNCH };
 enum leaving { RECLAIM = 2, DISCARD = 4 };
 enum charge { PRIVATE_WRITABLE, PRIVATE_READ_ONLY, MADE_WRITABLE, SHARED_WRITABLE };
 enum placing { ODD_OFFSET, ODD_ADDRESS, ODD_MOVE, ODD_LENGTH, PAGE_MOVE };
+enum writer { BY_NOTHING, BY_ASYNC_SYNC, BY_RANGE_WRITE };
 enum libc_has { MEMFD_CREATE, MREMAP, FUTEX };
 
 /* ---- the file and its mappings ---- */
@@ -494,6 +499,46 @@ static int is_in_libc(const struct semantics *own, unsigned which)
     return functions[which] != NULL;
 }
 
+/* ---- what is written back, and when ---- */
+
+/* Dirty pages among the one that is looked at, by cachestat(2): 0 or 1; -errno. */
+static int dirty_pages_of(const struct semantics *own)
+{
+    const struct {
+        uint64_t offset, bytes;
+    } range = {(uint64_t)at_of(own), own->page_bytes};
+    struct {
+        uint64_t cache, dirty, writeback, evicted, recently_evicted;
+    } found = {0};
+    return syscall(SYS_cachestat, own->fd, &range, &found, 0) ? -errno : (int)found.dirty;
+}
+
+static int write_back(const struct semantics *own, unsigned char *page, enum writer by)
+{
+    int rc = 0;
+    if (by == BY_ASYNC_SYNC)
+        rc = msync(page, own->page_bytes, MS_ASYNC);
+    if (by == BY_RANGE_WRITE)
+        rc = sync_file_range(own->fd, at_of(own), (off_t)own->page_bytes, SYNC_FILE_RANGE_WRITE);
+    return rc ? -errno : 0;
+}
+
+/* Where a store does not make a page dirty, as in memory, or nobody tells, there is nothing to look at. */
+static int starts_writing(const struct semantics *own, unsigned by)
+{
+    unsigned char *page = map_own(own, 0);
+    if (!page)
+        return -errno;
+    int rc = fsync(own->fd) ? -errno : 0;
+    *(volatile unsigned char *)page ^= 1;
+    int before = dirty_pages_of(own);
+    if (rc == 0)
+        rc = before > 0 ? write_back(own, page, (enum writer)by) : -EOPNOTSUPP;
+    int after = dirty_pages_of(own);
+    unmap(own, page);
+    return rc ? rc : after < 0 ? after : after == 0;
+}
+
 /* ---- the table ---- */
 
 #define CHECK(option, ...) [whether_##option] = {__VA_ARGS__}
@@ -513,6 +558,9 @@ const struct semantics_check semantics_checks[whether_count] = {
     CHECK(read_shows_shared_store, read_shows_store, 0, .ns = 10 * US),
     CHECK(synced_private_store_reaches_file, read_shows_store, PRIVATE | SYNCED, .ns = 10 * US),
     CHECK(synced_shared_store_reaches_file, read_shows_store, SYNCED, .syncs = true, .ns = 10 * US),
+    CHECK(store_is_written_at_once, starts_writing, BY_NOTHING, .syncs = true, .ns = 10 * US),
+    CHECK(async_sync_starts_writing, starts_writing, BY_ASYNC_SYNC, .syncs = true, .ns = 10 * US),
+    CHECK(range_write_starts_writing, starts_writing, BY_RANGE_WRITE, .syncs = true, .ns = 30 * US),
     CHECK(other_mapper_sees_private_store, other_mapper_sees, PRIVATE, .other = true, .ns = 38 * US),
     CHECK(other_mapper_sees_shared_store, other_mapper_sees, 0, .other = true, .ns = 38 * US),
     CHECK(child_sees_private_store, store_crosses_fork, PRIVATE, .ns = 300 * US),

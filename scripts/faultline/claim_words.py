@@ -113,12 +113,20 @@ def where(group: Sequence[Decision], alone: bool) -> str:
     return "" if alone else listed([conditions(one.held) for one in group], WHERE_MOST, "; ")
 
 
+def surprise(found: Sequence[Decision], of: int) -> str | None:
+    """Which verdict was expected, and where, if not in all of so many conditions; None without any."""
+    if not found:
+        return None
+    places = listed([conditions(one.held) for one in found], WHERE_MOST, "; ") if len(found) < of else ""
+    return f"{found[0].expected} was expected {f'with {places}' if places else 'here'}"
+
+
 def row(group: Sequence[Decision], alone: bool) -> Row:
     """A claim where it came out alike: its weakest evidence stands for all."""
     weakest = min(group, key=distance)
     more = f"; so in {len(group)} conditions, of which this is the nearest to the threshold" if len(group) > 1 else ""
     words = evidence(weakest.evidence)
-    surprising = [one for one in group if one.surprising]
+    reasons = dict.fromkeys(safe(one.why) for one in group if one.why)
     claim = weakest.claim
     return Row(
         safe(claim.id),
@@ -127,8 +135,8 @@ def row(group: Sequence[Decision], alone: bool) -> Row:
         weakest.answer,
         where(group, alone),
         words + (more if words else ""),
-        safe(weakest.why) if weakest.answer == INCONCLUSIVE else None,
-        f"{surprising[0].expected} was expected here" if surprising else None,
+        listed(list(reasons), WHERE_MOST, "; ") if weakest.answer == INCONCLUSIVE else None,
+        surprise([one for one in group if one.surprising], len(group)),
     )
 
 
@@ -186,7 +194,7 @@ def objects(results: Results) -> list[dict[str, Any]]:
             "heard": shown.heard,
             "verdict": shown.answer,
             "where": shown.where,
-            "evidence": shown.evidence or shown.unsure,
+            "evidence": shown.evidence,
             "reason": shown.unsure,
             "expected": sorted({one.expected for one in group if one.expected}),
             "conditions": [condition_object(one) for one in group],

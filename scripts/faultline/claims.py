@@ -13,9 +13,11 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
 from typing import Any, Iterable, Mapping, Sequence
 
-from faultline import stats
+from faultline import derive, stats
 from faultline.claim_plan import AT_LEAST, COUNT, FASTER, INCONCLUSIVE, REFUTED, SUPPORTED, Claim, Expectation, Side, Test
 from faultline.records import ScenarioPlan
 from faultline.stats import Interval
@@ -103,11 +105,17 @@ def arm_at(cells: Sequence[CellResult], place: Mapping[str, Any], side: Side) ->
 # ---- values ----
 
 
-def relative(cell: CellResult, arm: ArmResult) -> dict[int, float]:
-    """log(time ÷ the baseline's), by trial."""
-    if arm is cell.arms[0]:
-        return {t.trial: 0.0 for t in arm.trials if t.status == "ok"}
-    return {t.trial: t.log_ratio for t in arm.trials if t.log_ratio is not None}
+def by_rounds(cell: CellResult, mine: ArmResult, other: ArmResult) -> dict[int, float]:
+    """log(time of one arm ÷ time of another) of one cell, by trial, as the ratio to the baseline is made: round by
+    round, the order of the two within a round taken out."""
+    out = {}
+    for trial in cell.trials:
+        pair = [arm for name in (mine.name, other.name) for arm in trial.arms if arm.name == name]
+        if len(pair) == 2 and all(arm.status == "ok" for arm in pair):
+            log = derive.stratified(derive.paired(*pair), pair[0].order < pair[1].order)
+            if log is not None:
+                out[trial.trial] = log
+    return out
 
 
 def absolute(arm: ArmResult) -> dict[int, float]:
@@ -115,26 +123,29 @@ def absolute(arm: ArmResult) -> dict[int, float]:
     return {t.trial: math.log(t.ns_per_op) for t in arm.trials if t.ns_per_op}
 
 
-def paired(mine: Mapping[int, float], other: Mapping[int, float], trials: int) -> list[float]:
-    """mine − other of the trials that have both; Missing when too many have not."""
-    shared = sorted(set(mine) & set(other))
-    if not shared or too_many(trials - len(shared), trials):
-        raise Missing(f"only {len(shared)} of {trials_text(trials)} have a figure on both sides")
-    return [mine[trial] - other[trial] for trial in shared]
+def enough(found: Mapping[int, float], trials: int) -> list[float]:
+    """The values in the order of trials; Missing when too many trials have none."""
+    if not found or too_many(trials - len(found), trials):
+        raise Missing(f"only {len(found)} of {trials_text(trials)} have a figure")
+    return [found[trial] for trial in sorted(found)]
+
+
+def differences(mine: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """mine − other of the trials that have both."""
+    return {trial: mine[trial] - other[trial] for trial in set(mine) & set(other)}
 
 
 def log_factors(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> list[float]:
-    """log of the factor that the claim is about, by trial. Within a cell the two are compared round by round by way of
-    the baseline; two cells are, in the same trial, measured right after each other."""
+    """log of the factor that the claim is about, by trial. Within a cell the two are compared round by round; two cells
+    are, in the same trial, measured right after each other, and end after as many trials as each needs."""
     assert test.other is not None
     cell, arm = arm_at(cells, place, test.side)
     its_cell, its = arm_at(cells, place, test.other)
     for one in (cell, its_cell):
         if one.invalid:
             raise Missing(f"{one.plan.cell}: {'; '.join(one.invalid)}")
-    same = cell is its_cell
-    pair = (relative(cell, arm), relative(cell, its)) if same else (absolute(arm), absolute(its))
-    logs = paired(*pair, min(len(arm.trials), len(its.trials)))  # cells end after as many trials as each needs
+    found = by_rounds(cell, arm, its) if cell is its_cell else differences(absolute(arm), absolute(its))
+    logs = enough(found, min(len(arm.trials), len(its.trials)))
     return [-log for log in logs] if test.kind == FASTER else logs
 
 
@@ -166,10 +177,10 @@ def count(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> 
     if test.other is not None:
         its_cell, its = arm_at(cells, place, test.other)
         other, trials = counts_of(its_cell, its, test.counter), len(its.trials)
-    values = paired(mine, other, min(len(arm.trials), trials))
+    values = enough(differences(mine, other), min(len(arm.trials), trials))
     if len(values) < COUNT_TRIALS_LEAST:
         raise Missing(f"{trials_text(len(values))}, {COUNT_TRIALS_LEAST} are needed for a count")
-    return Interval(float(sorted(values)[len(values) // 2]), min(values), max(values)), len(values)
+    return Interval(median(values), min(values), max(values)), len(values)
 
 
 def evidence(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> Evidence:
@@ -215,9 +226,9 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
-def applies(one: Expectation, place: Mapping[str, Any], machine: Mapping[str, Any]) -> bool:
-    """Whether an expectation is for this machine and condition."""
-    if any(place.get(key) != value for key, value in one.where.items()):
+def applies(one: Expectation, params: Mapping[str, Any], machine: Mapping[str, Any]) -> bool:
+    """Whether an expectation is for this machine and these parameters of a cell."""
+    if any(params.get(key) != value for key, value in one.where.items()):
         return False
     blocking = machine.get("blocking")
     keys = blocking if isinstance(blocking, dict) else {}
@@ -227,9 +238,15 @@ def applies(one: Expectation, place: Mapping[str, Any], machine: Mapping[str, An
     return one.kernel_from is None or version(str(keys.get("kernel_release") or "")) >= version(one.kernel_from)
 
 
-def expected_of(claim: Claim, place: Mapping[str, Any], machine: Mapping[str, Any]) -> str | None:
-    """The verdict to expect, by the first expectation that applies; None without one."""
-    return next((one.verdict for one in claim.expected if applies(one, place, machine)), None)
+def expected_of(
+    claim: Claim, cells: Sequence[CellResult], place: Mapping[str, Any], machine: Mapping[str, Any]
+) -> str | None:
+    """The verdict to expect at a place, by the first expectation that applies; None without one."""
+    try:
+        params = cell_at(cells, place).plan.params
+    except Missing:
+        return None
+    return next((one.verdict for one in claim.expected if applies(one, params, machine)), None)
 
 
 def decide(claim: Claim, cells: Sequence[CellResult], held: Mapping[str, Any], machine: Mapping[str, Any]) -> Decision:
@@ -244,7 +261,7 @@ def decide(claim: Claim, cells: Sequence[CellResult], held: Mapping[str, Any], m
     ]
     answer, why = (INCONCLUSIVE, "; ".join(failed)) if failed and not found.why else (found.answer, found.why)
     scenario = cells[0].scenario.name
-    expected = expected_of(claim, place, machine)
+    expected = expected_of(claim, cells, place, machine)
     return Decision(claim, scenario, held, answer, why, found, positive, negative, expected)
 
 
@@ -264,13 +281,14 @@ def decisions_of(scenario: ScenarioPlan, cells: Sequence[CellResult], results: R
             yield decide(claim, cells, held, results.run.machine)
 
 
-def decisions(results: Results) -> list[Decision]:
-    """All claims of a run, in the order of the plan."""
+@lru_cache(maxsize=1)
+def decisions(results: Results) -> tuple[Decision, ...]:
+    """All claims of a run, in the order of the plan. Every output asks for them."""
     out: list[Decision] = []
     for name, scenario in results.run.manifest.scenarios.items():
         cells = [cell for cell in results.cells if cell.scenario.name == name]
         out += decisions_of(scenario, cells, results)
-    return out
+    return tuple(out)
 
 
 def grouped(found: Iterable[Decision]) -> list[list[Decision]]:

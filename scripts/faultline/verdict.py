@@ -134,9 +134,9 @@ class CellResult:
         return [reason for reason in self.invalid if reason != null]
 
 
-@dataclass
+@dataclass(eq=False)
 class Results:
-    """Everything concluded from a run."""
+    """Everything concluded from a run. One is equal to itself alone."""
 
     run: Run
     cells: list[CellResult]

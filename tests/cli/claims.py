@@ -6,9 +6,10 @@ What has to hold is linear in the logarithms of times and in counts, so a linear
 that there are none: of a claim whose control is the claim itself in other words.
 """
 
+import dataclasses
 import json
 import math
-import pathlib
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.optimize import linprog
@@ -89,21 +90,45 @@ def empty_cells(manifest: records.Manifest, name: str) -> list[CellResult]:
     return [CellResult(plan, manifest.scenarios[name], varied, [], [], "ok", None, [], False) for plan in plans]
 
 
-def measured(cell: CellResult, unknowns: Unknowns, solutions: list[np.ndarray]) -> None:
-    """Fills a cell: the solutions take turns, a trial each."""
-    cell.arms = []
-    for number, plan in enumerate(cell.plan.arms):
-        name = cell.plan.arms[0].name if plan.is_null else plan.name
-        base = unknowns.columns.get((cell.plan.cell, cell.plan.arms[0].name))
-        mine = unknowns.columns.get((cell.plan.cell, name))
-        trials = []
-        for trial in range(TRIALS):
-            x = solutions[trial % len(solutions)]
-            log, base_log = (x[column] if column is not None else 0.0 for column in (mine, base))
-            counts = {key[2]: x[c] for key, c in unknowns.columns.items() if len(key) == 3 and key[:2] == (cell.plan.cell, name)}
-            trials.append(ArmTrial(trial=trial, line=trial, started="", status="ok", reason=None, ns_per_op=math.exp(log),
-                                   log_ratio=None if number == 0 else log - base_log, counts_per_op=counts))
-        cell.arms.append(ArmResult(plan, number == 0, "ok", None, trials))
+class Made:
+    """Measurements of a cell: the logarithm of each arm's time and its counts, trial by trial."""
+
+    def __init__(self, cell: CellResult) -> None:
+        self.cell = cell
+        self.trials: list[SimpleNamespace] = []
+        self.arms: dict[str, list[ArmTrial]] = {arm.name: [] for arm in cell.plan.arms}
+
+    def add(self, logs: dict[str, float], counts: dict[str, dict[str, float]]) -> None:
+        """One trial. Every arm comes before every other one in half of the rounds."""
+        raw = []
+        for place, name in enumerate(self.arms):
+            order = np.array([place, -place] * 2)
+            batch = np.full(4, math.exp(logs[name]))
+            raw.append(SimpleNamespace(name=name, status="ok", batch_ns=batch, order=order, ops_per_batch=1))
+            self.arms[name].append(
+                ArmTrial(trial=len(self.trials), line=0, started="", status="ok", reason=None,
+                         ns_per_op=math.exp(logs[name]), counts_per_op=counts[name]))
+        self.trials.append(SimpleNamespace(trial=len(self.trials), arms=raw))
+
+    def result(self) -> CellResult:
+        """The cell with what was added."""
+        arms = [ArmResult(plan, i == 0, "ok", None, self.arms[plan.name]) for i, plan in enumerate(self.cell.plan.arms)]
+        return dataclasses.replace(self.cell, trials=self.trials, arms=arms)
+
+
+def solved(cell: CellResult, unknowns: Unknowns, solutions: list[np.ndarray]) -> CellResult:
+    """The cell with measurements that take turns."""
+    made = Made(cell)
+    for trial in range(TRIALS):
+        x = solutions[trial % len(solutions)]
+        logs, counts = {}, {}
+        for plan in cell.plan.arms:
+            name = cell.plan.arms[0].name if plan.is_null else plan.name
+            logs[plan.name] = x[unknowns.columns[key]] if (key := (cell.plan.cell, name)) in unknowns.columns else 0.0
+            mine = ((key, c) for key, c in unknowns.columns.items() if len(key) == 3 and key[:2] == (cell.plan.cell, name))
+            counts[plan.name] = {key[2]: x[c] for key, c in mine}
+        made.add(logs, counts)
+    return made.result()
 
 
 def made_up(claim, cells: list[CellResult], place: dict, answers: list[str]) -> str:
@@ -118,11 +143,22 @@ def made_up(claim, cells: list[CellResult], place: dict, answers: list[str]) -> 
         found = unknowns.solve()
         assert found is not None, f"{claim.id}: no measurement at all makes it {answer} with its controls as they should be"
         solutions.append(found)
-    for cell in cells:
-        measured(cell, unknowns, solutions)
-    decided = claims.decide(claim, cells, place, {})
+    decided = claims.decide(claim, [solved(cell, unknowns, solutions) for cell in cells], place, {})
     assert decided.positive.answer == SUPPORTED and decided.negative.answer == REFUTED or len(answers) > 1, claim.id
     return decided.answer
+
+
+def blind(claim, cells: list[CellResult], place: dict, count: float) -> str:
+    """The verdict of an instrument to which all arms take the same time and count as much, whatever they do."""
+    tests = (claim.test, claim.positive, claim.negative)
+    counts = {test.counter: count for test in tests if test.kind == COUNT}
+    seen = []
+    for cell in cells:
+        made = Made(cell)
+        for _ in range(TRIALS):
+            made.add(dict.fromkeys(made.arms, 0.0), dict.fromkeys(made.arms, counts))
+        seen.append(made.result())
+    return claims.decide(claim, seen, place, {}).answer
 
 
 def test_every_claim_can_come_out_either_way(scratch: helper.Scratch) -> None:
@@ -138,6 +174,20 @@ def test_every_claim_can_come_out_either_way(scratch: helper.Scratch) -> None:
                 assert found == [SUPPORTED, REFUTED, INCONCLUSIVE], f"{claim.id}: {found}"
                 tried += 1
     assert tried >= 1, "no claim was tried"
+
+
+def test_a_blind_instrument_decides_nothing(scratch: helper.Scratch) -> None:
+    """Where every arm takes the same time and every count is 0, or stuck at a large number, a control has to notice."""
+    manifest = manifest_of(scratch, "quick")
+    fooled = []
+    for name, scenario in manifest.scenarios.items():
+        cells = empty_cells(manifest, name)
+        for claim in scenario.claims:
+            for place in claims.places(cells, claim.test):
+                for count in (0.0, 1e15):
+                    answer = blind(claim, cells, place, count)
+                    fooled += [f"{claim.id}: {answer} with counts of {count:g}"] if answer != INCONCLUSIVE else []
+    assert not fooled, "\n".join(fooled)
 
 
 def test_expectations_fit_what_is_measured(scratch: helper.Scratch) -> None:

@@ -270,7 +270,23 @@ static char mode_of(pid_t process, const struct stat *file)
     return found;
 }
 
-/* They look at the file as they are told, and a store to a page that is writable already faults for none of it. */
+/* Minor faults of another process so far (proc(5): the tenth field of stat). */
+static uint64_t faults_of(pid_t process)
+{
+    char path[64], line[1024];
+    uint64_t faults = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+    FILE *stat = fopen(path, "re");
+    assert_non_null(stat);
+    assert_non_null(fgets(line, sizeof line, stat));
+    fclose(stat);
+    const char *behind_name = strrchr(line, ')');
+    assert_int_equal(sscanf(behind_name + 1, " %*c %*d %*d %*d %*d %*d %*u %" SCNu64, &faults), 1);
+    return faults;
+}
+
+/* They look at the file as they are told, and fault on it anew before each batch where they map it;
+ * and a store to a page that is writable already faults for none of it. */
 static void test_no_view_makes_a_store_fault(void **state)
 {
     static const struct {
@@ -297,7 +313,10 @@ static void test_no_view_makes_a_store_fault(void **state)
         stage_begin(&stage, &method_store_beside, &params, &target);
         assert_int_equal(mode_of(mappers_process(stage.worker.own, 0), &file), cases[i].mode);
         for (unsigned again = 0; again < 2; again++) {
+            uint64_t theirs = faults_of(mappers_process(stage.worker.own, 0));
             assert_int_equal(method_store_beside.reset(&stage.worker, 64, &err), 0);
+            theirs = faults_of(mappers_process(stage.worker.own, 0)) - theirs;
+            assert_true(cases[i].mode ? theirs >= 1 : theirs == 0);
             uint64_t faults = stage_minor_faults();
             assert_int_equal(method_store_beside.run(&stage.worker, 64), 0);
             assert_int_equal(stage_minor_faults() - faults, 0);

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fake_run
@@ -88,9 +89,48 @@ def test_the_factor_and_its_interval_are_those_of_the_arms(tmp_path: Path) -> No
     found = claims.decisions(whole)[0].evidence
     assert found is not None and found.value is not None
     assert found.value.estimate == pytest.approx(4, rel=0.01)
-    by_name = {arm.name: arm for arm in whole.cells[0].arms}
-    logs = by_name["double"].ratio.logs - by_name["half"].ratio.logs  # type: ignore[union-attr]
+    logs = []
+    for trial in whole.cells[0].trials:
+        arms = {arm.name: arm for arm in trial.arms}
+        first = arms["double"].order < arms["half"].order
+        rounds = np.log(arms["double"].batch_ns / arms["half"].batch_ns)
+        logs.append((np.median(rounds[first]) + np.median(rounds[~first])) / 2)
     assert found.value == claims.stats.hodges_lehmann(logs).exp()
+    assert found.value.low is not None and 3.9 < found.value.low < found.value.estimate
+
+
+def test_a_baseline_that_is_missing_takes_no_other_claim_along(tmp_path: Path) -> None:
+    arms = [FakeArm("pread", 1.0, "pread", status="unsupported", reason="none here"), *ARMS[1:]]
+    beside = {"positive_control": factor("slower", "double", "near"), "negative_control": factor("slower", "near", "double")}
+    found = one(tmp_path / "r", claim(factor("faster", "half", "double"), **beside), arms=arms)
+    assert found.answer == SUPPORTED
+    without = one(tmp_path / "s", claim(factor("faster", "half", "pread"), **beside), arms=arms)
+    assert without.answer == INCONCLUSIVE and "none here" in str(without.why)
+
+
+def test_cells_of_unequal_length_are_compared_over_the_shorter(tmp_path: Path) -> None:
+    sides = {"at": {"block_bytes": 4096}, "than_at": {"block_bytes": 64}}
+    told = claim(factor("slower", "pread", "pread", 2, **sides))
+    scenario = fake_run.read_or_map(
+        arms=ARMS, cells=fake_run.product(block_bytes=[64, 4096]), trials=12, claim=[told], base_ns=slow_at_4096
+    )
+    fake_run.write(tmp_path / "r", [scenario])
+    file = tmp_path / "r/trials.jsonl"
+    kept = [line for line in file.read_text().splitlines() if not long_cell_only(json.loads(line))]
+    file.write_text("\n".join(kept) + "\n")
+    found = claims.decisions(verdict.conclude(records.run_load(tmp_path / "r")))[0]
+    assert found.answer == SUPPORTED and found.evidence is not None and found.evidence.trials == 8
+
+
+def long_cell_only(record: dict[str, Any]) -> bool:
+    return record["trial"] >= 8 and record["params"]["block_bytes"] == 64
+
+
+def test_a_single_cell_of_a_scenario_has_its_own_expectation(tmp_path: Path) -> None:
+    expected = [{"verdict": REFUTED, "where": {"block_bytes": 64}}, {"verdict": SUPPORTED}]
+    told = claim(factor("faster", "half", "pread"), expected=expected)
+    found = claims.decisions(results(tmp_path / "r", told, cells=[{"block_bytes": 64}]))
+    assert [(one.expected, one.held) for one in found] == [(REFUTED, {})]
 
 
 @pytest.mark.parametrize(
@@ -185,10 +225,11 @@ def test_a_claim_that_depends_on_the_condition_says_so(tmp_path: Path) -> None:
 def test_expectations_go_by_condition_and_machine(tmp_path: Path, expected: list[Any], wanted: str | None) -> None:
     found = claims.decisions(results(tmp_path / "r", claim(factor("faster", "half", "pread"), expected=expected)))[0]
     assert found.expected == wanted and found.surprising == (wanted == REFUTED)
-    row = claim_words.rows(results(tmp_path / "s", claim(factor("faster", "half", "pread"), expected=expected)))
-    assert any(one.surprise == "REFUTED was expected here" for one in row) == (
-        wanted == REFUTED or {"block_bytes": 4096} in [one.get("where") for one in expected]
-    )
+    (row,) = claim_words.rows(results(tmp_path / "s", claim(factor("faster", "half", "pread"), expected=expected)))
+    refuted = next((one for one in expected if one["verdict"] == REFUTED), {})
+    only = {64: "block_bytes=64", 4096: "block_bytes=4KiB"}.get(refuted.get("where", {}).get("block_bytes"))
+    told = f"REFUTED was expected {f'with {only}' if only else 'here'}" if wanted == REFUTED or only else None
+    assert row.surprise == told
 
 
 def test_every_output_has_the_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
