@@ -34,8 +34,11 @@ static unsigned way_of(uintptr_t address)
     return (page & 0xff) ^ (page >> 8 & 0x1f) << 3 ^ reversed;
 }
 
+/* No processor with that predictor has pages of another size than 4 KiB: with those any place will do. */
 static bool has_same_way(uintptr_t base, size_t bytes)
 {
+    if (page_bytes() != 4096)
+        return true;
     for (size_t at = 0; at < bytes && at < WAY_SPAN; at += 4096)
         if (way_of(base + at) != way_of(base + bytes + at))
             return false;

@@ -73,7 +73,8 @@ void mirror_free(struct mirror *mirror);
  * AMD Zen to Zen 4 guesses the way of a line by eight bits, each the exclusive or of two bits of the linear address
  * (Lipp et al., "Take A Way", 2020; found so on Zen 4 too). A line that was last used through the other view is guessed
  * wrong where these differ: 20 cycles instead of 4. They agree for addresses a multiple of 256 MiB apart. Views in a
- * row are as far apart as the ring is long: it can be had for 4, 8, 16 and 32 KiB, and multiples of 256 MiB.
+ * row are as far apart as the ring is long: it can be had for 4, 8, 16 and 32 KiB and multiples of 256 MiB, and for no
+ * other size up to 16 MiB. Where pages are not of 4 KiB there is no such predictor, and any place will do.
  */
 bool mirror_way_exists(size_t bytes);
 

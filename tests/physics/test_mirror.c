@@ -27,7 +27,7 @@ static bool fails_now(void)
 #define open(...) (fails_now() ? -1 : open(__VA_ARGS__))
 #define ftruncate(...) (fails_now() ? -1 : ftruncate(__VA_ARGS__))
 #define posix_fallocate(...) (fails_now() ? ENOMEM : posix_fallocate(__VA_ARGS__))
-#include "../../bench/techniques/mirror.c"
+#include "../../bench/techniques/mirror.c" // NOLINT(bugprone-suspicious-include): its calls are to fail one by one
 #undef mmap
 #undef mremap
 #undef shmget
@@ -56,7 +56,7 @@ static bool make(struct mirror *mirror, const struct mirror_wish *wish)
     }
     if (rc)
         fail_msg("%s: %s: %s", names[wish->of], mirror->why, strerror(-rc));
-    return true;
+    return rc == 0 && mirror->base;
 }
 
 /* ---- one memory ---- */
@@ -111,7 +111,10 @@ static void a_part_of_a_file_is_mirrored(void **state)
     unsigned char found[4];
     (void)state;
     assert_int_equal(ftruncate(fd, (off_t)(2 * wish.bytes)), 0);
-    assert_int_equal(mirror_map(&mirror, fd, (off_t)wish.bytes, &wish), 0);
+    if (mirror_map(&mirror, fd, (off_t)wish.bytes, &wish) || !mirror.base) {
+        fail_msg("%s", mirror.why);
+        return;
+    }
     memcpy(mirror.base + wish.bytes - 2, "abcd", 4);
     assert_int_equal(pread(fd, found, 2, (off_t)wish.bytes), 2);
     assert_int_equal(pread(fd, found + 2, 2, (off_t)(2 * wish.bytes - 2)), 2);
@@ -229,6 +232,8 @@ static bool same_hash(uintptr_t a, uintptr_t b)
 static void views_get_the_same_way(void **state)
 {
     (void)state;
+    if (physics_page_bytes() != 4 * KIB)
+        physics_skip("no processor that guesses ways has other pages than of 4 KiB");
     for (enum mirror_of of = 0; of < MIRROR_OF_COUNT; of++)
         for (size_t bytes = physics_page_bytes(); bytes <= 32 * KIB; bytes *= 2) {
             struct mirror mirror;
@@ -258,13 +263,10 @@ static bool way_exists(size_t bytes)
 static void the_same_way_exists_for_some_sizes(void **state)
 {
     (void)state;
+    bool guesses = physics_page_bytes() == 4 * KIB;
     for (size_t bytes = physics_page_bytes(); bytes <= 80 * KIB; bytes += physics_page_bytes())
-        assert_int_equal(mirror_way_exists(bytes), way_exists(bytes));
-    if (physics_page_bytes() == 4 * KIB) {
-        assert_true(mirror_way_exists(32 * KIB));
-        assert_false(mirror_way_exists(64 * KIB));
-        assert_false(mirror_way_exists(1 * MIB));
-    }
+        assert_int_equal(mirror_way_exists(bytes), !guesses || way_exists(bytes));
+    assert_int_equal(mirror_way_exists(1 * MIB), !guesses);
     assert_true(mirror_way_exists(256 * MIB));
 }
 
