@@ -16,9 +16,9 @@ bool arm_needs_file(const struct arm *arm)
     return method_needs_file(arm->method, &arm->params);
 }
 
-bool arm_visits(const struct arm *arm)
+bool arm_sums(const struct arm *arm)
 {
-    return method_visits(arm->method, &arm->params);
+    return method_sums(arm->method, &arm->params);
 }
 
 bool arm_ok(const struct bench *bench, unsigned a)

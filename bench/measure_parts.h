@@ -27,7 +27,7 @@ struct bench {
 };
 
 bool arm_needs_file(const struct arm *arm);
-bool arm_visits(const struct arm *arm);
+bool arm_sums(const struct arm *arm);
 bool arm_ok(const struct bench *bench, unsigned a);
 void arm_fail(struct bench *bench, unsigned a, int rc, const struct err *err);
 

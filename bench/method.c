@@ -34,6 +34,11 @@ bool method_visits(const struct method *method, const struct params *params)
     return method_needs_file(method, params) && uses(method, FIELD_block_bytes) && moves && !partly;
 }
 
+bool method_sums(const struct method *method, const struct params *params)
+{
+    return method->needs & ADDS_UP || method_visits(method, params);
+}
+
 bool method_writes(const struct method *method, const struct params *params)
 {
     bool shared = uses(method, FIELD_sharing) && (params->sharing == sharing_shared || params->sharing == sharing_sync);

@@ -71,6 +71,7 @@ enum {
     NEEDS_PAIR = 512,     /* is what two workers do to each other: neither can go through an order alone */
     NEEDS_CROWD = 2048,   /* is what two or more do to each other */
     ONLY_STORES = 4096,   /* stores to what it maps, and means nothing with access: load */
+    ADDS_UP = 8192,       /* visits no blocks, yet its operations bring bytes that come to a sum */
 };
 
 struct method {                  /* one static const object per file under bench/methods, named method_STEM */
@@ -111,6 +112,9 @@ extern const struct method *const method_table[]; /* generated from the file nam
 
 /* Whether it visits blocks of the target: only then is there something to sum, and are blocks the same work. */
 bool method_visits(const struct method *method, const struct params *params);
+
+/* Whether its operations come to a sum, by which arms are compared: those of blocks, and of whatever ADDS_UP. */
+bool method_sums(const struct method *method, const struct params *params);
 
 /* The `memory` of a method that works on none. */
 uint64_t method_no_memory(const struct params *params);

@@ -13,7 +13,7 @@ void pass_checksum(struct bench *bench)
         const struct params *params = &bench->cell->arms[a].params;
         struct work_order order = {
             .verb = WORK_SUM, .arm = a, .blocks = bytes / params->block_bytes, .unit = unit / params->block_bytes};
-        if (!arm_ok(bench, a) || !arm_visits(&bench->cell->arms[a]) || batch_arm_begin(bench, a, false))
+        if (!arm_ok(bench, a) || !arm_sums(&bench->cell->arms[a]) || batch_arm_begin(bench, a, false))
             continue;
         arm->has_sum = arm_do(bench, a, &order) == 0;
         for (unsigned w = 0; w < crew_size(bench->crew) && arm->has_sum; w++) {

@@ -5,6 +5,7 @@
 #include "hugepage.h"
 #include "mapping.h"
 #include "matrix.h"
+#include "mirror.h"
 #include "offsets.h"
 #include "pairs.h"
 #include "plan_parts.h"
@@ -255,16 +256,90 @@ static int check_seqlock(struct site *site)
                         size_text(params, FIELD_payload_bytes), size_text(params, FIELD_working_set_bytes));
 }
 
-static int check_ring(struct site *site)
+/* A ring of slots, each of which holds a message. */
+static int check_slots(struct site *site)
 {
     const struct params *params = site->params;
-    uint64_t room = params->working_set_bytes / 2;
-    if (!uses(site, FIELD_ring_bytes))
+    if (!uses(site, FIELD_payload_bytes) || !uses(site, FIELD_wrap) || params->wrap != wrap_slots)
         return 0;
+    if (uses(site, FIELD_ring_side))
+        return refuse(site, FIELD_wrap, "%s is about messages that reach over the end of a ring: say by wrap how",
+                      site->arm->method->name);
     if (params->ring_bytes == 0 || params->ring_bytes % params->payload_bytes)
         return refuse(site, FIELD_ring_bytes, "a ring of %s is not a whole number of messages of %s",
                       size_text(params, FIELD_ring_bytes), size_text(params, FIELD_payload_bytes));
-    return params->ring_bytes + 2 * (uint64_t)SHARED_LINE <= room
+    return 0;
+}
+
+static bool is_byte_ring(const struct site *site)
+{
+    return uses(site, FIELD_ring_bytes) && !(uses(site, FIELD_wrap) && site->params->wrap == wrap_slots);
+}
+
+/* A ring of bytes, in memory that is mapped twice. */
+static int check_byte_ring(struct site *site)
+{
+    const struct params *params = site->params;
+    uint64_t wrap = uses(site, FIELD_wrap) ? params->wrap : wrap_mirrored;
+    const char *ring = size_text(params, FIELD_ring_bytes);
+    if (!is_byte_ring(site))
+        return 0;
+    if (params->ring_bytes == 0 || params->ring_bytes % (4 * KIB))
+        return refuse(site, FIELD_ring_bytes, "a ring that is mapped twice has to be whole pages, not %s", ring);
+    if (uses(site, FIELD_payload_bytes) && params->payload_bytes > params->ring_bytes)
+        return refuse(site, FIELD_payload_bytes, "a message of %s does not fit into a ring of %s",
+                      size_text(params, FIELD_payload_bytes), ring);
+    if (wrap == wrap_mask && params->ring_bytes & (params->ring_bytes - 1))
+        return refuse(site, FIELD_wrap, "a mask needs a ring of a power of two bytes, not of %s", ring);
+    if (wrap != wrap_mirrored && wrap != wrap_mirrored_way && uses(site, FIELD_consume) &&
+        params->consume == consume_in_place)
+        return refuse(site, FIELD_consume, "a message in two pieces cannot be taken in place: write consume: copy");
+    if (uses(site, FIELD_ring_side) && params->ring_side == ring_side_producer && params->consumer == consumer_sum)
+        return refuse(site, FIELD_consumer, "a producer reads nothing that could be summed: write consumer: none");
+    return 0;
+}
+
+/* What is whole pages elsewhere may be less than one here. */
+static int check_ring_pages(struct site *site)
+{
+    uint64_t bytes = site->params->ring_bytes;
+    if (!is_byte_ring(site) || bytes % (4 * KIB) || bytes % site->draft->page_bytes == 0)
+        return 0;
+    return refuse(site, FIELD_ring_bytes, "a ring of %s is no whole number of pages of %" PRIu64 " KiB",
+                  size_text(site->params, FIELD_ring_bytes), site->draft->page_bytes / KIB);
+}
+
+/* Processors that guess ways have pages of 4 KiB; with others any place will do. */
+static int check_ring_way(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_wrap) || params->wrap != wrap_mirrored_way || site->draft->page_bytes != 4 * KIB ||
+        mirror_way_exists(params->ring_bytes))
+        return 0;
+    return refuse(site, FIELD_ring_bytes, "two views of %s in a row cannot have the same way: write wrap: mirrored",
+                  size_text(params, FIELD_ring_bytes));
+}
+
+/* A file that is made for a ring lies in the run's own folder, where the target is. */
+static int check_ring_file(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_ring_of) || params->ring_of != ring_of_file || params->backing == backing_file)
+        return 0;
+    return refuse(site, FIELD_ring_of, "a ring's file lies beside the target: write backing: file");
+}
+
+/* The ring of two workers lies in the file on which they meet. */
+static int check_ring_room(struct site *site)
+{
+    const struct params *params = site->params;
+    uint64_t room = params->working_set_bytes / 2;
+    if (!uses(site, FIELD_ring_bytes) || uses(site, FIELD_ring_of))
+        return 0;
+    if (is_byte_ring(site) && params->backing == backing_hugetlbfs)
+        return refuse(site, FIELD_backing, "hugetlbfs has no small pages that could be mapped twice in a row");
+    uint64_t before = is_byte_ring(site) ? site->draft->page_bytes : 2 * (uint64_t)SHARED_LINE;
+    return params->ring_bytes <= room && before <= room - params->ring_bytes
                ? 0
                : refuse(site, FIELD_ring_bytes, "a ring of %s does not fit into half of a working set of %s",
                         size_text(params, FIELD_ring_bytes), size_text(params, FIELD_working_set_bytes));
@@ -307,7 +382,7 @@ static int check_payload(struct site *site)
         return 0;
     if (bytes < sizeof(uint64_t) || bytes % sizeof(uint64_t))
         return refuse(site, FIELD_payload_bytes, "payload_bytes has to be whole words of 8 bytes");
-    return bytes <= most
+    return bytes <= most || uses(site, FIELD_ring_side)
                ? 0
                : refuse(site, FIELD_payload_bytes, "a payload of %s does not fit into a quarter of the working set, %s",
                         size_text(site->params, FIELD_payload_bytes), size_text(site->params, FIELD_working_set_bytes));
@@ -1302,7 +1377,12 @@ static const struct check {
     {check_apart, ABOUT_SCENARIO},
     {check_payload, ABOUT_SCENARIO},
     {check_seqlock, ABOUT_SCENARIO},
-    {check_ring, ABOUT_SCENARIO},
+    {check_slots, ABOUT_SCENARIO},
+    {check_byte_ring, ABOUT_SCENARIO},
+    {check_ring_pages, ABOUT_MACHINE},
+    {check_ring_way, ABOUT_MACHINE},
+    {check_ring_file, ABOUT_FILE},
+    {check_ring_room, ABOUT_SCENARIO},
     {check_meet, ABOUT_SCENARIO},
     {check_meet_room, ABOUT_MACHINE},
     {check_place_of_pair, ABOUT_SCENARIO},

@@ -350,7 +350,7 @@ static double sum_ns(const struct cell *cell, unsigned a, const struct arm_guess
     const struct arm *arm = &cell->arms[a];
     double blocks = (double)bytes / (double)arm->params.block_bytes;
     bool cached = schedule_is_cold(arm) && a > 0 && arm->params.open_as != open_as_direct;
-    if (!method_visits(arm->method, &arm->params))
+    if (!method_sums(arm->method, &arm->params))
         return 0;
     double step = (double)guess->limit < blocks ? (double)guess->limit : blocks;
     double stores = arm->params.access == access_store || arm->method->needs & NEEDS_WRITE ? blocks * zero_block_ns : 0;
@@ -562,6 +562,18 @@ double plan_report_seconds(const struct plan *plan)
     return begin_s + scenario_s * plan->scenario_count;
 }
 
+/* Files that arms make beside the target. */
+static uint64_t ring_file_bytes(const struct cell *cell)
+{
+    uint64_t bytes = 0;
+    for (unsigned a = 0; a < cell->arm_count; a++) {
+        const struct params *params = &cell->arms[a].params;
+        bool own = cell->arms[a].method->uses & FIELD_BIT(ring_of) && params->ring_of == ring_of_file;
+        bytes += own ? params->ring_bytes * params->workers : 0;
+    }
+    return bytes;
+}
+
 void plan_estimate(struct plan *plan)
 {
     const uint64_t margin = MIB; /* for the file's own metadata */
@@ -585,6 +597,9 @@ void plan_estimate(struct plan *plan)
             if (cell->params.backing == backing_file && bytes > plan->disk_bytes)
                 plan->disk_bytes = bytes;
         }
+        uint64_t rings = ring_file_bytes(cell), with_rings = rings + cell->params.file_bytes + margin;
+        if (rings && with_rings > plan->disk_bytes)
+            plan->disk_bytes = with_rings;
         filesystem_want(&wishes, &cell->params);
     }
     plan->disk_bytes += filesystem_disk_bytes(&wishes);

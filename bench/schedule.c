@@ -9,6 +9,7 @@ enum {
     SUM_BLOCKS = 4096, /* of the checksum pass */
     SUM_COLD = 256,    /* of it where each has to be fetched */
     SUM_PASSES = 16,   /* of it where passes cannot be split, when they are that short */
+    SUM_MESSAGES = 64, /* of it where blocks are none of the file's: the first of them reaches over a ring's end */
     SUM_LIMITED = 32,  /* of it under a memory limit, where a block may cost a read-around of megabytes */
 };
 #define BATCH_MAX_NS (500 * US) /* longer operations are batches of their own */
@@ -106,17 +107,19 @@ static uint64_t least_common_multiple(uint64_t a, uint64_t b)
 uint64_t schedule_sum_bytes(const struct cell *cell, uint64_t *unit)
 {
     uint64_t block = UINT64_MAX;
-    bool passes = false;
+    bool passes = false, messages = false;
     *unit = 1;
     for (unsigned a = 0; a < cell->arm_count; a++) {
         const struct params *params = &cell->arms[a].params;
-        if (!method_visits(cell->arms[a].method, params))
+        if (!method_sums(cell->arms[a].method, params))
             continue;
         *unit = least_common_multiple(*unit, params_granule(params) * params->block_bytes);
         block = params->block_bytes < block ? params->block_bytes : block;
         passes |= params_has_passes(params);
+        messages |= (cell->arms[a].method->needs & ADDS_UP) != 0;
     }
     uint64_t blocks = passes                             ? SUM_PASSES
+                      : messages                         ? SUM_MESSAGES
                       : cell->params.memory_limit        ? SUM_LIMITED
                       : cell->params.cache == cache_cold ? SUM_COLD
                                                          : SUM_BLOCKS;

@@ -11,34 +11,21 @@
  *                   folio_mkclean.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 
-#include "clock.h"
+#include "beat.h"
 #include "descriptor.h"
 #include "mapping.h"
 #include "target.h"
 
-/* Short beside the seconds in which the flusher acts, long beside the stores. */
-#define BEAT_NS (100 * MS)
-
-static void rest(uint64_t ns)
+static void settle(struct worker *worker)
 {
-    struct timespec left = {.tv_sec = (time_t)(ns / (1000 * MS)), .tv_nsec = (long)(ns % (1000 * MS))};
-    while (nanosleep(&left, &left) && errno == EINTR)
-        ;
+    mapping_settle(worker);
 }
 
 static int run(struct worker *worker, uint64_t beats)
 {
-    for (uint64_t i = 0; i < beats; i++) {
-        uint64_t begin = clock_now_ns();
-        mapping_settle(worker);
-        uint64_t spent = clock_now_ns() - begin;
-        if (spent < BEAT_NS)
-            rest(BEAT_NS - spent);
-    }
+    beat_each(worker, beats, settle);
     return 0;
 }
 
@@ -59,19 +46,13 @@ static void teardown(struct worker *worker)
     descriptor_close(worker);
 }
 
-static uint64_t block_ns(const struct params *params)
-{
-    (void)params;
-    return BEAT_NS;
-}
-
 const struct method method_soak = {
     .name = "soak",
     .measures = "stores to every page ten times a second: what the kernel does to them by itself",
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(access) | FIELD_BIT(sharing) | FIELD_BIT(advice),
-    .block_ns = block_ns,
+    .block_ns = beat_ns,
     .setup = setup,
     .run = run,
     .teardown = teardown,

@@ -2,11 +2,13 @@
 /*
  * Measures:         messages of payload_bytes through a ring of ring_bytes in a shared mapping: the first worker copies
  *                   them in, the second copies them out, or with consume: in_place takes them where they lie, and sums
- *                   them. An operation is a message, and the second worker's time is the batch's.
+ *                   them. An operation is a message, and the second worker's time is the batch's. What becomes of a
+ *                   message at the end of the ring, `wrap` says.
  * Does not measure: a message by itself: that is hand_off. While there is room and there are messages neither waits for
  *                   the other, and each looks at the other's index only when its own idea of it is used up.
  * Expect:           about a hand-over for small messages, for a consumer that keeps up finds each message's line in the
- *                   other's cache, and from a few lines on what copying them between caches takes.
+ *                   other's cache, and from a few lines on what copying them between caches takes. Mirrored, split and
+ *                   slots are alike; a byte loop is as slow as it is alone.
  * Source:           Lamport, "Proving the correctness of multiprocess programs" (1977), with the other side's index
  *                   kept as in FastForward and its successors; no kernel function.
  */
@@ -14,10 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ring.h"
 #include "shared.h"
-#include "walk.h"
+#include "target.h"
 
 enum { PRODUCER, CONSUMER };
+
+/* A message is its number and a filling that does not change; each side has the same, and the second a buffer. */
+struct own {
+    struct mirror mirror; /* of the target's pages that are the ring, where it is mirrored */
+    uint64_t *words;      /* [2][payload] */
+};
 
 /* How many messages were put in and taken out so far: each is stored by one side alone. */
 static _Atomic uint64_t *put_count(const struct worker *worker)
@@ -35,9 +44,17 @@ static uint64_t slot_count(const struct worker *worker)
     return worker->params->ring_bytes / worker->params->payload_bytes;
 }
 
-static unsigned char *slot_at(const struct worker *worker, uint64_t index)
+/* Behind the counts: slots at once, and a ring of bytes on a page of its own. */
+static uint64_t ring_offset(const struct worker *worker)
 {
-    return worker->base + 2 * (uint64_t)SHARED_LINE + index * worker->params->payload_bytes;
+    return worker->params->wrap == wrap_slots ? 2 * (uint64_t)SHARED_LINE : worker->target->page_bytes;
+}
+
+static struct ring ring_of_worker(const struct worker *worker)
+{
+    const struct own *own = worker->own;
+    unsigned char *base = own->mirror.base ? own->mirror.base : worker->base + ring_offset(worker);
+    return (struct ring){base, walk_opaque(worker->params->ring_bytes)};
 }
 
 /* Waits until the count is above `least`, and keeps it. */
@@ -50,15 +67,11 @@ static int await_count(_Atomic uint64_t *count, uint64_t least, uint64_t *known)
     return 0;
 }
 
-/* A message is its number and a filling that does not change; each side has the same, and the second a buffer. */
-static uint64_t *own_words(const struct worker *worker)
+WALK_SPECIALISED int produce(const struct worker *worker, uint64_t count, enum wrap wrap)
 {
-    return worker->own;
-}
-
-static int produce(const struct worker *worker, uint64_t count)
-{
-    uint64_t slots = slot_count(worker), index = 0, taken = 0, *message = own_words(worker);
+    struct ring ring = ring_of_worker(worker);
+    const struct own *own = worker->own;
+    uint64_t slots = slot_count(worker), at = 0, taken = 0, *message = own->words;
     for (uint64_t number = 1; number <= count; number++) {
         if (number > taken + slots) {
             int rc = await_count(taken_count(worker), number - slots - 1, &taken);
@@ -66,9 +79,9 @@ static int produce(const struct worker *worker, uint64_t count)
                 return rc;
         }
         message[0] = number;
-        memcpy(slot_at(worker, index), message, worker->params->payload_bytes);
+        ring_put(ring, at, (unsigned char *)message, worker->params->payload_bytes, wrap);
         atomic_store_explicit(put_count(worker), number, memory_order_release);
-        index = index + 1 == slots ? 0 : index + 1;
+        at = ring_next(ring, at, worker->params->payload_bytes, wrap);
     }
     return 0;
 }
@@ -84,25 +97,47 @@ static int check_message(struct worker *worker, const unsigned char *message, ui
     return -EPROTO;
 }
 
-static int consume(struct worker *worker, uint64_t count)
+WALK_SPECIALISED int consume(struct worker *worker, uint64_t count, enum wrap wrap)
 {
-    uint64_t slots = slot_count(worker), bytes = worker->params->payload_bytes, index = 0, put = 0;
-    uint64_t *buffer = own_words(worker), filling = walk_sum((unsigned char *)buffer, bytes);
-    unsigned char *copy = (unsigned char *)buffer + bytes;
+    struct ring ring = ring_of_worker(worker);
+    const struct own *own = worker->own;
+    uint64_t bytes = worker->params->payload_bytes, at = 0, put = 0;
+    uint64_t filling = walk_sum((unsigned char *)own->words, bytes);
+    unsigned char *copy = (unsigned char *)own->words + bytes;
     bool in_place = worker->params->consume == consume_in_place;
     for (uint64_t number = 1; number <= count; number++) {
         int rc = number > put ? await_count(put_count(worker), number - 1, &put) : 0;
-        const unsigned char *message = slot_at(worker, index);
         if (rc == 0 && !in_place)
-            message = memcpy(copy, message, bytes);
+            ring_take(ring, at, copy, bytes, wrap);
         if (rc == 0)
-            rc = check_message(worker, message, number, filling);
+            rc = check_message(worker, in_place ? ring.base + at : copy, number, filling);
         if (rc)
             return rc;
         atomic_store_explicit(taken_count(worker), number, memory_order_release);
-        index = index + 1 == slots ? 0 : index + 1;
+        at = ring_next(ring, at, bytes, wrap);
     }
     return 0;
+}
+
+WALK_SPECIALISED int take_part(struct worker *worker, uint64_t count, enum wrap wrap)
+{
+    return worker->index == PRODUCER ? produce(worker, count, wrap) : consume(worker, count, wrap);
+}
+
+static int take_part_as(struct worker *worker, uint64_t count)
+{
+    switch (worker->params->wrap) {
+    case wrap_slots:
+        return take_part(worker, count, wrap_slots);
+    case wrap_split:
+        return take_part(worker, count, wrap_split);
+    case wrap_mask:
+        return take_part(worker, count, wrap_mask);
+    case wrap_modulo:
+        return take_part(worker, count, wrap_modulo);
+    default:
+        return take_part(worker, count, wrap_mirrored);
+    }
 }
 
 /* As many were put in as were taken out. */
@@ -116,7 +151,7 @@ static int check_counts(struct worker *worker, uint64_t count)
 
 static int run(struct worker *worker, uint64_t count)
 {
-    int rc = worker->index == PRODUCER ? produce(worker, count) : consume(worker, count);
+    int rc = take_part_as(worker, count);
     shared_done(worker);
     if (rc)
         return shared_fail(worker, rc);
@@ -139,23 +174,39 @@ static int reset(struct worker *worker, uint64_t count, struct err *err)
     return 0;
 }
 
+/* The pages of the other view are mapped too, as shared_setup does it: nothing is changed, for the peer may be at work.
+ */
+static int mirror(struct worker *worker, struct own *own, struct err *err)
+{
+    int rc = ring_mirror_target(worker, &own->mirror, ring_offset(worker), err);
+    for (uint64_t at = 0; rc == 0 && at < 2 * own->mirror.bytes; at += worker->target->page_bytes)
+        atomic_fetch_add((_Atomic uint64_t *)(void *)(own->mirror.base + at), 0);
+    return rc;
+}
+
 static int setup(struct worker *worker, struct err *err)
 {
     uint64_t bytes = worker->params->payload_bytes;
     int rc = shared_setup(worker, err);
     if (rc)
         return rc;
-    uint64_t *words = worker->own = calloc(2, bytes);
+    struct own *own = worker->own = calloc(1, sizeof *own);
+    uint64_t *words = own ? own->words = calloc(2, bytes) : NULL;
     if (!words)
         return err_set(err, ENOMEM, "no memory for messages of %llu bytes", (unsigned long long)bytes);
     for (uint64_t i = 1; i < bytes / sizeof *words; i++)
         words[i] = i * UINT64_C(0x9e3779b97f4a7c15);
-    return 0;
+    return ring_is_mirrored(worker->params->wrap) ? mirror(worker, own, err) : 0;
 }
 
 static void teardown(struct worker *worker)
 {
-    free(worker->own);
+    struct own *own = worker->own;
+    if (own) {
+        mirror_free(&own->mirror);
+        free(own->words);
+        free(own);
+    }
     worker->own = NULL;
     shared_teardown(worker);
 }
@@ -168,7 +219,8 @@ static bool timed(const struct params *params, unsigned index)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return 15 + params->payload_bytes / 8;
+    bool bytewise = params->wrap == wrap_mask || params->wrap == wrap_modulo;
+    return bytewise ? 15 + ring_copy_ns(params) : 15 + params->payload_bytes / 8;
 }
 
 const struct method method_spsc_ring = {
@@ -176,7 +228,7 @@ const struct method method_spsc_ring = {
     .measures = "messages through a ring in a shared mapping, from one worker to the other",
     .version = 1,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_PAIR,
-    .uses = USES_SHARED | FIELD_BIT(payload_bytes) | FIELD_BIT(ring_bytes) | FIELD_BIT(consume),
+    .uses = USES_SHARED | FIELD_BIT(payload_bytes) | FIELD_BIT(ring_bytes) | FIELD_BIT(consume) | FIELD_BIT(wrap),
     .block_ns = block_ns,
     .setup = setup,
     .reset = reset,

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
 import matplotlib
+import numpy as np
 from matplotlib import colormaps
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
@@ -34,6 +36,7 @@ GREY = "#808080"
 BAND = "#D9D9D9"
 MISSING = "#F0F0F0"  # where a box has no figure
 SHADES = colormaps["cividis"]  # one scale of lightness, read alike with every colour blindness and without any colour
+SHADE_STEPS = 128  # of a scale of colours that is drawn
 DARK = 0.179  # relative luminance below which white has more contrast than black (WCAG 2.1, contrast ratio)
 FONT = 8.5
 LINE_INCH = 0.16  # height of a line of text
@@ -353,6 +356,20 @@ def boxes_axes(axis: Any, columns: Sequence[str], rows: Sequence[str]) -> None:
     axis.set_xticks(range(len(columns)), labels=columns)
     axis.set_yticks(range(len(rows)), labels=rows)
     axis.tick_params(length=0)
+    axis.grid(False)
+    axis.spines[:].set_visible(False)
+
+
+def shades_scale(axis: Any, norm: LogNorm, label: Callable[[float], str]) -> None:
+    """The scale of colours of boxes, with its ticks at the right, in steps too small to be seen."""
+    edges = np.geomspace(norm.vmin, norm.vmax, SHADE_STEPS + 1)
+    middles = np.sqrt(edges[1:] * edges[:-1])
+    axis.barh(edges[:-1], 1, height=np.diff(edges) * 1.2, align="edge", color=SHADES(norm(middles)), linewidth=0)
+    log_axis(axis.yaxis, [norm.vmin, norm.vmax], label, room=1.0)
+    axis.set_ylim(norm.vmin, norm.vmax)
+    axis.set_xlim(0, 1)
+    axis.set_xticks([])
+    axis.yaxis.tick_right()
     axis.grid(False)
     axis.spines[:].set_visible(False)
 

@@ -11,7 +11,7 @@ import helper
 MIB = 1 << 20
 QUICK_CELLS, QUICK_FILE_BYTES = 12, 64 * MIB
 ALPHA = 0.05  # of the verdicts, over all comparisons of a scenario
-NO_COMPARISON = {"floor/null", "sync/background"}  # one arm each
+NO_COMPARISON = {"floor/null", "sync/background", "techniques/ring-soak"}  # one arm each
 PROFILES = ("quick", "standard", "thorough")
 # As many CPUs as any of them asks for, at every distance, and the rights of root: so that no cell is left out for want
 # of either.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages through a ring: none is lost, none comes twice, and one that is not due is noticed. */
 #include "meeting.h"
+#include "mirror.h"
 
 extern const struct method method_spsc_ring;
 
@@ -12,15 +13,37 @@ static void vary_ring(struct arm *arm, unsigned a)
     arm->params.consume = a % 2 ? consume_in_place : consume_copy;
 }
 
+/* Rings of bytes, of which messages are no divisors: they reach over the end, at another place each time. */
+static void vary_wrap(struct arm *arm, unsigned a)
+{
+    static const enum wrap wraps[] = {wrap_mirrored, wrap_split, wrap_mask, wrap_modulo};
+    arm->params.wrap = wraps[a];
+    arm->params.payload_bytes = 40;
+    arm->params.ring_bytes = 4 * physics_page_bytes();
+    arm->params.consume = consume_copy;
+}
+
+/* Taken where they lie, and longer than half of the ring. */
+static void vary_mirrored(struct arm *arm, unsigned a)
+{
+    static const uint64_t payload[] = {24, 1000, 4096 - 8, 4096};
+    arm->params.wrap = wrap_mirrored;
+    arm->params.payload_bytes = payload[a];
+    arm->params.ring_bytes = physics_page_bytes();
+    arm->params.consume = consume_in_place;
+}
+
 static void no_message_is_lost(void **state)
 {
+    void (*const variants[])(struct arm *, unsigned) = {vary_ring, vary_wrap, vary_mirrored};
     (void)state;
-    for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
-        struct meeting meeting = {.params = meeting_params(kind)};
-        meeting_measure(&meeting, &method_spsc_ring, 500, vary_ring);
-        meeting_expect_ok(&meeting, 1);
-        meeting_free(&meeting);
-    }
+    for (unsigned i = 0; i < sizeof variants / sizeof *variants; i++)
+        for (enum worker_kind kind = 0; kind < MEETING_KINDS; kind++) {
+            struct meeting meeting = {.params = meeting_params(kind)};
+            meeting_measure(&meeting, &method_spsc_ring, 500, variants[i]);
+            meeting_expect_ok(&meeting, 1);
+            meeting_free(&meeting);
+        }
 }
 
 static struct params ring_params(void)
@@ -38,6 +61,41 @@ static void threads_are_ordered(void **state)
     (void)state;
     for (params.consume = 0; params.consume < consume_count; params.consume++)
         meeting_expect_ordered(&method_spsc_ring, &params, 500);
+}
+
+/* What a worker has of its own begins with its mirror. */
+static struct mirror *mirror_of_hand(struct hand *hand)
+{
+    return hand->worker.own;
+}
+
+/* As meeting_expect_ordered, and the mirror is one too: what the thread sanitizer compares has one address. */
+static void expect_wrapped_ordered(enum wrap wrap)
+{
+    struct params params = ring_params();
+    struct meeting_pair pair = {0};
+    params.wrap = wrap;
+    params.ring_bytes = physics_page_bytes();
+    params.payload_bytes = 1000;
+    meeting_begin(&pair, &method_spsc_ring, &params);
+    meeting_share(&pair);
+    struct mirror own = *mirror_of_hand(&pair.hands[1]);
+    *mirror_of_hand(&pair.hands[1]) = *mirror_of_hand(&pair.hands[0]);
+    for (unsigned batch = 0; batch < 3; batch++) {
+        meeting_run(&pair, 500, 500);
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(pair.rc[i], 0);
+    }
+    *mirror_of_hand(&pair.hands[1]) = own;
+    meeting_end(&pair);
+}
+
+static void threads_are_ordered_at_the_end(void **state)
+{
+    (void)state;
+    for (enum wrap wrap = wrap_mirrored; wrap < wrap_count; wrap++)
+        if (wrap != wrap_mirrored_way || mirror_way_exists(physics_page_bytes()))
+            expect_wrapped_ordered(wrap);
 }
 
 /* The producer puts ten in; then the test spoils the ring before the consumer looks. */
@@ -109,11 +167,9 @@ static void a_death_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(threads_are_ordered),
-        cmocka_unit_test(no_message_is_lost),
-        cmocka_unit_test(what_is_not_due_is_noticed),
-        cmocka_unit_test(waiting_has_an_end),
-        cmocka_unit_test(a_death_is_told),
+        cmocka_unit_test(threads_are_ordered), cmocka_unit_test(threads_are_ordered_at_the_end),
+        cmocka_unit_test(no_message_is_lost),  cmocka_unit_test(what_is_not_due_is_noticed),
+        cmocka_unit_test(waiting_has_an_end),  cmocka_unit_test(a_death_is_told),
     };
     return physics_run(tests);
 }

@@ -85,6 +85,8 @@ PARAMS: dict[str, Any] = {
     "hand_over": "cas",
     "via": "mapped-spin",
     "payload_bytes": 64,
+    "ring_side": "both",
+    "ring_bytes": 4 * KIB,
 }
 
 

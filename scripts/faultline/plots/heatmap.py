@@ -6,14 +6,13 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Patch
 
 from faultline import canvas
 from faultline.canvas import Layout
 from faultline.tables import Row, Table
-from faultline.text import shorten
+from faultline.text import shorten, time_tick
 
 name = "heatmap"
 title = "time a page, recipe by mechanism, as colours and figures"
@@ -22,7 +21,6 @@ scope = "scenario"
 COLUMNS_MOST = 10  # what fits on a page
 LABEL_WIDTH, LABEL_LINES = 16, 4  # characters and lines of a column's label
 COLUMN_INCH, ROW_INCH = 1.2, 0.42
-SHADES = 128  # steps of the scale of colours
 
 
 def shown(table: Table) -> list[Row]:
@@ -119,18 +117,4 @@ def draw(table: Table, axes: Any) -> None:
                 colour = canvas.SHADES(norm(row["ns_per_page"]))
                 canvas.box(axes[0, 0], x, y, colour, *canvas.time_box(row, "ns_per_page"))
     canvas.boxes_axes(axes[0, 0], [column_label(column) for column in columns], recipes)
-    scale_draw(axes[0, 1], norm)
-
-
-def scale_draw(axis: Any, norm: LogNorm) -> None:
-    """The scale of colours, in steps too small to be seen."""
-    edges = np.geomspace(norm.vmin, norm.vmax, SHADES + 1)
-    middles = np.sqrt(edges[1:] * edges[:-1])
-    axis.barh(edges[:-1], 1, height=np.diff(edges) * 1.2, align="edge", color=canvas.SHADES(norm(middles)), linewidth=0)
-    canvas.log_times(axis.yaxis, [norm.vmin, norm.vmax], room=1.0)
-    axis.set_ylim(norm.vmin, norm.vmax)
-    axis.set_xlim(0, 1)
-    axis.set_xticks([])
-    axis.yaxis.tick_right()
-    axis.grid(False)
-    axis.spines[:].set_visible(False)
+    canvas.shades_scale(axes[0, 1], norm, time_tick)

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "mirror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+/* Addresses that differ by this are one to the way predictor. */
+#define WAY_SPAN ((size_t)1 << 28)
+
+static size_t page_bytes(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static int failed(struct mirror *mirror, int code, const char *why)
+{
+    mirror->why = why;
+    return -code;
+}
+
+/* ---- where ---- */
+
+/* Bits 12-19 of an address, each with one of bits 20-27: 12 ^ 27, 13 ^ 26, 14 ^ 25, 15 ^ 20, 16 ^ 21 … 19 ^ 24. */
+static unsigned way_of(uintptr_t address)
+{
+    unsigned page = (unsigned)(address >> 12 & 0xffff);
+    unsigned reversed = (page >> 15 & 1) | (page >> 13 & 2) | (page >> 11 & 4);
+    return (page & 0xff) ^ (page >> 8 & 0x1f) << 3 ^ reversed;
+}
+
+/* No processor with that predictor has pages of another size than 4 KiB: with those any place will do. */
+static bool has_same_way(uintptr_t base, size_t bytes)
+{
+    if (page_bytes() != 4096)
+        return true;
+    for (size_t at = 0; at < bytes && at < WAY_SPAN; at += 4096)
+        if (way_of(base + at) != way_of(base + bytes + at))
+            return false;
+    return true;
+}
+
+/* The first place from `from` on where views of that size have it, or 0. */
+static uintptr_t find_same_way(uintptr_t from, size_t bytes, size_t step)
+{
+    for (size_t at = 0; at < WAY_SPAN; at += step)
+        if (has_same_way(from + at, bytes))
+            return from + at;
+    return 0;
+}
+
+bool mirror_way_exists(size_t bytes)
+{
+    return bytes && bytes % page_bytes() == 0 && find_same_way(WAY_SPAN, bytes, page_bytes()) != 0;
+}
+
+static int check(struct mirror *mirror, const struct mirror_wish *wish, size_t step)
+{
+    if (wish->bytes == 0)
+        return failed(mirror, EINVAL, "a mirror of no bytes");
+    if (wish->bytes % step)
+        return failed(mirror, EINVAL, "the size of a mirror has to be whole pages (SHMLBA with System V)");
+    if (wish->bytes > (SIZE_MAX - 2 * WAY_SPAN) / 2)
+        return failed(mirror, EOVERFLOW, "twice the size is more than there are addresses");
+    if (wish->same_way && !mirror_way_exists(wish->bytes))
+        return failed(mirror, ENOTSUP, "two views of that size in a row cannot have the same way");
+    return 0;
+}
+
+/*
+ * Takes the addresses for both views and their guards: mapped without access, without memory. More than is needed is
+ * taken where the place matters, and given back: nobody else can come in between.
+ */
+static int reserve(struct mirror *mirror, const struct mirror_wish *wish, size_t step)
+{
+    size_t guard = wish->guards ? page_bytes() : 0, spare = wish->same_way ? WAY_SPAN : step - page_bytes();
+    size_t need = 2 * wish->bytes + 2 * guard, all = need + spare;
+    unsigned char *room = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return failed(mirror, errno, "reserve addresses for both views");
+    uintptr_t first = (uintptr_t)room + guard, at = (first + step - 1) / step * step;
+    if (wish->same_way)
+        at = find_same_way(at, wish->bytes, step);
+    size_t lead = at - first;
+    if (lead)
+        munmap(room, lead);
+    if (lead < spare)
+        munmap(room + lead + need, spare - lead);
+    mirror->reserved = room + lead;
+    mirror->reserved_bytes = need;
+    mirror->base = mirror->reserved + guard;
+    mirror->bytes = wish->bytes;
+    return 0;
+}
+
+/* ---- the two views ---- */
+
+static int map_views(struct mirror *mirror, int fd, off_t offset)
+{
+    for (unsigned i = 0; i < 2; i++)
+        if (mmap(mirror->base + i * mirror->bytes, mirror->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+                 offset) == MAP_FAILED)
+            return failed(mirror, errno, i ? "map the second view" : "map the first view");
+    return 0;
+}
+
+static int open_shm(void)
+{
+    static unsigned number; /* two threads that draw the same fall apart by O_EXCL */
+    char name[64];
+    for (unsigned tries = 0; tries < 100; tries++) {
+        snprintf(name, sizeof name, "/mirror-%ld-%u", (long)getpid(), __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
+        int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            shm_unlink(name);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+static int open_memory(struct mirror *mirror, const struct mirror_wish *wish, int *fd)
+{
+    const char *directory = wish->of == MIRROR_FILE ? wish->directory : "/dev/shm";
+    if (!directory)
+        return failed(mirror, EINVAL, "a file needs a directory");
+    *fd = wish->of == MIRROR_MEMFD ? memfd_create("mirror", MFD_CLOEXEC)
+          : wish->of == MIRROR_SHM ? open_shm()
+                                   : open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return *fd < 0 ? failed(mirror, errno, "make the memory") : 0;
+}
+
+static int size_memory(struct mirror *mirror, const struct mirror_wish *wish, int fd)
+{
+    if (wish->of == MIRROR_FILE) {
+        int code = posix_fallocate(fd, 0, (off_t)wish->bytes);
+        return code ? failed(mirror, code, "allocate the file's blocks") : 0;
+    }
+    return ftruncate(fd, (off_t)wish->bytes) ? failed(mirror, errno, "give the memory its size") : 0;
+}
+
+static int make_of_descriptor(struct mirror *mirror, const struct mirror_wish *wish)
+{
+    int fd = -1, rc = open_memory(mirror, wish, &fd);
+    if (rc == 0)
+        rc = size_memory(mirror, wish, fd);
+    if (rc == 0)
+        rc = map_views(mirror, fd, 0);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+/* Once it is removed a segment lives as long as it is attached, and can still be attached by its number. */
+static int make_of_segment(struct mirror *mirror, const struct mirror_wish *wish)
+{
+    int id = shmget(IPC_PRIVATE, wish->bytes, 0600);
+    if (id < 0)
+        return failed(mirror, errno, "shmget");
+    bool attached = shmat(id, mirror->base, SHM_REMAP) != (void *)-1;
+    int code = errno;
+    shmctl(id, IPC_RMID, NULL);
+    if (!attached)
+        return failed(mirror, code, "attach the first view");
+    return shmat(id, mirror->base + wish->bytes, SHM_REMAP) == (void *)-1
+               ? failed(mirror, errno, "attach the second view")
+               : 0;
+}
+
+static int make_of_nothing(struct mirror *mirror, const struct mirror_wish *wish)
+{
+    unsigned char *second = mirror->base + wish->bytes;
+    if (mmap(mirror->base, wish->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+        MAP_FAILED)
+        return failed(mirror, errno, "map the first view");
+    if (mremap(mirror->base, 0, wish->bytes, MREMAP_MAYMOVE | MREMAP_FIXED, second) == MAP_FAILED)
+        return failed(mirror, errno, "map the first view once more");
+    return 0;
+}
+
+static int map_kind(struct mirror *mirror, const struct mirror_wish *wish)
+{
+    switch (wish->of) {
+    case MIRROR_SYSV:
+        return make_of_segment(mirror, wish);
+    case MIRROR_MREMAP:
+        return make_of_nothing(mirror, wish);
+    default:
+        return make_of_descriptor(mirror, wish);
+    }
+}
+
+int mirror_make(struct mirror *mirror, const struct mirror_wish *wish)
+{
+    size_t step = wish->of == MIRROR_SYSV ? (size_t)SHMLBA : page_bytes();
+    *mirror = (struct mirror){0};
+    int rc = check(mirror, wish, step);
+    if (rc == 0)
+        rc = reserve(mirror, wish, step);
+    if (rc == 0)
+        rc = map_kind(mirror, wish);
+    if (rc)
+        mirror_free(mirror);
+    return rc;
+}
+
+int mirror_map(struct mirror *mirror, int fd, off_t offset, const struct mirror_wish *wish)
+{
+    *mirror = (struct mirror){0};
+    int rc = check(mirror, wish, page_bytes());
+    if (rc == 0)
+        rc = reserve(mirror, wish, page_bytes());
+    if (rc == 0)
+        rc = map_views(mirror, fd, offset);
+    if (rc)
+        mirror_free(mirror);
+    return rc;
+}
+
+void mirror_free(struct mirror *mirror)
+{
+    if (mirror->reserved)
+        munmap(mirror->reserved, mirror->reserved_bytes);
+    mirror->reserved = mirror->base = NULL;
+}

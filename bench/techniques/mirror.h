@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A mirrored mapping: the same memory mapped twice in a row, so that what runs over the end of a ring buffer comes out
+ * at its beginning. base[i] and base[bytes + i] are one byte, and a message of up to `bytes` bytes that begins anywhere
+ * in the first view lies there in one piece.
+ *
+ *     struct mirror ring;
+ *     struct mirror_wish wish = {.of = MIRROR_MEMFD, .bytes = 65536};
+ *     int rc = mirror_make(&ring, &wish);
+ *     if (rc) { fprintf(stderr, "%s: %s\n", ring.why, strerror(-rc)); … }
+ *     memcpy(ring.base + at, message, length);          at < ring.bytes, length <= ring.bytes
+ *     mirror_free(&ring);
+ *
+ * The place for both views is reserved in one piece before anything is mapped into it, so that nothing another thread
+ * maps meanwhile can be hit. The memory has no name that outlives mirror_make, and no descriptor: a process that is
+ * killed leaves nothing behind. (The two calls between a name, or a System V segment, and its removal are the
+ * exception.)
+ */
+#ifndef FAULTLINE_MIRROR_H
+#define FAULTLINE_MIRROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* What the memory is. Pages come at their first touch, as zeros; each view takes a fault of its own for each. */
+enum mirror_of {
+    MIRROR_MEMFD,  /* memfd_create (Linux 3.17) */
+    MIRROR_SHM,    /* shm_open, unlinked at once */
+    MIRROR_TMPFS,  /* a file without a name in /dev/shm (O_TMPFILE) */
+    MIRROR_FILE,   /* a file without a name in `directory`, its blocks allocated: a full disk is an error, no SIGBUS */
+    MIRROR_SYSV,   /* shmget and shmat (SHM_REMAP), removed after the first attach */
+    MIRROR_MREMAP, /* MAP_SHARED | MAP_ANONYMOUS, mapped once more by mremap with an old size of 0: no descriptor at all
+                    */
+    MIRROR_OF_COUNT,
+};
+
+struct mirror_wish {
+    enum mirror_of of;     /* mirror_make */
+    size_t bytes;          /* of the memory; whole pages, with MIRROR_SYSV whole SHMLBA. Never rounded */
+    const char *directory; /* MIRROR_FILE: where */
+    bool guards;           /* a page before and one behind that no access passes (SIGSEGV) */
+    bool same_way;         /* both views where AMD's L1 way predictor takes them for one: mirror_way_exists */
+};
+
+struct mirror {
+    unsigned char *base; /* the first view; the second begins `bytes` behind it */
+    size_t bytes;
+    const char *why;         /* after a failure: what could not be done. Static text */
+    unsigned char *reserved; /* all that is to be unmapped … */
+    size_t reserved_bytes;   /* … with the guards */
+};
+
+/*
+ * Makes the memory and maps it twice, readable and writable. Free with mirror_free, which is also right after a failure
+ * and for {0}. 0 or -errno, with mirror->why: -EINVAL for a size that is 0 or no whole number of pages, -EOVERFLOW for
+ * one of which there cannot be two, -ENOTSUP where views of that size cannot have the same way; else what the call that
+ * failed has said.
+ */
+int mirror_make(struct mirror *mirror, const struct mirror_wish *wish);
+
+/*
+ * The same of `wish->bytes` bytes of a file, or of any object that can be mapped, from `offset` on, a whole number of
+ * pages. It stays the caller's, who may close it at once.
+ */
+int mirror_map(struct mirror *mirror, int fd, off_t offset, const struct mirror_wish *wish);
+
+/* Unmaps both views, which gives the memory back where it was of mirror_make. */
+void mirror_free(struct mirror *mirror);
+
+/*
+ * Whether two views of that size, one right behind the other, can have equal hashes page by page. The L1 data cache of
+ * AMD Zen to Zen 4 guesses the way of a line by eight bits, each the exclusive or of two bits of the linear address
+ * (Lipp et al., "Take A Way", 2020; found so on Zen 4 too). A line that was last used through the other view is guessed
+ * wrong where these differ: 20 cycles instead of 4. They agree for addresses a multiple of 256 MiB apart. Views in a
+ * row are as far apart as the ring is long: it can be had for 4, 8, 16 and 32 KiB and multiples of 256 MiB, and for no
+ * other size up to 16 MiB. Where pages are not of 4 KiB there is no such predictor, and any place will do.
+ */
+bool mirror_way_exists(size_t bytes);
+
+#endif
