@@ -155,6 +155,8 @@ static uint64_t granted(uint64_t bytes, enum reservation reservation)
     physics_measure(&cell, NULL, 1);
     physics_expect_ok(&cell, 0);
     uint64_t occurred = physics_count(&cell, 0, COUNTER_occurred);
+    assert_true(physics_count(&cell, 0, COUNTER_rss_bytes) == UINT64_MAX); /* of a method that does not tell them */
+    assert_true(physics_count(&cell, 0, COUNTER_page_table_bytes) == UINT64_MAX);
     measure_free(&cell.result);
     assert_true(occurred == 0 || occurred == ATTEMPTS);
     return occurred;
