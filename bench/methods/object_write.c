@@ -118,7 +118,7 @@ static uint64_t block_ns(const struct params *params)
 static uint64_t reset_ns(const struct params *params, uint64_t count)
 {
     (void)count;
-    return 500 * US + OBJECTS_COUNT * objects_step(params, 4 * KIB) / (4 * KIB) * 2500;
+    return 600 * US + OBJECTS_COUNT * objects_step(params, 4 * KIB) / (4 * KIB) * 4000;
 }
 
 const struct method method_object_write = {

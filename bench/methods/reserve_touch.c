@@ -158,7 +158,7 @@ static uint64_t block_ns(const struct params *params)
 
 static uint64_t reset_ns(const struct params *params, uint64_t count)
 {
-    const uint64_t map_ns = 30 * US, page_ns = 600, table_ns = 500, vma_ns = 1000, huge_ns = 10 * US;
+    const uint64_t map_ns = 30 * US, page_ns = 1000, table_ns = 900, vma_ns = 1200, huge_ns = 60 * US;
     uint64_t each = (params->pages == pages_thp ? huge_ns : page_ns) + new_tables(params) * table_ns +
                     (params->reservation == reservation_prot_none ? 2 * vma_ns : 0);
     return map_ns + count * each;

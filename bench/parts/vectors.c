@@ -23,7 +23,7 @@ uint64_t vectors_limit(const struct params *params)
 
 uint64_t vectors_reset_ns(const struct params *params, uint64_t count)
 {
-    const uint64_t map_ns = 13000;
+    const uint64_t map_ns = 16000;
     return count * map_ns + (params->siblings ? 20 * US : 0);
 }
 

@@ -45,7 +45,8 @@ def test_it_applies_where_both_are_counted_along_the_distance(table: Table, tmp_
     assert reserve_cost.applies(table)
     assert "reserve_cost" in {p.plot.name for p in pictures.pictures(table)}
     assert not reserve_cost.applies(table_of(tmp_path / "n", scenario(counts={})))
-    assert not reserve_cost.applies(table_of(tmp_path / "u", scenario(counts={"rss_bytes": None, "page_table_bytes": TABLES})))
+    unknown = scenario(counts={"rss_bytes": None, "page_table_bytes": TABLES})
+    assert not reserve_cost.applies(table_of(tmp_path / "u", unknown))
     few = scenario(cells=fake_run.product(distance_bytes=DISTANCES[:2]))
     assert not reserve_cost.applies(table_of(tmp_path / "f", few))
 

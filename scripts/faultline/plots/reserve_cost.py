@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a page stored to in a large reservation takes: resident memory and page tables, by the distance between pages."""
+"""What a page stored to in a large reservation takes: resident memory and page tables, by the distance between
+pages."""
 
 from __future__ import annotations
 
