@@ -29,6 +29,7 @@ struct view {
     char io[512];
     char schedstat[128];
     char workingset[1 << 13];
+    char status[1 << 12];
     struct device_bytes device;
     uint64_t tlb;
 };
@@ -49,6 +50,7 @@ static void view_files(const struct counter_sources *sources, struct view *view)
     read_text(sources->io, view->io, sizeof view->io);
     read_text(sources->schedstat, view->schedstat, sizeof view->schedstat);
     read_text(sources->workingset, view->workingset, sizeof view->workingset);
+    read_text(sources->status, view->status, sizeof view->status);
     view->tlb = interrupts_sum(sources->interrupts, "TLB");
     view->device = sources->target ? target_device_bytes(sources->target)
                                    : (struct device_bytes){UINT64_MAX, UINT64_MAX};
@@ -66,6 +68,13 @@ static uint64_t io_value(const char *text, const char *key)
             break;
     }
     return UINT64_MAX;
+}
+
+/* "key: number kB" */
+static uint64_t status_value(const char *text, const char *key)
+{
+    uint64_t kib = io_value(text, key);
+    return kib == UINT64_MAX ? UINT64_MAX : kib * 1024;
 }
 
 /* "cpu_time run_delay slices" */
@@ -129,6 +138,7 @@ const char *counter_refault_source(void)
 #define VALUE_INTERRUPTS(view, event) ((view)->event)
 #define VALUE_CHILD(view, event) (counter_child_##event)
 #define VALUE_METHOD(view, event) (counter_method.event)
+#define VALUE_STATUS(view, event) status_value((view)->status, #event)
 #define VALUE_WORKINGSET(view, event) workingset_##event((view)->workingset)
 
 static void evaluate(const struct view *view, struct counts *counts)
@@ -144,6 +154,7 @@ void counter_open(struct counter_sources *sources, const struct target *target)
     sources->io = open("/proc/thread-self/io", O_RDONLY | O_CLOEXEC);
     sources->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
     sources->interrupts = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
+    sources->status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
     sources->workingset = -1;
     if (counter_refault_source())
         sources->workingset = open(counter_refault_source(), O_RDONLY | O_CLOEXEC);
@@ -160,7 +171,9 @@ void counter_close(struct counter_sources *sources)
         close(sources->workingset);
     if (sources->interrupts >= 0)
         close(sources->interrupts);
-    sources->io = sources->schedstat = sources->workingset = sources->interrupts = -1;
+    if (sources->status >= 0)
+        close(sources->status);
+    sources->io = sources->schedstat = sources->workingset = sources->interrupts = sources->status = -1;
 }
 
 void counter_read_before(const struct counter_sources *sources, struct counts *counts)
@@ -170,7 +183,8 @@ void counter_read_before(const struct counter_sources *sources, struct counts *c
     getrusage(RUSAGE_THREAD, &view.usage); /* a first call, whose own faults are not those of the work */
     getrusage(RUSAGE_THREAD, &view.usage);
     evaluate(&view, counts);
-    /* What evaluate touched for the first time must not be billed to the work either. */
+    /* What evaluate touched for the first time must not be billed to the work either, as a fault or as memory. */
+    read_text(sources->status, view.status, sizeof view.status);
     getrusage(RUSAGE_THREAD, &view.usage);
     evaluate(&view, counts);
 }
@@ -194,9 +208,12 @@ void counter_subtract(struct counts *after, const struct counts *before)
 
 void counter_forget_untold(struct counts *counts, uint64_t told)
 {
-    for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        if (strcmp(counter_table[i].source, "METHOD") == 0 && !(told & UINT64_C(1) << i))
+    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+        const char *source = counter_table[i].source;
+        bool is_told = strcmp(source, "METHOD") == 0 || strcmp(source, "STATUS") == 0;
+        if (is_told && !(told & UINT64_C(1) << i))
             counts->values[i] = UINT64_MAX;
+    }
 }
 
 /* All workers look at the same one. */

@@ -47,13 +47,14 @@ struct counts {
 
 #define COUNTER_BIT(name) (UINT64_C(1) << COUNTER_##name)
 
-/* Makes unknown what only a method knows, but for the counters of those bits, which it keeps. */
+/* Makes unknown what only a method knows, or is of its making, but for the counters of those bits, which it tells. */
 void counter_forget_untold(struct counts *counts, uint64_t told);
 
 /* Descriptors of the calling thread's own sources, opened before anything is counted. */
 struct counter_sources {
     int io, schedstat;           /* -1 when not to be had */
     int interrupts;              /* /proc/interrupts; -1 */
+    int status;                  /* /proc/self/status; -1 */
     int workingset;              /* memory.stat of the own control group, or /proc/vmstat; -1 */
     const struct target *target; /* for the device; NULL: none */
 };

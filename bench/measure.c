@@ -550,7 +550,8 @@ static uint64_t bytes_per_op(const struct arm *arm)
     bool moves = arm->method->needs & NEEDS_FILE && !(arm->method->needs & MOVES_NOTHING);
     if (arm->method->uses & FIELD_BIT(block_bytes))
         return moves ? params->block_bytes * params_blocks_per_op(params) : 0;
-    bool ranges = arm->method->uses & FIELD_BIT(range_bytes);
+    bool reserves = arm->method->uses & FIELD_BIT(reservation); /* of its range nothing is visited, or little */
+    bool ranges = arm->method->uses & FIELD_BIT(range_bytes) && !reserves;
     return ranges ? params->range_bytes : 0;
 }
 

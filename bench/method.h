@@ -84,7 +84,7 @@ struct method {                  /* one static const object per file under bench
     uint64_t (*dirties)(const struct params *);
     /* Bytes of memory of its own that it fills, at most. NULL: the working set where it needs no file, else none. */
     uint64_t (*memory)(const struct params *);
-    uint64_t tells; /* COUNTER_BIT of the counters of source METHOD that it keeps; the others are unknown */
+    uint64_t tells; /* COUNTER_BIT of the counters of sources METHOD and STATUS that it tells; the others are unknown */
     bool fills;     /* that memory is filled by setup, once; else by each reset, where there is one */
     bool maps;      /* setup maps the working set and loads from each page, whatever `lifetime` says */
     /* Rough ns of one block, and of a reset for that many; only for the plan's estimate. NULL: the plan's own guess. */

@@ -935,6 +935,87 @@ static int check_dirty(struct site *site)
     return 0;
 }
 
+static bool grows(const struct site *site)
+{
+    bool copies = uses(site, FIELD_buffer) && uses(site, FIELD_range_bytes);
+    return !needs(site, NEEDS_FILE) && (uses(site, FIELD_moved_to) || copies);
+}
+
+/* What is whole pages here may be none where pages are larger. */
+static int check_whole_pages(struct site *site)
+{
+    const struct params *params = site->params;
+    uint64_t page_bytes = site->draft->page_bytes;
+    bool reserves = uses(site, FIELD_reservation);
+    if ((grows(site) || reserves) && params->range_bytes % page_bytes)
+        return refuse(site, FIELD_range_bytes, "a %s of %s is not a whole number of pages",
+                      reserves ? "reservation" : "vector", size_text(params, FIELD_range_bytes));
+    if (uses(site, FIELD_distance_bytes) && params->distance_bytes % page_bytes)
+        return refuse(site, FIELD_distance_bytes, "pages %s apart: it has to be a whole number of pages",
+                      size_text(params, FIELD_distance_bytes));
+    return 0;
+}
+
+/* Vectors that grow, by themselves and in what lies around them. */
+static int check_vector(struct site *site)
+{
+    const struct params *params = site->params;
+    bool remaps = uses(site, FIELD_moved_to), copies = uses(site, FIELD_buffer);
+    bool placed = params->moved_to == moved_to_aligned || params->moved_to == moved_to_misaligned;
+    bool torn = params->moved_to == moved_to_misaligned ||
+                (params->moved_to == moved_to_anywhere && params->crowding > 0);
+    if (!grows(site))
+        return 0;
+    if (params->workers > 1 && params->worker_kind == worker_kind_thread)
+        return refuse(site, FIELD_workers,
+                      "threads would map memory where another's vector is to grow: write worker_kind: process");
+    if (copies && params->buffer != buffer_touched && params->buffer != buffer_fresh)
+        return refuse(site, FIELD_buffer,
+                      "a vector is copied to memory that is touched or fresh: write buffer: touched");
+    if (remaps && params->crowding > 1)
+        return refuse(site, FIELD_crowding, "a crowding of %s is more than every vector",
+                      size_text(params, FIELD_crowding));
+    if (remaps && placed && params->crowding > 0)
+        return refuse(site, FIELD_crowding, "a vector that goes to a place of its own has no use for room behind it");
+    return remaps && params->pages == pages_thp && torn
+               ? refuse(site, FIELD_pages,
+                        "a huge page that is moved to where none can begin is split, once and for all: "
+                        "write moved_to: aligned")
+               : 0;
+}
+
+/* A reservation that is touched here and there. */
+static int check_distance(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_distance_bytes))
+        return 0;
+    if (params->distance_bytes == 0)
+        return refuse(site, FIELD_distance_bytes, "distance_bytes must be above 0");
+    if (params->workers > 1)
+        return refuse(site, FIELD_workers, "memory is counted of a whole process: a reservation is for one worker");
+    return params->distance_bytes > params->range_bytes
+               ? refuse(site, FIELD_distance_bytes, "pages %s apart do not lie in a reservation of %s",
+                        size_text(params, FIELD_distance_bytes), size_text(params, FIELD_range_bytes))
+               : 0;
+}
+
+/* Objects that are written to, of so many. */
+static int check_objects(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_objects))
+        return 0;
+    if (params->object_bytes == 0 || params->object_bytes > site->draft->page_bytes)
+        return refuse(site, FIELD_object_bytes, "an object of %s: it has to have bytes, and to fit into a page",
+                      size_text(params, FIELD_object_bytes));
+    return params->written_share > 1 || params->written_share <= 0
+               ? refuse(site, FIELD_written_share,
+                        "a written_share of %s: at least one object is written to, at most all",
+                        size_text(params, FIELD_written_share))
+               : 0;
+}
+
 static int check_stalls(struct site *site)
 {
     if (uses(site, FIELD_stalls) && site->params->stalls > 1)
@@ -1077,7 +1158,7 @@ static int check_sharing(struct site *site)
     const struct params *params = site->params;
     if (uses(site, FIELD_sharing) && params->sharing == sharing_anonymous && !uses(site, FIELD_pages))
         return refuse(site, FIELD_sharing, "%s maps the file: it cannot do without one", site->arm->method->name);
-    if (is_own(site, FIELD_pages) && params->sharing != sharing_anonymous)
+    if (uses(site, FIELD_sharing) && is_own(site, FIELD_pages) && params->sharing != sharing_anonymous)
         return refuse(site, FIELD_pages,
                       "pages is about anonymous memory: a file's folios have the sizes of its recipe");
     return 0;
@@ -1340,6 +1421,10 @@ static const struct check {
     {check_read_before_clock, ABOUT_SCENARIO},
     {check_descriptor, ABOUT_SCENARIO},
     {check_dirty, ABOUT_FILE},
+    {check_whole_pages, ABOUT_MACHINE},
+    {check_vector, ABOUT_SCENARIO},
+    {check_distance, ABOUT_SCENARIO},
+    {check_objects, ABOUT_SCENARIO},
     {check_stalls, ABOUT_SCENARIO},
     {check_stores, ABOUT_SCENARIO},
     {check_sync, ABOUT_SCENARIO},

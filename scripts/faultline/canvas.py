@@ -219,8 +219,8 @@ def log_times(axis: Any, values: Sequence[float], room: float = 1.3) -> None:
 
 
 def ends_of(row: Row, name: str) -> tuple[float, float]:
-    """Both ends of the interval; the estimate where there is none."""
-    low, high = row[name + "_low"], row[name + "_high"]
+    """Both ends of the interval; the estimate where there is none, as of a count that is the same in every trial."""
+    low, high = row.get(name + "_low"), row.get(name + "_high")
     return row[name] if low is None else low, row[name] if high is None else high
 
 

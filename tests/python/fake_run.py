@@ -54,6 +54,7 @@ PARAMS: dict[str, Any] = {
     "sibling_work": "spin",
     "mappers": 0,
     "vmas": 0,
+    "distance_bytes": 2 * MIB,
     "access": "load",
     "block_bytes": 4096,
     "touches": 16384,

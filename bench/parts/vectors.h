@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Vectors of range_bytes that a batch doubles, each once; the reset before it makes them as large as they were, with
+ * what they hold. What lies right behind them is under control: whether they can grow where they are is known.
+ */
+#ifndef FAULTLINE_VECTORS_H
+#define FAULTLINE_VECTORS_H
+
+#include "method.h"
+#include "paged_vector.h"
+#include "sibling.h"
+
+/* How they grow, which decides where there has to be room. */
+enum vectors_way {
+    VECTORS_REMAPPED,       /* as moved_to and crowding say */
+    VECTORS_COPIED_TOUCHED, /* to memory whose pages were touched before: two places take turns */
+    VECTORS_COPIED_FRESH,   /* to memory that is mapped for it, the old is unmapped */
+};
+
+struct vector {
+    struct paged_vector now;
+    unsigned char *home;   /* where it was before it grew */
+    unsigned char *behind; /* [behind_bytes] what is mapped behind it without access; NULL: nothing of ours */
+    size_t behind_bytes;
+    unsigned char *to; /* a place for twice as much to which it is moved or copied; NULL: none */
+};
+
+/* worker->own of these methods. */
+struct vectors {
+    struct vector *items; /* [count] */
+    uint64_t count;
+    size_t bytes, page_bytes; /* of a vector before it grows; of a page */
+    enum vectors_way way;
+    struct siblings *siblings;
+    unsigned proofs; /* so many times the pages were found to be of the size asked for */
+};
+
+/* What is stored in word `word` of the n-th vector. */
+static inline uint64_t vectors_word(uint64_t n, uint64_t word)
+{
+    return (n + 1) << 40 | word;
+}
+
+/*
+ * Makes the vectors, filled with vectors_word, and whatever lies behind them. -errno with text; -EOPNOTSUPP where this
+ * machine does not give what is asked for. End with vectors_teardown, also after a failure.
+ */
+int vectors_setup(struct worker *worker, enum vectors_way way, struct err *err);
+void vectors_teardown(struct worker *worker);
+
+/* Makes the first `count` small again where they have grown, a place to go to for each that needs one, and wakes the
+ * siblings. */
+int vectors_reset(struct worker *worker, uint64_t count, struct err *err);
+
+/* Advises [at, bytes) to be in base pages or huge ones, as params->pages says. 0 or -errno. */
+int vectors_advise(const struct params *params, unsigned char *at, size_t bytes);
+
+/* For struct method: most vectors of one batch; rough ns of a reset. */
+uint64_t vectors_limit(const struct params *params);
+uint64_t vectors_reset_ns(const struct params *params, uint64_t count);
+
+/* What every method that grows vectors understands. */
+#define USES_VECTORS (FIELD_BIT(range_bytes) | FIELD_BIT(siblings) | FIELD_BIT(sibling_work) | FIELD_BIT(pages))
+
+/* Around the growing of a batch. */
+static inline struct vectors *vectors_begin(const struct worker *worker)
+{
+    struct vectors *vectors = worker->own;
+    siblings_begin(vectors->siblings);
+    return vectors;
+}
+
+static inline int vectors_end(struct worker *worker, int rc)
+{
+    const struct vectors *vectors = worker->own;
+    worker->fault = siblings_end(vectors->siblings);
+    return rc;
+}
+
+#endif
