@@ -844,6 +844,20 @@ static int check_dirty(struct site *site)
     return 0;
 }
 
+/* Two views of the same pages lie whole pages apart. */
+static int check_alias(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_alias_bytes))
+        return 0;
+    if (params->alias_bytes == 0)
+        return refuse(site, FIELD_alias_bytes, "two views of the same memory cannot lie at one address");
+    return params->alias_bytes % site->draft->page_bytes
+               ? refuse(site, FIELD_alias_bytes, "views %s apart are not a whole number of pages apart",
+                        size_text(params, FIELD_alias_bytes))
+               : 0;
+}
+
 static int check_stalls(struct site *site)
 {
     if (uses(site, FIELD_stalls) && site->params->stalls > 1)
@@ -1249,6 +1263,7 @@ static const struct check {
     {check_read_before_clock, ABOUT_SCENARIO},
     {check_descriptor, ABOUT_SCENARIO},
     {check_dirty, ABOUT_FILE},
+    {check_alias, ABOUT_MACHINE},
     {check_stalls, ABOUT_SCENARIO},
     {check_stores, ABOUT_SCENARIO},
     {check_sync, ABOUT_SCENARIO},

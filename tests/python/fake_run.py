@@ -54,6 +54,7 @@ PARAMS: dict[str, Any] = {
     "sibling_work": "spin",
     "mappers": 0,
     "vmas": 0,
+    "alias_bytes": MIB,
     "access": "load",
     "block_bytes": 4096,
     "touches": 16384,
@@ -85,6 +86,7 @@ PARAMS: dict[str, Any] = {
     "hand_over": "cas",
     "via": "mapped-spin",
     "payload_bytes": 64,
+    "through": "other",
 }
 
 
