@@ -773,8 +773,12 @@ static int check_phase(struct site *site)
 {
     const struct params *params = site->params;
     bool writes = params->phase == phase_write || params->phase == phase_sync;
-    bool maps_only = params->phase == phase_map || params->phase == phase_unmap;
+    bool maps_only = params->phase == phase_map || params->phase == phase_unmap, merges = uses(site, FIELD_spans);
     if (!uses(site, FIELD_phase))
+        return 0;
+    if (params->phase != phase_whole && merges != (params->phase >= phase_protect))
+        return refuse(site, FIELD_phase, "%s has no phase %s", site->arm->method->name, size_text(params, FIELD_phase));
+    if (merges)
         return 0;
     if (params->per != per_pass)
         return refuse(site, FIELD_per, "%s times the use of a whole file: write per: pass", site->arm->method->name);
@@ -842,6 +846,30 @@ static int check_dirty(struct site *site)
         return refuse(site, FIELD_range_bytes, "a range of %s is not a whole number of pages",
                       size_text(params, FIELD_range_bytes));
     return 0;
+}
+
+/* Spans are whole pages, of which each holds a part of every span's objects, and each becomes a VMA. */
+static int check_spans(struct site *site)
+{
+    enum { SPANS_MAX = 64 };
+    const struct params *params = site->params;
+    uint64_t spans;
+    if (!uses(site, FIELD_spans))
+        return 0;
+    if (params->spans < 2 || params->spans > SPANS_MAX)
+        return refuse(site, FIELD_spans, "a merge of %" PRIu64 " spans: it takes 2 to %d", params->spans, SPANS_MAX);
+    if (params->range_bytes % site->draft->page_bytes)
+        return refuse(site, FIELD_range_bytes, "a span of %s is not a whole number of pages",
+                      size_text(params, FIELD_range_bytes));
+    spans = params->working_set_bytes / params->range_bytes;
+    if (spans < params->spans)
+        return refuse(site, FIELD_working_set_bytes, "%" PRIu64 " spans of %s do not fit into a working set of %s",
+                      params->spans, size_text(params, FIELD_range_bytes), size_text(params, FIELD_working_set_bytes));
+    return spans > VMAS_MAX ? refuse(site, FIELD_range_bytes,
+                                     "%" PRIu64 " spans are as many VMAs when they are merged, and a process may have "
+                                     "about %d",
+                                     spans, VMAS_MAX)
+                            : 0;
 }
 
 /* Two views of the same pages lie whole pages apart. */
@@ -1264,6 +1292,7 @@ static const struct check {
     {check_descriptor, ABOUT_SCENARIO},
     {check_dirty, ABOUT_FILE},
     {check_alias, ABOUT_MACHINE},
+    {check_spans, ABOUT_MACHINE},
     {check_stalls, ABOUT_SCENARIO},
     {check_stores, ABOUT_SCENARIO},
     {check_sync, ABOUT_SCENARIO},

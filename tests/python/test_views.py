@@ -23,12 +23,12 @@ def differs(params: dict[str, Any]) -> bool:
     return params["alias_bytes"] % (256 * MIB) != 0
 
 
-def fetches(other: Ratio, copy: float = 30.0, distances: list[int] | None = None, **changes: Any) -> fake_run.FakeScenario:
+def fetches(other: Ratio, distances: list[int] | None = None, **changes: Any) -> fake_run.FakeScenario:
     """Lines that were flushed, in an L2 cache's time where they were brought back through the same view."""
     arms = [
         FakeArm("fetched-same-view", 1.0, "flushed_load", params={"through": "same"}),
         FakeArm("fetched-other-view", other, "flushed_load", params={"through": "other"}),
-        FakeArm("flushed", copy, "flushed_load", params={"through": "copy"}),
+        FakeArm("flushed", 30.0, "flushed_load", params={"through": "copy"}),
     ]
     return scenario("techniques/alias-line", arms, distances or DISTANCES, **changes)
 
