@@ -872,6 +872,33 @@ static int check_spans(struct site *site)
                             : 0;
 }
 
+/* Only open is told where. */
+static int check_made(struct site *site)
+{
+    const struct params *params = site->params;
+    bool opens = params->made_by == made_by_o_tmpfile || params->made_by == made_by_o_creat;
+    if (!uses(site, FIELD_made_by))
+        return 0;
+    if (!opens && (is_own(site, FIELD_made_on) || params->made_on != made_on_tmpfs))
+        return refuse(site, FIELD_made_on, "%s is not told where: write made_by: o_tmpfile or o_creat",
+                      size_text(params, FIELD_made_by));
+    if (params->made_on == made_on_target && (params->backing == backing_memfd || params->backing == backing_hugetlbfs))
+        return refuse(site, FIELD_made_on, "a file of memfd_create lies in no directory where another could be made");
+    if (params->range_bytes % site->draft->page_bytes)
+        return refuse(site, FIELD_range_bytes, "a file of %s is not a whole number of pages",
+                      size_text(params, FIELD_range_bytes));
+    return uses(site, FIELD_prior) && params->prior == prior_loaded
+               ? refuse(site, FIELD_prior, "pages of a fresh file are stored to, or not touched: write never or stored")
+               : 0;
+}
+
+static int check_made_beside_given(struct site *site)
+{
+    if (uses(site, FIELD_made_on) && site->params->made_on == made_on_target && site->params->backing == backing_given)
+        return refuse(site, FIELD_made_on, "no file is made beside one of yours");
+    return 0;
+}
+
 /* Two views of the same pages lie whole pages apart. */
 static int check_alias(struct site *site)
 {
@@ -1128,7 +1155,7 @@ static int check_fork(struct site *site)
         return refuse(site, FIELD_workers,
                       "a fork of one thread copies what the others work on: write worker_kind: "
                       "process");
-    if (!uses(site, FIELD_prior) || stores || params->prior != prior_stored || !shared)
+    if (!uses(site, FIELD_prior) || stores || params->prior != prior_stored || !shared || !maps(site))
         return 0;
     return refuse(site, FIELD_prior, "%s does not write to the file, and prior: stored would", site->arm->method->name);
 }
@@ -1293,6 +1320,8 @@ static const struct check {
     {check_dirty, ABOUT_FILE},
     {check_alias, ABOUT_MACHINE},
     {check_spans, ABOUT_MACHINE},
+    {check_made, ABOUT_SCENARIO},
+    {check_made_beside_given, ABOUT_FILE},
     {check_stalls, ABOUT_SCENARIO},
     {check_stores, ABOUT_SCENARIO},
     {check_sync, ABOUT_SCENARIO},
