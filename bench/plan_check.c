@@ -884,11 +884,17 @@ static int check_made(struct site *site)
                       size_text(params, FIELD_made_by));
     if (params->made_on == made_on_target && (params->backing == backing_memfd || params->backing == backing_hugetlbfs))
         return refuse(site, FIELD_made_on, "a file of memfd_create lies in no directory where another could be made");
-    if (params->range_bytes % site->draft->page_bytes)
-        return refuse(site, FIELD_range_bytes, "a file of %s is not a whole number of pages",
-                      size_text(params, FIELD_range_bytes));
     return uses(site, FIELD_prior) && params->prior == prior_loaded
                ? refuse(site, FIELD_prior, "pages of a fresh file are stored to, or not touched: write never or stored")
+               : 0;
+}
+
+static int check_made_pages(struct site *site)
+{
+    const struct params *params = site->params;
+    return uses(site, FIELD_made_by) && params->range_bytes % site->draft->page_bytes
+               ? refuse(site, FIELD_range_bytes, "a file of %s is not a whole number of pages",
+                        size_text(params, FIELD_range_bytes))
                : 0;
 }
 
@@ -1321,6 +1327,7 @@ static const struct check {
     {check_alias, ABOUT_MACHINE},
     {check_spans, ABOUT_MACHINE},
     {check_made, ABOUT_SCENARIO},
+    {check_made_pages, ABOUT_MACHINE},
     {check_made_beside_given, ABOUT_FILE},
     {check_stalls, ABOUT_SCENARIO},
     {check_stores, ABOUT_SCENARIO},
