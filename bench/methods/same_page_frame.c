@@ -42,8 +42,9 @@ static int setup(struct worker *worker, struct err *err)
     uint64_t frame;
     int rc = views_begin(worker, (size_t)sysconf(_SC_PAGESIZE), sizeof(struct own), err);
     struct own *own = worker->own;
-    if (own)
-        own->pagemap_fd = -1;
+    if (!own)
+        return rc;
+    own->pagemap_fd = -1;
     if (rc)
         return rc;
     for (unsigned i = 0; i < 2; i++)

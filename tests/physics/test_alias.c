@@ -177,7 +177,7 @@ static void flushed_lines_are_loaded_in_their_order(void **state)
     (void)state;
     need_free_addresses();
     for (unsigned through = 0; through < through_count; through++)
-        measure_loads(&method_flushed_load, distances[through * 3], (enum through)through, false);
+        measure_loads(&method_flushed_load, distances[(size_t)through * 3], (enum through)through, false);
 }
 
 /* That reset can fail: a line that points to itself ends the order. */

@@ -102,7 +102,7 @@ static void expect_merged(uint64_t spans)
         if (again == 0)
             assert_int_equal(mapped_ranges() - vmas, GROUPS * spans - 1);
 #endif
-        assert_in_range(mapped_ranges() - vmas, 0, 2 * GROUPS * (spans - 1) + 16);
+        assert_in_range(mapped_ranges() - vmas, 0, UINT64_C(2) * GROUPS * (spans - 1) + 16);
     }
     hand_end(&hand);
 }
@@ -131,7 +131,7 @@ static void operations_give_back_what_they_punch(void **state)
         uint64_t given_back = physics_count(&cell, 0, COUNTER_given_back_bytes);
         uint64_t faults = physics_count(&cell, 0, COUNTER_minor_faults);
         measure_free(&cell.result);
-        assert_int_equal(given_back, punches ? GROUPS * 3 * params.range_bytes : 0);
+        assert_int_equal(given_back, punches ? UINT64_C(3) * GROUPS * params.range_bytes : 0);
 #ifndef PHYSICS_SANITIZED
         assert_int_equal(faults, 0);
 #endif
