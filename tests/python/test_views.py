@@ -114,7 +114,7 @@ def test_the_picture_has_a_curve_an_arm_and_dashed_references(tmp_path: Path) ->
         rows = [row for row in found.cells if row["arm"] == arm]
         assert [float(x) for x in line.get_xdata()] == DISTANCES
         assert [float(y) for y in line.get_ydata()] == [row["ns_per_op"] for row in rows]
-        assert (line.get_linestyle() == "--") == (arm == "flushed")
+        assert (line.get_linestyle() == "--") == (arm != "fetched-other-view")
     assert overlaps(figure) == []
 
 

@@ -34,7 +34,7 @@ def shown(table: Table) -> list[Row]:
 
 def is_reference(row: Row) -> bool:
     """One view alone, and lines that nobody has brought back: what the distance of views does not matter to."""
-    return (row["method"], row["through"]) in (("alias_load", "same"), ("flushed_load", "copy"))
+    return row["through"] == "same" or (row["method"], row["through"]) == ("flushed_load", "copy")
 
 
 def applies(table: Table) -> bool:
