@@ -126,7 +126,7 @@ static uint64_t block_ns(const struct params *params)
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    const uint64_t line_ns = 60;
+    const uint64_t line_ns = 80;
     (void)params;
     (void)blocks;
     return line_ns * LINES;

@@ -39,7 +39,7 @@ static void teardown(struct worker *worker)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return params->made_on == made_on_target ? 20 * US : 10 * US;
+    return params->made_on == made_on_target ? 50 * US : 14 * US;
 }
 
 const struct method method_memory_file_make = {

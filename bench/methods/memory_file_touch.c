@@ -125,14 +125,14 @@ static uint64_t memory(const struct params *params)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return params->prior == prior_stored ? 5 : params->made_on == made_on_target ? 3 * US : 2 * US;
+    return params->prior == prior_stored ? 5 : params->made_on == made_on_target ? 8 * US : 3500;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
     uint64_t pages = params->range_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t checked = blocks < pages ? blocks : pages;
-    return params->prior == prior_stored ? pages * 5 + checked * 400 : 15 * US + checked * 900;
+    return params->prior == prior_stored ? pages * 5 + checked * 400 : 20 * US + checked * 1200;
 }
 
 const struct method method_memory_file_touch = {
