@@ -50,6 +50,7 @@ struct worker {
     size_t buffer_step;    /* from one destination to the next: a block, in whole pages where each must be untouched */
     size_t buffer_next;    /* next destination in it */
     void *own;             /* the method's own memory */
+    uint64_t untold;       /* of the counters that the method tells, those that it cannot tell on this machine */
 };
 
 /* Told by laps() of each operation, or of `count` that cannot be told apart, when it began and ended. */

@@ -864,8 +864,12 @@ static int check_phase(struct site *site)
 {
     const struct params *params = site->params;
     bool writes = params->phase == phase_write || params->phase == phase_sync;
-    bool maps_only = params->phase == phase_map || params->phase == phase_unmap;
+    bool maps_only = params->phase == phase_map || params->phase == phase_unmap, merges = uses(site, FIELD_spans);
     if (!uses(site, FIELD_phase))
+        return 0;
+    if (params->phase != phase_whole && merges != (params->phase >= phase_protect))
+        return refuse(site, FIELD_phase, "%s has no phase %s", site->arm->method->name, size_text(params, FIELD_phase));
+    if (merges)
         return 0;
     if (params->per != per_pass)
         return refuse(site, FIELD_per, "%s times the use of a whole file: write per: pass", site->arm->method->name);
@@ -1013,6 +1017,77 @@ static int check_objects(struct site *site)
                ? refuse(site, FIELD_written_share,
                         "a written_share of %s: at least one object is written to, at most all",
                         size_text(params, FIELD_written_share))
+               : 0;
+}
+
+/* Spans are whole pages, of which each holds a part of every span's objects, and each becomes a VMA. */
+static int check_spans(struct site *site)
+{
+    enum { SPANS_MAX = 64 };
+    const struct params *params = site->params;
+    uint64_t spans;
+    if (!uses(site, FIELD_spans))
+        return 0;
+    if (params->spans < 2 || params->spans > SPANS_MAX)
+        return refuse(site, FIELD_spans, "a merge of %" PRIu64 " spans: it takes 2 to %d", params->spans, SPANS_MAX);
+    if (params->range_bytes % site->draft->page_bytes)
+        return refuse(site, FIELD_range_bytes, "a span of %s is not a whole number of pages",
+                      size_text(params, FIELD_range_bytes));
+    spans = params->working_set_bytes / params->range_bytes;
+    if (spans < params->spans)
+        return refuse(site, FIELD_working_set_bytes, "%" PRIu64 " spans of %s do not fit into a working set of %s",
+                      params->spans, size_text(params, FIELD_range_bytes), size_text(params, FIELD_working_set_bytes));
+    return spans > VMAS_MAX ? refuse(site, FIELD_range_bytes,
+                                     "%" PRIu64 " spans are as many VMAs when they are merged, and a process may have "
+                                     "about %d",
+                                     spans, VMAS_MAX)
+                            : 0;
+}
+
+/* Only open is told where. */
+static int check_made(struct site *site)
+{
+    const struct params *params = site->params;
+    bool opens = params->made_by == made_by_o_tmpfile || params->made_by == made_by_o_creat;
+    if (!uses(site, FIELD_made_by))
+        return 0;
+    if (!opens && (is_own(site, FIELD_made_on) || params->made_on != made_on_tmpfs))
+        return refuse(site, FIELD_made_on, "%s is not told where: write made_by: o_tmpfile or o_creat",
+                      size_text(params, FIELD_made_by));
+    if (params->made_on == made_on_target && (params->backing == backing_memfd || params->backing == backing_hugetlbfs))
+        return refuse(site, FIELD_made_on, "a file of memfd_create lies in no directory where another could be made");
+    return uses(site, FIELD_prior) && params->prior == prior_loaded
+               ? refuse(site, FIELD_prior, "pages of a fresh file are stored to, or not touched: write never or stored")
+               : 0;
+}
+
+static int check_made_pages(struct site *site)
+{
+    const struct params *params = site->params;
+    return uses(site, FIELD_made_by) && params->range_bytes % site->draft->page_bytes
+               ? refuse(site, FIELD_range_bytes, "a file of %s is not a whole number of pages",
+                        size_text(params, FIELD_range_bytes))
+               : 0;
+}
+
+static int check_made_beside_given(struct site *site)
+{
+    if (uses(site, FIELD_made_on) && site->params->made_on == made_on_target && site->params->backing == backing_given)
+        return refuse(site, FIELD_made_on, "no file is made beside one of yours");
+    return 0;
+}
+
+/* Two views of the same pages lie whole pages apart. */
+static int check_alias(struct site *site)
+{
+    const struct params *params = site->params;
+    if (!uses(site, FIELD_alias_bytes))
+        return 0;
+    if (params->alias_bytes == 0)
+        return refuse(site, FIELD_alias_bytes, "two views of the same memory cannot lie at one address");
+    return params->alias_bytes % site->draft->page_bytes
+               ? refuse(site, FIELD_alias_bytes, "views %s apart are not a whole number of pages apart",
+                        size_text(params, FIELD_alias_bytes))
                : 0;
 }
 
@@ -1258,7 +1333,7 @@ static int check_fork(struct site *site)
         return refuse(site, FIELD_workers,
                       "a fork of one thread copies what the others work on: write worker_kind: "
                       "process");
-    if (!uses(site, FIELD_prior) || stores || params->prior != prior_stored || !shared)
+    if (!uses(site, FIELD_prior) || stores || params->prior != prior_stored || !shared || !maps(site))
         return 0;
     return refuse(site, FIELD_prior, "%s does not write to the file, and prior: stored would", site->arm->method->name);
 }
@@ -1425,6 +1500,11 @@ static const struct check {
     {check_vector, ABOUT_SCENARIO},
     {check_distance, ABOUT_SCENARIO},
     {check_objects, ABOUT_SCENARIO},
+    {check_alias, ABOUT_MACHINE},
+    {check_spans, ABOUT_MACHINE},
+    {check_made, ABOUT_SCENARIO},
+    {check_made_pages, ABOUT_MACHINE},
+    {check_made_beside_given, ABOUT_FILE},
     {check_stalls, ABOUT_SCENARIO},
     {check_stores, ABOUT_SCENARIO},
     {check_sync, ABOUT_SCENARIO},

@@ -161,7 +161,7 @@ static void counting_end(const struct work *work, unsigned a, const struct count
         perf_group_stop(&work->events);
     counter_read_after(&work->sources, &answer->counts);
     counter_subtract(&answer->counts, &before->counts);
-    counter_forget_untold(&answer->counts, work->cell->cell->arms[a].method->tells);
+    counter_forget_untold(&answer->counts, work->cell->cell->arms[a].method->tells & ~work->workers[a].untold);
     perf_group_read(&work->events, &answer->events);
     if (work->events.set)
         perf_reading_subtract(&answer->events, &before->events);

@@ -46,6 +46,8 @@ struct sibling {
 struct siblings {
     _Alignas(CACHE_LINES_BYTES) _Atomic uint32_t mode;
     const struct params *params;
+    int (*turn)(void *context); /* what they do; NULL: as params say */
+    void *context;
     uint64_t page_bytes;
     unsigned count;
     uint64_t begun_ns, batches;
@@ -129,9 +131,13 @@ static int storm_once(struct sibling *sibling)
     }
 }
 
-static int turn(struct sibling *sibling)
+static int take_turn(struct sibling *sibling)
 {
     const struct params *params = sibling->all->params;
+    if (sibling->all->turn) {
+        beat(sibling);
+        return sibling->all->turn(sibling->all->context);
+    }
     if (params->storm != storm_none) {
         beat(sibling);
         return storm_once(sibling);
@@ -169,7 +175,7 @@ static void *sibling_main(void *argument)
         if (mode == PAUSED)
             futex_wait(&all->mode, PAUSED);
         else
-            rc = turn(sibling);
+            rc = take_turn(sibling);
     }
     unmap_memory(sibling);
     atomic_store(&sibling->code, -rc);
@@ -191,12 +197,20 @@ static int thread_start(struct sibling *sibling)
 static size_t memory_bytes(const struct siblings *siblings)
 {
     const struct params *params = siblings->params;
+    if (siblings->turn)
+        return 0;
     if (params->storm != storm_none)
         return (params->range_bytes + siblings->page_bytes - 1) / siblings->page_bytes * siblings->page_bytes;
     return params->sibling_work == sibling_work_load ? LOADED_BYTES : 0;
 }
 
 int siblings_start(struct siblings **out, const struct params *params, struct err *err)
+{
+    return siblings_start_turns(out, params, NULL, NULL, err);
+}
+
+int siblings_start_turns(struct siblings **out, const struct params *params, int (*turn)(void *), void *context,
+                         struct err *err)
 {
     unsigned count = (unsigned)params->siblings;
     size_t bytes = sizeof **out + count * sizeof(struct sibling);
@@ -208,6 +222,8 @@ int siblings_start(struct siblings **out, const struct params *params, struct er
     memset(*out, 0, bytes);
     struct siblings *siblings = *out;
     siblings->params = params;
+    siblings->turn = turn;
+    siblings->context = context;
     siblings->count = count;
     siblings->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     for (unsigned i = 0; i < count; i++) {

@@ -18,6 +18,10 @@ struct siblings;
  * with siblings_stop, also after a failure. One thread only may use them: the worker.
  */
 int siblings_start(struct siblings **out, const struct params *params, struct err *err);
+
+/* The same with siblings that do turn(context) without end, all of them with one context; -errno from it ends one. */
+int siblings_start_turns(struct siblings **out, const struct params *params, int (*turn)(void *), void *context,
+                         struct err *err);
 void siblings_stop(struct siblings *siblings);
 
 /*

@@ -7,7 +7,7 @@ import math
 from itertools import groupby
 from typing import Sequence
 
-from faultline import crossing, pair_words, phases, scaling
+from faultline import crossing, pair_words, phases, scaling, views
 from faultline.crossing import Series
 from faultline.text import field, percent, ratio, safe, size_near, time
 from faultline.verdict import CANNOT_TELL, FASTER, INVALID, SAME, SLOWER, VERDICTS, ArmResult, CellResult, Results
@@ -179,6 +179,7 @@ def scenario_sentences(cells: Sequence[CellResult]) -> list[str]:
     names = list(dict.fromkeys(arm.name for cell in cells for arm in cell.arms if arm.competes))
     along = crossing.series_of(cells)
     out = phases.sentences(cells) if names or any(arm.is_phase for arm in cells[0].arms) else alone_sentence(cells)
+    out += views.sentences(cells)
     for name in names:
         competing = [(cell, arm) for cell in cells for arm in cell.arms if arm.name == name and arm.competes]
         pairs = [pair for pair in competing if pair[1].verdict is not None]

@@ -55,6 +55,7 @@ PARAMS: dict[str, Any] = {
     "mappers": 0,
     "vmas": 0,
     "distance_bytes": 2 * MIB,
+    "alias_bytes": MIB,
     "access": "load",
     "block_bytes": 4096,
     "touches": 16384,
@@ -88,6 +89,7 @@ PARAMS: dict[str, Any] = {
     "payload_bytes": 64,
     "ring_side": "both",
     "ring_bytes": 4 * KIB,
+    "through": "other",
 }
 
 

@@ -20,7 +20,8 @@ name = "crossover"
 title = "time and ratio along the axis (file size, block, touches …), with the points where arms cross"
 scope = "scenario"
 
-OWN = frozenset(("written_share", *sweep.COUNTS))  # axes that a plot of their own shows: break_even, sweep
+# Axes that a plot of their own shows: break_even, alias_ladder, sweep.
+OWN = frozenset(("written_share", "alias_bytes", *sweep.COUNTS))
 GROUPS_MOST = 12  # groups drawn; a sweep with more is for the board
 TIME_INCH, RATIO_INCH, GAP_INCH = 2.7, 1.5, 0.55  # the gap holds the labels of one pair and the heading of the next
 

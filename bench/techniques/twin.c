@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "twin.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/* Far from where programs, libraries and their heaps are put with 47 bits of address, 2^46 from the end of them, and
+ * not where the address sanitizer has its own; or, where addresses have 39 bits, near their beginning. */
+#define LOWEST ((uintptr_t)3 << 44)
+#define SMALL_LOWEST ((uintptr_t)1 << 30)
+#define STEP_BYTES ((size_t)1 << 33) /* from one place that is tried to the next: a multiple of 256 MiB */
+enum { TRIES = 64, FRAME_BITS = 55 };
+
+static int map_at(unsigned char *where, int fd, off_t offset, size_t bytes)
+{
+    void *at = mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset);
+    if (at == MAP_FAILED)
+        return -errno;
+    if (at == where)
+        return 0;
+    munmap(at, bytes);
+    return -EEXIST;
+}
+
+/* From one piece of the first view to the next lies a piece of the second. */
+static size_t piece_bytes(const struct twin *twin)
+{
+    return twin->bytes < twin->apart ? twin->bytes : twin->apart;
+}
+
+unsigned char *twin_at(const struct twin *twin, unsigned view, size_t offset)
+{
+    size_t piece = piece_bytes(twin);
+    return twin->base + offset / piece * 2 * twin->apart + offset % piece + view * twin->apart;
+}
+
+static size_t length_at(const struct twin *twin, size_t offset)
+{
+    size_t left = twin->bytes - offset, piece = piece_bytes(twin);
+    return left < piece ? left : piece;
+}
+
+/* The leading `bytes` of both views. */
+static void unmap_leading(struct twin *twin, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += piece_bytes(twin))
+        for (unsigned view = 0; view < 2; view++)
+            munmap(twin_at(twin, view, at), length_at(twin, at));
+}
+
+static int map_here(struct twin *twin, int fd, const off_t offsets[2])
+{
+    int rc = 0;
+    for (size_t at = 0; at < twin->bytes && rc == 0; at += piece_bytes(twin)) {
+        size_t length = length_at(twin, at);
+        rc = map_at(twin_at(twin, 0, at), fd, offsets[0] + (off_t)at, length);
+        if (rc == 0) {
+            rc = map_at(twin_at(twin, 1, at), fd, offsets[1] + (off_t)at, length);
+            if (rc)
+                munmap(twin_at(twin, 0, at), length);
+        }
+        if (rc)
+            unmap_leading(twin, at);
+    }
+    return rc;
+}
+
+static int map_from(struct twin *twin, uintptr_t lowest, int fd, const off_t offsets[2])
+{
+    int rc = -EADDRNOTAVAIL;
+    for (unsigned i = 0; i < TRIES && rc; i++) {
+        twin->base = (unsigned char *)(lowest + i * STEP_BYTES);
+        rc = map_here(twin, fd, offsets);
+        if (rc && rc != -EEXIST && rc != -ENOMEM) /* ENOMEM: there are no such addresses */
+            break;
+    }
+    if (rc)
+        twin->base = NULL;
+    return rc == -EEXIST || rc == -ENOMEM ? -EADDRNOTAVAIL : rc;
+}
+
+int twin_map(struct twin *twin, int fd, off_t first, off_t second, size_t bytes, size_t apart)
+{
+    const off_t offsets[2] = {first, second};
+    *twin = (struct twin){.bytes = bytes, .apart = apart};
+    int rc = map_from(twin, LOWEST, fd, offsets);
+    return rc == -EADDRNOTAVAIL ? map_from(twin, SMALL_LOWEST, fd, offsets) : rc;
+}
+
+void twin_unmap(struct twin *twin)
+{
+    if (twin->base)
+        unmap_leading(twin, twin->bytes);
+    twin->base = NULL;
+}
+
+static unsigned bit(uintptr_t address, unsigned index)
+{
+    return (unsigned)(address >> index) & 1;
+}
+
+unsigned twin_way_hash(const void *address)
+{
+    static const unsigned char pairs[8][2] = {{12, 27}, {13, 26}, {14, 25}, {15, 20},
+                                              {16, 21}, {17, 22}, {18, 23}, {19, 24}};
+    unsigned hash = 0;
+    for (unsigned i = 0; i < 8; i++)
+        hash |= (bit((uintptr_t)address, pairs[i][0]) ^ bit((uintptr_t)address, pairs[i][1])) << i;
+    return hash;
+}
+
+bool twin_has_way_hash(void)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return __builtin_cpu_is("amdfam17h") || __builtin_cpu_is("amdfam19h");
+#else
+    return false;
+#endif
+}
+
+int twin_frame(int pagemap_fd, const void *address, uint64_t *frame)
+{
+    uint64_t entry, page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    off_t at = (off_t)((uintptr_t)address / page_bytes * sizeof entry);
+    ssize_t done = pread(pagemap_fd, &entry, sizeof entry, at);
+    if (done != (ssize_t)sizeof entry)
+        return done < 0 ? -errno : -ENXIO;
+    if (!(entry >> 63))
+        return -ENXIO;
+    *frame = entry & ((UINT64_C(1) << FRAME_BITS) - 1);
+    return *frame ? 0 : -EPERM;
+}
+
+bool twin_shows(volatile uint64_t *one, const volatile uint64_t *other)
+{
+    uint64_t before = *one;
+    *one = ~before;
+    bool seen = *other == ~before;
+    *one = before;
+    return seen;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two views of the same memory: a part of a file mapped twice, at two addresses that are a chosen distance apart; and
+ * how to tell that two addresses are one physical page.
+ *
+ *     struct twin twin;
+ *     twin_map(&twin, fd, 0, 0, 4096, 1 << 28);       // the first page of the file, twice, 256 MiB apart
+ *     *twin_at(&twin, 0, 8) = 1;                      // a store through the first view …
+ *     assert(*twin_at(&twin, 1, 8) == 1);             // … is seen through the second at once
+ *     twin_unmap(&twin);
+ */
+#ifndef FAULTLINE_TWIN_H
+#define FAULTLINE_TWIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct twin {
+    unsigned char *base; /* of the first view; NULL: nothing is mapped */
+    size_t bytes;        /* of each view */
+    size_t apart;        /* from an address in the first view to the same byte's in the second */
+};
+
+/*
+ * Maps `bytes` of the file from `first` on, readable and writable, and `bytes` from `second` on (the same offset: two
+ * views of the same pages), so that each byte of the second lies exactly `apart` above its byte of the first; both are
+ * whole pages. Where the views are longer than they are apart they take turns, `apart` bytes of each at a time:
+ * twin_at finds the place. The base is a multiple of 256 MiB, so that address bits below are those of the offset.
+ * -EADDRNOTAVAIL when there are no two free places so far apart; -errno. End with twin_unmap.
+ * MAP_FIXED_NOREPLACE (Linux 4.17) never takes what is mapped already; an older kernel takes the address for a hint,
+ * which is noticed.
+ */
+int twin_map(struct twin *twin, int fd, off_t first, off_t second, size_t bytes, size_t apart);
+
+/* Unmaps both; nothing where nothing is mapped. */
+void twin_unmap(struct twin *twin);
+
+/* Where a byte of a view lies: view 0 or 1, offset below `bytes`. */
+unsigned char *twin_at(const struct twin *twin, unsigned view, size_t offset);
+
+/*
+ * The hash of linear address bits that AMD's Zen keeps beside each line of its first-level data cache to predict the
+ * way (utag): bit 12 xor 27, 13 xor 26, 14 xor 25, 15 xor 20, 16 xor 21, 17 xor 22, 18 xor 23, 19 xor 24. Two addresses
+ * of one line whose hashes differ mispredict each other's way. Published for Zen to Zen 2 by Lipp et al., "Take A Way"
+ * (AsiaCCS 2020), figure 3; seen to hold on Zen 4 too. Whether a CPU is one of those is for twin_has_way_hash.
+ */
+unsigned twin_way_hash(const void *address);
+
+/* Whether this CPU is one of the AMD families that are known to do so (17h, 19h: Zen to Zen 4). */
+bool twin_has_way_hash(void);
+
+/*
+ * The physical page frame below an address of this process, by /proc/self/pagemap, open as pagemap_fd
+ * (Documentation/admin-guide/mm/pagemap.rst). -ENXIO: the page is not there; -EPERM: the kernel hides frames from this
+ * process (all are 0 without CAP_SYS_ADMIN); -errno. The page may move before you use what you learnt: unless it is
+ * locked against it, that two are equal is certain only while nothing migrates.
+ */
+int twin_frame(int pagemap_fd, const void *address, uint64_t *frame);
+
+/*
+ * Whether a store through one address is seen through the other: they are one physical byte. Needs no rights, but
+ * changes the word for a moment; nobody else may store to it meanwhile. False says that they are not, for coherent
+ * caches hide no store of this thread from itself.
+ */
+bool twin_shows(volatile uint64_t *one, const volatile uint64_t *other);
+
+#endif

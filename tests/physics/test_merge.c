@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spans that are merged are one physical span, hold what was stored at the addresses where it was stored, and what they
+ * gave back is what the file no longer holds; readers never see anything else.
+ */
+#include "meeting.h"
+
+#include <fcntl.h>
+
+#include "counter.h"
+#include "merge.h"
+#include "merging.h"
+
+enum { SPAN_PAGES = 4, GROUPS = 8 };
+
+extern const struct method method_merge, method_merge_compact;
+
+static struct params merge_params(uint64_t spans, enum phase phase)
+{
+    uint64_t span_bytes = SPAN_PAGES * physics_page_bytes();
+    struct params params = physics_params(GROUPS * spans * span_bytes, recipe_write_4KiB, cache_as_found);
+    params.range_bytes = span_bytes;
+    params.spans = spans;
+    params.phase = phase;
+    params.count_ops = GROUPS;
+    return params;
+}
+
+static uint64_t mapped_ranges(void)
+{
+    uint64_t vmas, limit;
+    assert_int_not_equal(merge_check_room(0, &vmas, &limit), -ENOENT);
+    return vmas;
+}
+
+/* A system call writing to the page fails where a store would be a signal. */
+static bool is_writable(unsigned char *page)
+{
+    int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    unsigned char before = *page;
+    bool written = read(fd, page, 1) == 1;
+    close(fd);
+    if (written)
+        *page = before;
+    return written;
+}
+
+/* The technique by hand, step by step. */
+static void each_step_does_its_own(void **state)
+{
+    uint64_t page_bytes = physics_page_bytes(), span_bytes = 2 * page_bytes;
+    struct merge_arena arena;
+    (void)state;
+    assert_int_equal(merge_arena_make(&arena, 4 * span_bytes, span_bytes), 0);
+    assert_int_equal(merge_held_bytes(&arena), 0);
+    unsigned char *into = merge_span(&arena, 1), *from = merge_span(&arena, 3);
+    memset(into, 1, span_bytes / 2);
+    memset(from + span_bytes / 2, 2, span_bytes / 2);
+    memset(from, 3, 1); /* its other page is there, too */
+    memset(into + span_bytes - 1, 3, 1);
+    assert_int_equal(merge_held_bytes(&arena), 2 * span_bytes);
+    assert_true(is_writable(from));
+    assert_int_equal(merge_protect(&arena, 3), 0);
+    assert_false(is_writable(from));
+    assert_true(is_writable(into));
+    memcpy(into + span_bytes / 2, from + span_bytes / 2, span_bytes / 2);
+    assert_int_equal(merge_remap(&arena, 1, 3), 0);
+    assert_true(is_writable(from));
+    assert_memory_equal(into, from, span_bytes);
+    from[0] = 77; /* one page now */
+    assert_int_equal(into[0], 77);
+    assert_int_equal(merge_held_bytes(&arena), 2 * span_bytes);
+    assert_int_equal(merge_punch(&arena, 3), 0);
+    assert_int_equal(merge_held_bytes(&arena), span_bytes);
+    assert_int_equal(physics_mincore(arena.fd, 4 * span_bytes), span_bytes / page_bytes);
+    assert_int_equal(from[span_bytes - 1], 2);
+    assert_int_equal(merge_undo(&arena, 3), 0);
+    assert_int_equal(from[0], 0); /* a hole */
+    assert_int_equal(into[0], 77);
+    merge_arena_remove(&arena);
+    merge_arena_remove(&arena); /* twice is nothing */
+}
+
+/* By the file's blocks and by the pages of the page cache; every merged span is a VMA of its own, and no more. */
+static void expect_merged(uint64_t spans)
+{
+    struct params params = merge_params(spans, phase_whole);
+    struct hand hand;
+    hand_begin(&hand, &method_merge, &params, NULL);
+    const struct merge_arena *arena = hand.worker.own; /* what its own memory begins with */
+    uint64_t all = GROUPS * spans * params.range_bytes, left = GROUPS * params.range_bytes;
+    for (unsigned again = 0; again < 2; again++) {
+        hand_reset(&hand, GROUPS);
+        uint64_t vmas = mapped_ranges(), counted = counter_method.given_back_bytes;
+        assert_int_equal(merge_held_bytes(arena), all);
+        assert_int_equal(physics_mincore(arena->fd, all), all / physics_page_bytes());
+        hand_run(&hand, GROUPS);
+        assert_int_equal(merge_held_bytes(arena), left);
+        assert_int_equal(physics_mincore(arena->fd, all), left / physics_page_bytes());
+        assert_int_equal(counter_method.given_back_bytes - counted, all - left);
+#ifndef PHYSICS_SANITIZED /* which maps memory of its own whenever it likes */
+        if (again == 0)
+            assert_int_equal(mapped_ranges() - vmas, GROUPS * spans - 1);
+#endif
+        assert_in_range(mapped_ranges() - vmas, 0, UINT64_C(2) * GROUPS * (spans - 1) + 16);
+    }
+    hand_end(&hand);
+}
+
+static void merged_spans_give_back_all_but_one(void **state)
+{
+    (void)state;
+    expect_merged(2);
+    expect_merged(3);
+    expect_merged(8);
+}
+
+/* What the engine counts: an operation gives back its spans but one, in the steps that punch, and takes no fault. */
+static void operations_give_back_what_they_punch(void **state)
+{
+    static const enum phase phases[] = {phase_whole, phase_protect, phase_copy, phase_remap, phase_punch};
+    (void)state;
+    for (unsigned i = 0; i < sizeof phases / sizeof *phases; i++) {
+        bool punches = phases[i] == phase_whole || phases[i] == phase_punch;
+        struct params params = merge_params(4, phases[i]);
+        struct physics_cell cell;
+        physics_begin(&cell, &params);
+        physics_arm(&cell, &method_merge, GROUPS);
+        physics_measure(&cell, NULL, 3); /* each reset verifies what the batch before has merged */
+        physics_expect_ok(&cell, 0);
+        uint64_t given_back = physics_count(&cell, 0, COUNTER_given_back_bytes);
+        uint64_t faults = physics_count(&cell, 0, COUNTER_minor_faults);
+        measure_free(&cell.result);
+        assert_int_equal(given_back, punches ? UINT64_C(3) * GROUPS * params.range_bytes : 0);
+#ifndef PHYSICS_SANITIZED
+        assert_int_equal(faults, 0);
+#endif
+        (void)faults;
+    }
+}
+
+/* The competitor: a fault for each page of the fresh span. */
+static void a_compact_copy_faults_for_every_page(void **state)
+{
+    struct params params = merge_params(2, phase_whole);
+    struct physics_cell cell;
+    (void)state;
+    physics_need_exact_counts();
+    physics_begin(&cell, &params);
+    physics_arm(&cell, &method_merge_compact, GROUPS);
+    physics_measure(&cell, NULL, 3);
+    physics_expect_ok(&cell, 0);
+    assert_int_equal(physics_count(&cell, 0, COUNTER_minor_faults), GROUPS * SPAN_PAGES);
+    assert_int_equal(physics_count(&cell, 0, COUNTER_given_back_bytes), UINT64_MAX); /* it cannot know */
+    measure_free(&cell.result);
+}
+
+static void need_two_cpus(void)
+{
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) < 2)
+        physics_skip("a reader needs a CPU of its own");
+}
+
+/* A reader on another CPU, all the while; the method fails when it finds anything else than was stored. */
+static void readers_find_every_object(void **state)
+{
+    struct params params = merge_params(2, phase_whole);
+    struct hand hand;
+    (void)state;
+    need_two_cpus();
+    params.siblings = 1;
+    hand_begin(&hand, &method_merge, &params, NULL);
+    for (unsigned i = 0; i < 50; i++) {
+        hand_reset(&hand, GROUPS);
+        hand_run(&hand, GROUPS);
+    }
+    hand_end(&hand);
+}
+
+/* And it does fail: in the last group, which is not merged and verified by the worker itself, an object is spoilt. */
+static void a_reader_finds_a_spoilt_object(void **state)
+{
+    struct params params = merge_params(2, phase_whole);
+    struct hand hand;
+    int rc = 0;
+    (void)state;
+    need_two_cpus();
+    params.siblings = 1;
+    hand_begin(&hand, &method_merge, &params, NULL);
+    unsigned char *span = merge_span(hand.worker.own, 2 * (GROUPS - 1) + 1);
+    hand_reset(&hand, 1);
+    hand_run(&hand, 1);
+    usleep(10000);                   /* the reader has gone to sleep */
+    span[MERGING_OBJECT_BYTES] ^= 1; /* object 1 of the second span */
+    for (unsigned i = 0; i < 2000 && rc == 0; i++) {
+        hand_reset(&hand, 1);
+        usleep(100);
+        rc = method_merge.run(&hand.worker, 1);
+    }
+    hand_end(&hand);
+    assert_int_equal(rc, -EPROTO);
+}
+
+/* Nor does the worker itself overlook one. */
+static void a_spoilt_object_is_found_after_the_merge(void **state)
+{
+    struct params params = merge_params(2, phase_whole);
+    struct hand hand;
+    struct err err = {0};
+    (void)state;
+    hand_begin(&hand, &method_merge, &params, NULL);
+    hand_reset(&hand, GROUPS);
+    hand_run(&hand, GROUPS);
+    merge_span(hand.worker.own, 1)[MERGING_OBJECT_BYTES + 8] ^= 1;
+    int rc = method_merge.reset(&hand.worker, GROUPS, &err);
+    hand_end(&hand);
+    assert_int_equal(rc, -EPROTO);
+}
+
+/* More spans than the process may have VMAs: refused before anything is mapped. */
+static void too_many_spans_are_refused(void **state)
+{
+    struct params params = merge_params(2, phase_whole);
+    uint64_t vmas, limit;
+    struct worker worker = {.params = &params, .fd = -1};
+    struct err err = {0};
+    (void)state;
+    assert_int_equal(merge_check_room(1, &vmas, &limit), 0);
+    assert_in_range(vmas, 1, limit);
+    uint64_t most = (limit - vmas) / 2;
+    assert_int_equal(merge_check_room(most - 8, &vmas, &limit), 0); /* stdio may have mapped something meanwhile */
+    assert_int_equal(merge_check_room(most + 1, &vmas, &limit), -ENOMEM);
+    params.file_bytes = params.working_set_bytes = (most + 1) * 2 * params.range_bytes;
+    int rc = method_merge.setup(&worker, &err);
+    method_merge.teardown(&worker);
+    assert_int_equal(rc, -EOPNOTSUPP);
+    assert_non_null(strstr(err.text, "vm.max_map_count is "));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_step_does_its_own),
+        cmocka_unit_test(merged_spans_give_back_all_but_one),
+        cmocka_unit_test(operations_give_back_what_they_punch),
+        cmocka_unit_test(a_compact_copy_faults_for_every_page),
+        cmocka_unit_test(readers_find_every_object),
+        cmocka_unit_test(a_reader_finds_a_spoilt_object),
+        cmocka_unit_test(a_spoilt_object_is_found_after_the_merge),
+        cmocka_unit_test(too_many_spans_are_refused),
+    };
+    return physics_run(tests);
+}
