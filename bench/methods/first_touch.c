@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "counter.h"
 #include "descriptor.h"
 #include "dirty.h"
 #include "mapping.h"
@@ -167,6 +168,7 @@ const struct method method_first_touch = {
     /* recipe: holes are made anew before each batch that fills them. */
     .uses = USES_WORK | FIELD_BIT(advice) | FIELD_BIT(sharing) | FIELD_BIT(populate) | FIELD_BIT(vma) |
             FIELD_BIT(access) | FIELD_BIT(pages) | FIELD_BIT(prior) | FIELD_BIT(recipe) | FIELD_BIT(protection),
+    .tells = COUNTER_BIT(rss_bytes),
     .limit = limit,
     .dirties = dirties,
     .block_ns = block_ns,

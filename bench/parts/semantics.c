@@ -38,6 +38,7 @@ enum {
     PRIVATE = 1, /* the mapping; else it is shared */
     LOADED = 2,
     STORED = 4,
+    NEIGHBOURS = 8,
     SYNCED = 2,
     CHILD_STORES = 2,
     MDWE = 1,
@@ -499,6 +500,45 @@ static int is_in_libc(const struct semantics *own, unsigned which)
     return functions[which] != NULL;
 }
 
+/* ---- whose memory a page is ---- */
+
+/* Whether a page that is mapped is anonymous and not the file's, by /proc/self/pagemap (Documentation/admin-guide/mm/
+ * pagemap.rst): bit 63 says that it is there, bit 61 that it is a file's. 0, 1; -errno. */
+static int is_anonymous(const struct semantics *own, int pagemap, const unsigned char *page)
+{
+    uint64_t entry;
+    off_t at = (off_t)((uintptr_t)page / own->page_bytes * sizeof entry);
+    if (pread(pagemap, &entry, sizeof entry, at) != (ssize_t)sizeof entry)
+        return errno ? -errno : -EIO;
+    return !(entry >> 63 & 1) ? -ENODATA : !(entry >> 61 & 1);
+}
+
+static int look_whose(const struct semantics *own, const unsigned char *page, unsigned how)
+{
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (pagemap < 0)
+        return -EOPNOTSUPP;
+    int seen = how & NEIGHBOURS ? 0 : is_anonymous(own, pagemap, page);
+    for (int side = -1; how & NEIGHBOURS && side <= 1 && seen == 0; side += 2)
+        seen = is_anonymous(own, pagemap, page + side * (ptrdiff_t)own->page_bytes);
+    close(pagemap);
+    return seen;
+}
+
+static int is_own(const struct semantics *own, unsigned how)
+{
+    unsigned char *page = map_own(own, how & PRIVATE);
+    if (!page)
+        return -errno;
+    for (int at = how & NEIGHBOURS ? -1 : 0; how & LOADED && at <= (how & NEIGHBOURS ? 1 : 0); at++)
+        (void)*(volatile unsigned char *)(page + at * (ptrdiff_t)own->page_bytes);
+    if (how & STORED)
+        *(volatile unsigned char *)page ^= 1;
+    int seen = look_whose(own, page, how);
+    unmap(own, page);
+    return seen;
+}
+
 /* ---- what is written back, and when ---- */
 
 /* Dirty pages among the one that is looked at, by cachestat(2): 0 or 1; -errno. */
@@ -558,6 +598,10 @@ const struct semantics_check semantics_checks[whether_count] = {
     CHECK(read_shows_shared_store, read_shows_store, 0, .ns = 10 * US),
     CHECK(synced_private_store_reaches_file, read_shows_store, PRIVATE | SYNCED, .ns = 10 * US),
     CHECK(synced_shared_store_reaches_file, read_shows_store, SYNCED, .syncs = true, .ns = 10 * US),
+    CHECK(loaded_private_page_is_own, is_own, PRIVATE | LOADED, .ns = 20 * US),
+    CHECK(stored_private_page_is_own, is_own, PRIVATE | STORED, .ns = 24 * US),
+    CHECK(store_makes_neighbours_own, is_own, PRIVATE | LOADED | STORED | NEIGHBOURS, .ns = 26 * US),
+    CHECK(stored_shared_page_is_own, is_own, STORED, .ns = 22 * US),
     CHECK(store_is_written_at_once, starts_writing, BY_NOTHING, .syncs = true, .ns = 10 * US),
     CHECK(async_sync_starts_writing, starts_writing, BY_ASYNC_SYNC, .syncs = true, .ns = 10 * US),
     CHECK(range_write_starts_writing, starts_writing, BY_RANGE_WRITE, .syncs = true, .ns = 30 * US),
