@@ -337,7 +337,21 @@ def test_the_board_is_drawn_and_names_every_claim(tmp_path: Path) -> None:
     found = results(tmp_path / "r", claim(factor("faster", "half", "pread")), claim(counted("double", 0), id="zero"))
     table = tables.table_of(tables.texts(found))
     svg = canvas.render(table, plots.load("verdict_board"), "svg").decode()
-    assert svg.count(">SUPPORTED</text>") == 5 and "claimed ≥ 1.25×" in svg and "zero" in svg
+    assert svg.count(">SUPPORTED</text>") == 3  # the legend, and a line a claim
+    assert "claimed ≥ 1.25×" in svg and "zero" in svg
+    assert "conditions" not in svg
     assert not plots.load("verdict_board").applies(tables.table_of(tables.texts(results(tmp_path / "s", claim=None))))
     html = page.html(found, [(p, p.render("svg")) for p in pictures.pictures(table, ["verdict_board"])])
     assert html.index("What people say, on this machine: what was measured") < html.index("All ratios")
+
+
+def test_the_board_has_a_line_a_claim_and_verdict_in_as_many_columns_as_it_takes(tmp_path: Path) -> None:
+    board = plots.load("verdict_board")
+    arms = [*ARMS, FakeArm("some", lambda params: 0.5 if params["block_bytes"] == 64 else 2.0)]
+    split = claim(factor("faster", "some", "pread"), id="split")
+    alike = [claim(factor("faster", "half", "pread"), id=f"alike-{i}") for i in range(46)]
+    table = tables.table_of(tables.texts(results(tmp_path / "r", split, *alike, arms=arms)))
+    lines = board.lines_of(table)
+    assert len(lines) == 48 and [len(part) for part in board.columns(lines)] == [24, 24]
+    assert [board.label(rows, lines) for rows in lines[:3]] == ["split  block_bytes=64", "split  block_bytes=4KiB", "alike-0"]
+    assert len(board.columns(lines[:46])) == 1 and len(board.layout(table).widths) == 2

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Sequence
 
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
@@ -21,15 +22,42 @@ scope = "run"
 
 SCALE = (1 / 16, 16.0)  # multiples of the threshold; what lies beyond is an arrow
 TICKS = tuple(2.0**e for e in range(-4, 5, 2))
-LINE_INCH = 0.2
-WHERE_MOST = 44  # characters of a condition behind a claim's name
+LINE_INCH = 0.17
+PANEL_INCH = 2.4
+LINES_MOST = 46  # of a column; more are set in two
+WHERE_MOST = 34  # characters of a condition behind a claim's name
 LOOKS = {SUPPORTED: ("#009E73", "o"), REFUTED: ("#D55E00", "s"), INCONCLUSIVE: ("#808080", "D")}
 
 
-def label(row: Row) -> str:
-    """The claim's name, and its condition where it has one."""
-    where = f"  {shorten(row['where'], WHERE_MOST)}" if row["where"] else ""
-    return f"{row['claim']}{where}"
+def lines_of(table: Table) -> list[list[Row]]:
+    """A line for each claim and verdict: its conditions, the one nearest to the threshold first."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in table.claims:
+        groups.setdefault((row["scenario"], row["claim"], row["answer"]), []).append(row)
+    return [sorted(rows, key=distance) for rows in groups.values()]
+
+
+def distance(row: Row) -> float:
+    """How far a value is from the threshold, as a logarithm; what has no figure comes first."""
+    if row["value"] is None:
+        return 0.0
+    return abs(math.log(multiple(row, row["value"])))
+
+
+def label(rows: Sequence[Row], lines: Sequence[Sequence[Row]]) -> str:
+    """The claim's name; where it came out like that, if not everywhere."""
+    name = str(rows[0]["claim"])
+    if sum(other[0]["claim"] == name for other in lines) == 1:
+        return name
+    where = str(rows[0]["where"]) if len(rows) == 1 else f"{len(rows)} conditions"
+    return f"{name}  {shorten(where, WHERE_MOST)}"
+
+
+def columns(lines: Sequence[Sequence[Row]]) -> list[list[Sequence[Row]]]:
+    """The lines of each column, which are as long as each other."""
+    count = 1 if len(lines) <= LINES_MOST else 2
+    each = -(-len(lines) // count)
+    return [list(lines[i : i + each]) for i in range(0, len(lines), each)]
 
 
 def figure_text(row: Row) -> str:
@@ -68,11 +96,19 @@ def heading(table: Table) -> str:
 
 
 def layout(table: Table) -> Layout:
-    """A line a claim and condition, its name at the left, its figures at the right."""
-    left = max(canvas.widest([label(row) for row in table.claims]) + 0.2, 1.0)
-    right = canvas.widest([f"{INCONCLUSIVE}  {figure_text(row)}" for row in table.claims]) + 0.3
+    """A line a claim and verdict, its name at the left, its figures at the right; in two columns where there are many."""
+    lines = lines_of(table)
+    parts = columns(lines)
+    left = max(canvas.widest([label(rows, lines) for rows in lines]) + 0.2, 1.0)
+    right = canvas.widest([f"{INCONCLUSIVE}  {figure_text(rows[0])}" for rows in lines]) + 0.3
     return Layout(
-        heights=(LINE_INCH * len(table.claims) + 0.15,), widths=(3.2,), left=left, right=right, top=0.1, bottom=0.5
+        heights=(LINE_INCH * len(parts[0]) + 0.15,),
+        widths=(PANEL_INCH,) * len(parts),
+        left=left,
+        right=right,
+        top=0.1,
+        bottom=0.5,
+        column_gap=left + right,
     )
 
 
@@ -86,32 +122,38 @@ def legend(table: Table) -> list[Any]:
 
 def draw(table: Table, axes: Any) -> None:
     """Claims from the top, in the order of the run."""
-    axis = axes[0, 0]
+    lines = lines_of(table)
+    parts = columns(lines)
+    for axis, part in zip(axes[0], parts):
+        column_draw(axis, part, lines, len(parts[0]))
+
+
+def column_draw(axis: Any, part: Sequence[Sequence[Row]], lines: Sequence[Sequence[Row]], most: int) -> None:
+    """One column, with room for so many lines."""
     axis.set_xscale("log", base=2)
     axis.set_xlim(*SCALE)
     axis.axvline(1, color="black", linewidth=0.8)
-    for y, row in enumerate(table.claims):
-        row_draw(axis, row, y)
-    axis.set_ylim(len(table.claims) - 0.4, -0.6)
+    for y, rows in enumerate(part):
+        line_draw(axis, rows, y)
+    axis.set_ylim(most - 0.4, -0.6)
     axis.grid(False, axis="y")
-    axis.set_yticks(range(len(table.claims)), labels=[label(row) for row in table.claims])
+    axis.set_yticks(range(len(part)), labels=[label(rows, lines) for rows in part])
     axis.tick_params(axis="y", length=0)
     axis.set_xticks(TICKS)
     axis.xaxis.set_major_formatter(FuncFormatter(canvas.ratio_label))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel("← not as claimed      threshold = 1×      as claimed →")
+    axis.set_xlabel("← not claimed   threshold = 1×   claimed →")
 
 
-def row_draw(axis: Any, row: Row, y: float) -> None:
-    """One claim: interval, marker, verdict and figures."""
-    colour, marker = LOOKS[row["answer"]]
-    if row["value"] is not None:
-        ends = sorted(multiple(row, row[key]) for key in ("value_low", "value_high"))
-        x = multiple(row, row["value"])
-        shown = {SCALE[0]: "<", SCALE[1]: ">"}.get(x, marker)
-        axis.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
-        axis.plot([x], [y], marker=shown, color=colour, markersize=5, clip_on=False, zorder=3)
-    for words, x, shade in ((row["answer"], 8, colour), (figure_text(row), 8 + 72 * canvas.widest([INCONCLUSIVE + "  "]), "black")):
+def line_draw(axis: Any, rows: Sequence[Row], y: float) -> None:
+    """One line: interval and marker of each condition, the verdict, and the figures of the one nearest to the
+    threshold."""
+    colour, _ = LOOKS[rows[0]["answer"]]
+    for row in rows:
+        mark_draw(axis, row, y)
+    figures = figure_text(rows[0])
+    offset = 8 + 72 * canvas.widest([INCONCLUSIVE + "  "])
+    for words, x, shade in ((rows[0]["answer"], 8, colour), (figures, offset, "black")):
         axis.annotate(
             words,
             (1, y),
@@ -123,3 +165,15 @@ def row_draw(axis: Any, row: Row, y: float) -> None:
             fontsize=canvas.FONT - 0.5,
             annotation_clip=False,
         )
+
+
+def mark_draw(axis: Any, row: Row, y: float) -> None:
+    """The interval and the marker of one condition."""
+    if row["value"] is None:
+        return
+    colour, marker = LOOKS[row["answer"]]
+    ends = sorted(multiple(row, row[key]) for key in ("value_low", "value_high"))
+    x = multiple(row, row["value"])
+    shown = {SCALE[0]: "<", SCALE[1]: ">"}.get(x, marker)
+    axis.plot(ends, [y, y], color=colour, linewidth=1.6, solid_capstyle="butt")
+    axis.plot([x], [y], marker=shown, color=colour, markersize=4.5, clip_on=False, zorder=3)
