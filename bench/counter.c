@@ -199,19 +199,19 @@ void counter_read_after(const struct counter_sources *sources, struct counts *co
 
 void counter_subtract(struct counts *after, const struct counts *before)
 {
-    for (unsigned i = 0; i < COUNTER_COUNT; i++)
-        if (after->values[i] != UINT64_MAX && before->values[i] != UINT64_MAX)
-            after->values[i] -= before->values[i];
-        else
-            after->values[i] = UINT64_MAX;
+    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
+        bool known = after->values[i] != UINT64_MAX && before->values[i] <= after->values[i];
+        after->values[i] = known ? after->values[i] - before->values[i] : UINT64_MAX;
+    }
 }
 
-void counter_forget_untold(struct counts *counts, uint64_t told)
+void counter_forget_untold(struct counts *counts, uint64_t told, bool is_alone)
 {
     for (unsigned i = 0; i < COUNTER_COUNT; i++) {
         const char *source = counter_table[i].source;
-        bool is_told = strcmp(source, "METHOD") == 0 || strcmp(source, "STATUS") == 0;
-        if (is_told && !(told & UINT64_C(1) << i))
+        bool of_process = strcmp(source, "STATUS") == 0, of_method = strcmp(source, "METHOD") == 0;
+        bool is_told = told & UINT64_C(1) << i && (is_alone || !of_process);
+        if ((of_process || of_method) && !is_told)
             counts->values[i] = UINT64_MAX;
     }
 }

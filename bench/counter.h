@@ -47,8 +47,11 @@ struct counts {
 
 #define COUNTER_BIT(name) (UINT64_C(1) << COUNTER_##name)
 
-/* Makes unknown what only a method knows, or is of its making, but for the counters of those bits, which it tells. */
-void counter_forget_untold(struct counts *counts, uint64_t told);
+/*
+ * Makes unknown what only a method knows, or is of its making, but for the counters of those bits, which it tells; and
+ * what is of a whole process (STATUS) unless the calling thread is its only worker.
+ */
+void counter_forget_untold(struct counts *counts, uint64_t told, bool is_alone);
 
 /* Descriptors of the calling thread's own sources, opened before anything is counted. */
 struct counter_sources {
@@ -74,7 +77,8 @@ void counter_close(struct counter_sources *sources);
 void counter_read_before(const struct counter_sources *sources, struct counts *counts);
 void counter_read_after(const struct counter_sources *sources, struct counts *counts);
 
-/* after - before, into `after`; unknown where either is. */
+/* after - before, into `after`; unknown where either is, or where there is less than before: the memory of a process
+ * may shrink, and no count says by how much. */
 void counter_subtract(struct counts *after, const struct counts *before);
 
 /* Adds what another worker counted. */

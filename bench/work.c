@@ -155,13 +155,20 @@ static void counting_begin(const struct work *work, struct counting *before)
         perf_group_start(&work->events);
 }
 
+/* Whether each worker has its process to itself. */
+static bool is_alone(const struct work_cell *cell)
+{
+    return cell->worker_count == 1 || cell->cell->params.worker_kind == worker_kind_process;
+}
+
 static void counting_end(const struct work *work, unsigned a, const struct counting *before, struct work_answer *answer)
 {
     if (work->events.set)
         perf_group_stop(&work->events);
     counter_read_after(&work->sources, &answer->counts);
     counter_subtract(&answer->counts, &before->counts);
-    counter_forget_untold(&answer->counts, work->cell->cell->arms[a].method->tells & ~work->workers[a].untold);
+    counter_forget_untold(&answer->counts, work->cell->cell->arms[a].method->tells & ~work->workers[a].untold,
+                          is_alone(work->cell));
     perf_group_read(&work->events, &answer->events);
     if (work->events.set)
         perf_reading_subtract(&answer->events, &before->events);

@@ -4,9 +4,9 @@
  *                   operation like any other. Counted as occurred: the kernel granted it.
  * Does not measure: storing there: nothing is touched, whatever the size.
  * Expect:           3-6 us whatever the size, 0.3-1 us where it is refused. With vm.overcommit_memory 0 plain is
- * refused where it alone is more than all memory and swap; with 1 nothing is refused; with 2 plain and noreserve are,
- * beyond what CommitLimit of /proc/meminfo leaves. Source:           mm/mmap.c do_mmap (VM_NORESERVE), mm/util.c
- * __vm_enough_memory.
+ *                   refused where it alone is more than all memory and swap; with 1 nothing is refused; with 2 plain
+ *                   and noreserve are, beyond what CommitLimit of /proc/meminfo leaves.
+ * Source:           mm/mmap.c do_mmap (VM_NORESERVE), mm/util.c __vm_enough_memory.
  */
 #include <errno.h>
 

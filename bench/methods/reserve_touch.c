@@ -5,9 +5,10 @@
  *                   prot-none has the page made accessible by mprotect before, which cuts the VMA.
  * Does not measure: reserving, which comes before each batch, and giving back.
  * Expect:           0.5-1.5 us a page where its page table is there, 1-2 us more for each page table that is not; 2-4
- * us more for mprotect. Memory: a page, and a page table's page for every 2 MiB, another for every 1 GiB and another
- * for every 512 GiB (x86-64) that are touched for the first time. With pages: thp a huge page each. Source: mm/memory.c
- * __handle_mm_fault (pud_alloc, pmd_alloc), pte_alloc; mm/mprotect.c mprotect_fixup.
+ *                   us more for mprotect. Memory: a page, and a page table's page for every 2 MiB, another for every
+ *                   1 GiB and another for every 512 GiB (x86-64) that are touched for the first time. With pages: thp a
+ *                   huge page each.
+ * Source:           mm/memory.c __handle_mm_fault (pud_alloc, pmd_alloc), pte_alloc; mm/mprotect.c mprotect_fixup.
  */
 #define _GNU_SOURCE
 #include <errno.h>

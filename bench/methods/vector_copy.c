@@ -2,11 +2,12 @@
 /*
  * Measures:         doubling a vector of range_bytes by copying it to other memory. buffer: touched has the pages there
  *                   touched before, as what an allocator has at hand; fresh maps them within the operation and unmaps
- *                   the old ones, as malloc and free of glibc do from 128 KiB on.
+ *                   the old ones, as malloc and free of glibc do from 128 KiB on. A fresh mapping is advised within it
+ *                   (MADV_NOHUGEPAGE or MADV_HUGEPAGE), so that its pages are of the size asked for.
  * Does not measure: filling the vector; what an allocator does to find the memory that it has at hand.
- * Expect:           touched: the speed of memory, 0.05-0.1 ns a byte within the caches, 0.1-0.2 beyond them; fresh: 6
- * us and 1-2 us a page, nearly all of it the first touches. Source:           memcpy; mm/memory.c do_anonymous_page,
- * zap_pte_range.
+ * Expect:           touched: the speed of memory, 0.05-0.1 ns a byte within the caches, 0.1-0.2 beyond them; fresh:
+ *                   6 us and 1-2 us a page, nearly all of it the first touches.
+ * Source:           memcpy; mm/memory.c do_anonymous_page, zap_pte_range.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -39,7 +40,7 @@ static int grow_fresh(const struct params *params, const struct vectors *vectors
 
 static int run(struct worker *worker, uint64_t count)
 {
-    struct vectors *vectors = vectors_begin(worker);
+    struct vectors *vectors = vectors_begin(worker, count);
     int rc = 0;
     for (uint64_t i = 0; i < count && rc == 0; i++) {
         struct vector *vector = &vectors->items[i];
@@ -74,7 +75,7 @@ static uint64_t block_ns(const struct params *params)
 const struct method method_vector_copy = {
     .name = "vector_copy",
     .measures = "doubling a vector by copying it to other memory",
-    .version = 1,
+    .version = 2,
     .uses = USES_VECTORS | FIELD_BIT(buffer),
     .limit = vectors_limit,
     .memory = memory,

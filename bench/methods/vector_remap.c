@@ -23,7 +23,7 @@ static int grow(const struct params *params, struct vector *vector, size_t bytes
 
 static int run(struct worker *worker, uint64_t count)
 {
-    struct vectors *vectors = vectors_begin(worker);
+    struct vectors *vectors = vectors_begin(worker, count);
     bool may_fail = worker->params->moved_to == moved_to_nowhere;
     int rc = 0;
     for (uint64_t i = 0; i < count && rc == 0; i++) {

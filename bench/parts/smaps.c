@@ -23,28 +23,44 @@ static void add_line(const char *line, struct smaps *found)
             *keys[i].bytes += kib * KIB;
 }
 
+/* Whether it reaches into any of the ranges; *beyond: all of them end before it. */
+static bool overlaps(uint64_t start, uint64_t end, const struct smaps_range *ranges, size_t count, bool *beyond)
+{
+    bool any = false;
+    *beyond = true;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t from = (uint64_t)(uintptr_t)ranges[i].base, to = from + ranges[i].bytes;
+        any |= start < to && from < end;
+        *beyond &= start >= to;
+    }
+    return any;
+}
+
 /*
  * The first line of a VMA, unlike those below it, begins with a range: two numbers with nothing but a dash between.
  * VMAs come by address and the kernel walks the page tables of each as it is read: what lies beyond is left unread.
  */
-bool smaps_read(const void *base, size_t bytes, struct smaps *found)
+bool smaps_read_ranges(const struct smaps_range *ranges, size_t count, struct smaps *found)
 {
     char line[256];
-    uint64_t start, end, from = (uint64_t)(uintptr_t)base;
+    uint64_t start, end;
     bool inside = false, any = false, beyond = false;
     FILE *file = fopen("/proc/self/smaps", "re");
     *found = (struct smaps){0};
     while (file && !beyond && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2) {
-            beyond = start >= from + bytes;
-            any |= inside = !beyond && from < end;
-        } else if (inside) {
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &start, &end) == 2)
+            any |= inside = overlaps(start, end, ranges, count, &beyond);
+        else if (inside)
             add_line(line, found);
-        }
     }
     if (file)
         fclose(file);
     return any;
+}
+
+bool smaps_read(const void *base, size_t bytes, struct smaps *found)
+{
+    return smaps_read_ranges(&(struct smaps_range){base, bytes}, 1, found);
 }
 
 int smaps_check_pages(const struct worker *worker, struct err *err)

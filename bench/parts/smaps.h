@@ -11,7 +11,15 @@ struct smaps { /* bytes, of all VMAs that overlap a range; the zero page counts 
     uint64_t rss, anonymous, huge, hugetlb;
 };
 
-/* False where there is no smaps, or nothing is mapped in [base, base + bytes). */
+struct smaps_range {
+    const void *base;
+    size_t bytes;
+};
+
+/* False where there is no smaps, or nothing is mapped in any of the ranges. A VMA that overlaps several counts once. */
+bool smaps_read_ranges(const struct smaps_range *ranges, size_t count, struct smaps *found);
+
+/* The same for [base, base + bytes). */
 bool smaps_read(const void *base, size_t bytes, struct smaps *found);
 
 /*

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "hugepage.h"
+#include "random.h"
 #include "smaps.h"
 
-enum { VECTORS_MAX = 128 }; /* enough for a batch of 250 us of calls of 2 us */
 #define VECTORS_BYTES (16 * MIB)
 
 uint64_t vectors_limit(const struct params *params)
@@ -43,9 +43,43 @@ static bool is_crowded(const struct params *params, uint64_t n)
 int vectors_advise(const struct params *params, unsigned char *at, size_t bytes)
 {
     bool huge = params->pages == pages_thp;
-    if (bytes < huge_page_bytes() || madvise(at, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0)
+    if (madvise(at, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0)
         return 0;
     return errno == EINVAL && !huge ? 0 : -errno; /* EINVAL: a kernel without huge pages */
+}
+
+/* ---- what they hold ---- */
+
+static bool hold(const struct vectors_look *look, uint64_t n, const unsigned char *at, size_t bytes, bool zeros)
+{
+    const uint64_t *words = (const uint64_t *)(const void *)at;
+    uint64_t count = bytes / sizeof *words;
+    if (count == 0)
+        return true;
+    const uint64_t places[] = {0, random_derive(look->drawn, n) % count, count - 1};
+    bool whole = n >= look->whole, are_there = true;
+    for (uint64_t i = 0; i < (whole ? count : sizeof places / sizeof *places); i++) {
+        uint64_t place = whole ? i : places[i];
+        are_there &= words[place] == (zeros ? 0 : vectors_word(n, place));
+    }
+    return are_there;
+}
+
+/* The new half holds zeros where the kernel has just made it; memory that was used before holds whatever it held. */
+int vectors_look(struct vectors *vectors, struct err *err)
+{
+    struct vectors_look *look = &vectors->look;
+    bool fresh = vectors->way == VECTORS_REMAPPED || vectors->way == VECTORS_COPIED_FRESH, kept = true;
+    for (uint64_t n = 0; n < look->grown; n++) {
+        const struct paged_vector *now = &vectors->items[n].now;
+        kept &= hold(look, n, now->at, vectors->bytes, false);
+        if (fresh && now->bytes > vectors->bytes)
+            kept &= hold(look, n, now->at + vectors->bytes, vectors->bytes, true);
+    }
+    look->whole = look->grown > look->whole ? look->grown : look->whole;
+    look->grown = 0;
+    look->drawn++;
+    return kept ? 0 : err_set(err, EPROTO, "a vector that has grown holds other bytes than before");
 }
 
 /* ---- address space ---- */
@@ -143,15 +177,15 @@ static int make_place(const struct worker *worker, struct vector *vector)
     return vectors->way == VECTORS_COPIED_TOUCHED ? touch_place(worker, vector) : 0;
 }
 
-/*
- * Twice: as they were made, and after the first have grown. What the kernel gives the first it gives the others. VMAs
- * of several may have become one, so that all that is in it is asked about.
- */
+/* All of them, twice: as they were made, and after the first have grown. */
 static int prove_pages(const struct worker *worker, struct err *err)
 {
     struct vectors *vectors = worker->own;
+    struct smaps_range ranges[VECTORS_MAX];
     struct smaps found;
-    if (vectors->proofs >= 2 || !smaps_read(vectors->items[0].now.at, vectors->bytes, &found))
+    for (uint64_t n = 0; n < vectors->count; n++)
+        ranges[n] = (struct smaps_range){vectors->items[n].now.at, vectors->bytes};
+    if (vectors->proofs >= 2 || !smaps_read_ranges(ranges, vectors->count, &found))
         return 0; /* no smaps here: the advice stands unproven, as it does for every other program */
     vectors->proofs++;
     uint64_t wanted = worker->params->pages == pages_thp ? found.anonymous : 0;
@@ -167,6 +201,8 @@ int vectors_reset(struct worker *worker, uint64_t count, struct err *err)
 {
     struct vectors *vectors = worker->own;
     int rc = prove_pages(worker, err);
+    if (rc == 0)
+        rc = vectors_look(vectors, err);
     if (rc)
         return rc;
     for (uint64_t i = 0; i < count && rc == 0; i++)
@@ -180,7 +216,7 @@ int vectors_reset(struct worker *worker, uint64_t count, struct err *err)
 
 /* ---- setup ---- */
 
-static void fill(const struct vectors *vectors, uint64_t n)
+void vectors_fill(const struct vectors *vectors, uint64_t n)
 {
     uint64_t *words = (uint64_t *)(void *)vectors->items[n].now.at;
     for (uint64_t i = 0; i < vectors->bytes / sizeof *words; i++)
@@ -203,7 +239,7 @@ static int make_vector(const struct worker *worker, uint64_t n)
     if (rc == 0)
         rc = vectors_advise(worker->params, at, usable);
     if (rc == 0)
-        fill(vectors, n);
+        vectors_fill(vectors, n);
     return rc;
 }
 
@@ -219,7 +255,7 @@ static int make_vectors(const struct worker *worker, struct err *err)
     return rc ? err_set(err, -rc, "make a vector of %zu bytes: %s", vectors->bytes, strerror(-rc)) : 0;
 }
 
-int vectors_setup(struct worker *worker, enum vectors_way way, struct err *err)
+static int make_list(struct worker *worker, enum vectors_way way, struct err *err)
 {
     struct vectors *vectors = worker->own = calloc(1, sizeof *vectors);
     if (!vectors)
@@ -231,8 +267,36 @@ int vectors_setup(struct worker *worker, enum vectors_way way, struct err *err)
     if (!vectors->items)
         return err_set(err, ENOMEM, "no memory for the vectors");
     vectors->count = vectors_limit(worker->params);
-    int rc = make_vectors(worker, err);
-    return rc ? rc : siblings_start(&vectors->siblings, worker->params, err);
+    return 0;
+}
+
+static int start_siblings(const struct worker *worker, struct err *err)
+{
+    struct vectors *vectors = worker->own;
+    return siblings_start(&vectors->siblings, worker->params, err);
+}
+
+int vectors_setup(struct worker *worker, enum vectors_way way, struct err *err)
+{
+    int rc = make_list(worker, way, err);
+    if (rc == 0)
+        rc = make_vectors(worker, err);
+    return rc ? rc : start_siblings(worker, err);
+}
+
+int vectors_setup_empty(struct worker *worker, struct err *err)
+{
+    int rc = make_list(worker, VECTORS_REALLOCATED, err);
+    return rc ? rc : start_siblings(worker, err);
+}
+
+void vectors_forget(struct worker *worker)
+{
+    struct vectors *vectors = worker->own;
+    siblings_stop(vectors->siblings);
+    free(vectors->items);
+    free(vectors);
+    worker->own = NULL;
 }
 
 void vectors_teardown(struct worker *worker)
@@ -240,7 +304,6 @@ void vectors_teardown(struct worker *worker)
     struct vectors *vectors = worker->own;
     if (!vectors)
         return;
-    siblings_stop(vectors->siblings);
     for (uint64_t i = 0; i < vectors->count; i++) {
         struct vector *vector = &vectors->items[i];
         if (vectors->way == VECTORS_COPIED_TOUCHED)
@@ -250,7 +313,5 @@ void vectors_teardown(struct worker *worker)
         if (vector->to)
             munmap(vector->to, 2 * vectors->bytes);
     }
-    free(vectors->items);
-    free(vectors);
-    worker->own = NULL;
+    vectors_forget(worker);
 }

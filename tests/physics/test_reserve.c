@@ -11,7 +11,7 @@
 #include "reservation.h"
 #include "smaps.h"
 
-extern const struct method method_reserve, method_reserve_touch;
+extern const struct method method_reserve, method_reserve_touch, method_first_touch;
 
 static struct params reserve_params(uint64_t range_bytes, uint64_t distance_bytes, enum reservation reservation)
 {
@@ -120,6 +120,36 @@ static void a_touch_in_huge_pages_costs_a_huge_page(void **state)
     measure_free(&cell.result);
 }
 
+/* Of two workers in one process nobody knows whose memory it is; processes have their own. */
+static void memory_is_told_of_workers_that_have_a_process(void **state)
+{
+    enum { PAGES = 64, WORKERS = 2 };
+    (void)state;
+    physics_need_exact_counts();
+    for (unsigned kind = 0; kind < worker_kind_count; kind++) {
+        struct params params = physics_params(WORKERS * PAGES * physics_page_bytes(), recipe_write_1MiB,
+                                              cache_as_found);
+        struct physics_cell cell;
+        params.workers = WORKERS;
+        params.worker_kind = (enum worker_kind)kind;
+        params.sharing = sharing_anonymous;
+        params.access = access_store;
+        params.touches = params.count_ops = PAGES;
+        physics_begin(&cell, &params);
+        physics_arm(&cell, &method_first_touch, PAGES);
+        physics_measure(&cell, NULL, 1);
+        physics_expect_ok(&cell, 0);
+        uint64_t rss = physics_count(&cell, 0, COUNTER_rss_bytes);
+        if (kind == worker_kind_thread)
+            assert_true(rss == UINT64_MAX);
+        else if (rss_is_exact())
+            assert_int_equal(rss, WORKERS * PAGES * physics_page_bytes());
+        else
+            assert_true(rss != UINT64_MAX);
+        measure_free(&cell.result);
+    }
+}
+
 /* Memory that a reservation takes by being there. */
 static void a_reservation_alone_costs_nothing(void **state)
 {
@@ -202,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_touch_costs_a_page_and_its_page_tables),
         cmocka_unit_test(a_touch_in_huge_pages_costs_a_huge_page),
+        cmocka_unit_test(memory_is_told_of_workers_that_have_a_process),
         cmocka_unit_test(a_reservation_alone_costs_nothing),
         cmocka_unit_test(what_is_promised_follows_from_the_mode),
     };
