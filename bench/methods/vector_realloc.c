@@ -5,12 +5,13 @@
  *                   else it copies, unless there is room behind it, and frees the old.
  * Does not measure: malloc, filling and free of the vectors, which are made one after the other before each batch. The
  *                   threshold stays where it is at first, as in a process that only ever grows vectors: freeing a
- *                   large block would raise it. The heap is never given back, and has room for grown vectors below the
- *                   threshold, whose pages were touched before. Pages are small as far as they can be advised before:
- *                   those of a grown vector that malloc maps itself are what the system gives.
- * Expect:           up to 32 KiB as copying to touched memory and 0.1-0.5 us more; with 64 KiB the grown one passes
- *                   the threshold: half of them are copied to memory that malloc maps for it, a fault a page, the
- *                   others to where two neighbours were; from 128 KiB on as mremap.
+ *                   large block would raise it. The heap has room for grown vectors below the threshold, whose pages
+ *                   were touched before, and none for larger ones; within a batch nothing is given back. Pages are
+ *                   small as far as they can be advised before: those of a grown vector that malloc maps itself are
+ *                   what the system gives.
+ * Expect:           up to 32 KiB as copying to touched memory, or less, for where it copies to was just freed; with
+ *                   64 KiB the grown one passes the threshold: every second is copied to memory that malloc maps for
+ *                   it, a fault a page, the others to where two neighbours were; from 128 KiB on as mremap.
  * Source:           glibc malloc/malloc.c __libc_realloc, _int_realloc, sysmalloc, mremap_chunk.
  */
 #include <errno.h>
@@ -69,6 +70,12 @@ static int make(const struct worker *worker, uint64_t n)
     return rc;
 }
 
+/* Whether the heap is where it grows. */
+static bool stays_in_heap(const struct params *params)
+{
+    return 2 * params->range_bytes < MAP_THRESHOLD_BYTES;
+}
+
 static int reset(struct worker *worker, uint64_t count, struct err *err)
 {
     struct vectors *vectors = worker->own;
@@ -78,13 +85,9 @@ static int reset(struct worker *worker, uint64_t count, struct err *err)
     release(vectors);
     for (uint64_t i = 0; i < count && rc == 0; i++)
         rc = make(worker, i);
+    if (!stays_in_heap(worker->params))
+        malloc_trim(0); /* else a larger batch before this one would have left room behind the vectors */
     return rc ? err_set(err, -rc, "make a vector: %s", strerror(-rc)) : siblings_resume(vectors->siblings, err);
-}
-
-/* Whether the heap is where it grows. */
-static bool stays_in_heap(const struct params *params)
-{
-    return 2 * params->range_bytes < MAP_THRESHOLD_BYTES;
 }
 
 /* All vectors, and all of them grown. */

@@ -3,12 +3,14 @@
  * What the techniques cost by the plainest loops one would write by hand: the second way to figures of
  * docs/scenarios/techniques-*.md. It shares no line with the engine.
  *
- *   bare_techniques ring      a message in and out of a ring of 16 KiB: mirrored, two copies, by mask, by remainder
- *   bare_techniques growth    doubling vectors by memcpy to touched memory, by mremap that has to move, by realloc
- *   bare_techniques reserve   1000 pages stored to in a reservation of 1 TiB: memory, page tables and time of each
- *   bare_techniques alias     loads that wait for each other, through one view of a page and through two in turns
- *   bare_techniques merge     the steps of merging a span of 16 and of 64 KiB into another
- *   bare_techniques files     making a file that holds memory, in four ways
+ *   bare_techniques ring      a message in and out of a ring: mirrored, two copies, by mask, by remainder; making a
+ * ring that is mapped twice, and the first stores to it bare_techniques growth    doubling vectors by memcpy to touched
+ * memory, by mremap that has to move, by realloc bare_techniques reserve   1000 pages stored to in a reservation of 1
+ * TiB: memory, page tables and time of each bare_techniques objects   a byte written to objects of malloc, and to
+ * objects with a page each, after a fork bare_techniques alias     loads that wait for each other: through one view of
+ * a page, two in turns, and of two pages bare_techniques merge     the steps of merging a span of 16 and of 64 KiB into
+ * another, and copying both to one bare_techniques files     making a file that holds memory, in four ways, and the
+ * first stores to it
  *
  * Prints "what: figure unit" a line, the median of some rounds. Status 0, or 1 with a message.
  */
@@ -24,10 +26,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 15, PAGE = 4096 };
+/* A round is short, so that most have the CPU to themselves; where it cannot be, there are few. */
+enum { ROUNDS = 101, FEW = 15, PAGE = 4096 };
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -69,7 +74,8 @@ static unsigned char *map_memory(uint64_t bytes, int protection)
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     unsigned char *at = mmap(NULL, bytes, protection, flags, -1, 0);
     need(at != MAP_FAILED, "mmap");
-    madvise(at, bytes, MADV_NOHUGEPAGE); /* kernels without huge pages refuse it */
+    if (protection != PROT_NONE)
+        madvise(at, bytes, MADV_NOHUGEPAGE); /* kernels without huge pages refuse it */
     return at;
 }
 
@@ -88,7 +94,7 @@ static void map_file_over(unsigned char *at, uint64_t bytes, int fd, uint64_t of
 
 /* ---- ring ---- */
 
-enum { RING_BYTES = 16384, MESSAGES = 4000 };
+enum { MESSAGES = 200 };
 
 struct ring {
     unsigned char *at;
@@ -137,13 +143,18 @@ static const struct {
 } wraps[] = {{"mirrored", mirrored}, {"split", split}, {"mask", by_mask}, {"modulo", by_remainder}};
 enum { WRAPS = sizeof wraps / sizeof *wraps };
 
-static void ring_make(struct ring *ring)
+static void map_twice(unsigned char *at, uint64_t bytes, int fd)
 {
-    volatile uint64_t bytes = RING_BYTES; /* which the compiler is not to know */
-    int fd = memory_file(RING_BYTES);
-    *ring = (struct ring){map_memory(2 * RING_BYTES, PROT_NONE), bytes, 0};
-    map_file_over(ring->at, RING_BYTES, fd, 0);
-    map_file_over(ring->at + RING_BYTES, RING_BYTES, fd, 0);
+    map_file_over(at, bytes, fd, 0);
+    map_file_over(at + bytes, bytes, fd, 0);
+}
+
+static void ring_make(struct ring *ring, uint64_t bytes)
+{
+    volatile uint64_t hidden = bytes; /* the compiler is not to know it */
+    int fd = memory_file(bytes);
+    *ring = (struct ring){map_memory(2 * bytes, PROT_NONE), hidden, 0};
+    map_twice(ring->at, bytes, fd);
     close(fd);
 }
 
@@ -166,20 +177,76 @@ static double ring_round(unsigned wrap, struct ring *ring, uint64_t bytes)
     return ns;
 }
 
-static void do_ring(void)
+/* Each way has a ring of its own: the second over one ring would find in the cache what the first has fetched. */
+static void ring_move(uint64_t ring_bytes)
 {
     static const uint64_t sizes[] = {24, 1000};
     struct ring rings[WRAPS];
-    for (unsigned w = 0; w < WRAPS; w++)
-        ring_make(&rings[w]);
+    for (unsigned w = 0; w < WRAPS; w++) {
+        ring_make(&rings[w], ring_bytes);
+        memset(rings[w].at, 1, 2 * ring_bytes); /* all of it is there in either view */
+    }
     for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         double ns[WRAPS][ROUNDS];
         for (unsigned r = 0; r < ROUNDS; r++)
             for (unsigned w = 0; w < WRAPS; w++)
                 ns[w][r] = ring_round(w, &rings[w], sizes[s]);
         for (unsigned w = 0; w < WRAPS; w++)
-            printf("%" PRIu64 " bytes, %s: %.1f ns\n", sizes[s], wraps[w].name, median(ns[w], ROUNDS));
+            printf("ring of %" PRIu64 " KiB, %" PRIu64 " bytes, %s: %.1f ns\n", ring_bytes / KIB, sizes[s],
+                   wraps[w].name, median(ns[w], ROUNDS));
     }
+    for (unsigned w = 0; w < WRAPS; w++)
+        munmap(rings[w].at, 2 * ring_bytes);
+}
+
+static unsigned char *ring_of_memfd(uint64_t bytes)
+{
+    struct ring ring;
+    ring_make(&ring, bytes);
+    return ring.at;
+}
+
+/* An old size of 0 maps shared memory a second time. */
+static unsigned char *ring_of_mremap(uint64_t bytes)
+{
+    unsigned char *at = map_memory(2 * bytes, PROT_NONE);
+    int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+    need(mmap(at, bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == at, "mmap of shared memory");
+    need(mremap(at, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, at + bytes) == at + bytes, "mremap");
+    return at;
+}
+
+/* ns of a page. */
+static double store_each(unsigned char *at, uint64_t bytes)
+{
+    double start = now_ns();
+    for (uint64_t page = 0; page < bytes; page += PAGE)
+        *(volatile unsigned char *)(at + page) = 1;
+    return (now_ns() - start) / (double)(bytes / PAGE);
+}
+
+static void ring_setup(const char *name, unsigned char *(*make)(uint64_t))
+{
+    double ns[3][ROUNDS];
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        double start = now_ns();
+        munmap(make(MIB), 2 * MIB);
+        ns[0][r] = now_ns() - start;
+        unsigned char *at = make(MIB);
+        ns[1][r] = store_each(at, MIB);
+        ns[2][r] = store_each(at + MIB, MIB);
+        munmap(at, 2 * MIB);
+    }
+    printf("%s: made and removed %.1f us, a page stored to first %.2f us, through the second view %.2f us\n", name,
+           median(ns[0], ROUNDS) / 1e3, median(ns[1], ROUNDS) / 1e3, median(ns[2], ROUNDS) / 1e3);
+}
+
+static void do_ring(void)
+{
+    ring_move(16 * KIB);
+    ring_move(16 * MIB);
+    ring_setup("memfd", ring_of_memfd);
+    ring_setup("mremap", ring_of_mremap);
 }
 
 /* ---- growth ---- */
@@ -262,10 +329,10 @@ static void do_growth(void)
         for (uint64_t n = 0; n < vectors.count; n++)
             vectors.items[n] = map_memory(vectors.bytes, PROT_READ | PROT_WRITE);
         for (unsigned w = 0; w < sizeof ways / sizeof *ways; w++) {
-            double ns[ROUNDS];
-            for (unsigned r = 0; r < ROUNDS; r++)
+            double ns[FEW];
+            for (unsigned r = 0; r < FEW; r++)
                 ns[r] = ways[w](&vectors);
-            printf("%" PRIu64 " KiB, %s: %.2f us\n", sizes[s] / KIB, names[w], median(ns, ROUNDS) / 1e3);
+            printf("%" PRIu64 " KiB, %s: %.2f us\n", sizes[s] / KIB, names[w], median(ns, FEW) / 1e3);
         }
         for (uint64_t n = 0; n < vectors.count; n++)
             munmap(vectors.items[n], vectors.bytes);
@@ -293,9 +360,9 @@ static void do_reserve(void)
     enum { TOUCHES = 1000 };
     static const uint64_t distances[] = {4 * KIB, 64 * KIB, 2 * MIB, 32 * MIB, GIB};
     for (unsigned d = 0; d < sizeof distances / sizeof *distances; d++) {
-        double ns[ROUNDS];
+        double ns[FEW];
         uint64_t memory = 0, tables = 0;
-        for (unsigned r = 0; r < ROUNDS; r++) {
+        for (unsigned r = 0; r < FEW; r++) {
             unsigned char *at = map_memory(1024 * GIB, PROT_READ | PROT_WRITE);
             status_kib("VmPTE"); /* its own memory comes before */
             memory = status_kib("RssAnon");
@@ -309,8 +376,62 @@ static void do_reserve(void)
             munmap(at, 1024 * GIB);
         }
         printf("%" PRIu64 " KiB apart: %" PRIu64 " KiB of memory, %" PRIu64 " KiB of page tables, %.0f ns a touch\n",
-               distances[d] / KIB, memory, tables, median(ns, ROUNDS));
+               distances[d] / KIB, memory, tables, median(ns, FEW));
     }
+}
+
+/* ---- objects ---- */
+
+enum { OBJECTS = 512, OBJECT_BYTES = 64 };
+
+/* ns of a byte written to each object while a child shares them, and the faults of all. */
+static double write_objects(unsigned char *const *objects, uint64_t *faults)
+{
+    struct rusage before, after;
+    int end[2];
+    char byte;
+    need(pipe(end) == 0, "pipe");
+    pid_t child = fork();
+    need(child >= 0, "fork");
+    if (child == 0) {
+        close(end[1]);
+        _exit(read(end[0], &byte, 1) != 0); /* until the parent has done */
+    }
+    getrusage(RUSAGE_SELF, &before);
+    getrusage(RUSAGE_SELF, &before);
+    double start = now_ns();
+    for (unsigned n = 0; n < OBJECTS; n++)
+        *(volatile unsigned char *)objects[n] = 2;
+    double ns = (now_ns() - start) / OBJECTS;
+    getrusage(RUSAGE_SELF, &after);
+    *faults = (uint64_t)(after.ru_minflt - before.ru_minflt);
+    close(end[1]);
+    close(end[0]);
+    int status;
+    need(waitpid(child, &status, 0) == child && status == 0, "a child");
+    return ns;
+}
+
+static void do_objects(void)
+{
+    static unsigned char *packed[OBJECTS], *spread[OBJECTS];
+    unsigned char *pages = map_memory(OBJECTS * PAGE, PROT_READ | PROT_WRITE);
+    double ns[2][ROUNDS];
+    uint64_t faults[2];
+    for (unsigned n = 0; n < OBJECTS; n++) {
+        need((packed[n] = malloc(OBJECT_BYTES)) != NULL, "malloc");
+        memset(packed[n], 1, OBJECT_BYTES);
+        *(spread[n] = pages + n * PAGE) = 1;
+    }
+    for (unsigned r = 0; r < ROUNDS; r++) {
+        ns[0][r] = write_objects(packed, &faults[0]);
+        ns[1][r] = write_objects(spread, &faults[1]);
+    }
+    printf("malloc, %td bytes from one to the next: %.0f ns, %" PRIu64 " faults\n",
+           packed[OBJECTS - 1] - packed[OBJECTS - 2], median(ns[0], ROUNDS), faults[0]);
+    printf("a page each: %.0f ns, %" PRIu64 " faults\n", median(ns[1], ROUNDS), faults[1]);
+    for (unsigned n = 0; n < OBJECTS; n++)
+        free(packed[n]);
 }
 
 /* ---- alias ---- */
@@ -318,7 +439,7 @@ static void do_reserve(void)
 /* ns of a load: two words of a line hold each other's address, the second as seen through `other`. */
 static double chase(unsigned char *one, unsigned char *other)
 {
-    enum { LOADS = 200000 };
+    enum { LOADS = 50000 };
     unsigned char *first = one, *second = other + sizeof(void *);
     double ns[ROUNDS];
     memcpy(first, &second, sizeof second);
@@ -337,14 +458,17 @@ static double chase(unsigned char *one, unsigned char *other)
 static void do_alias(void)
 {
     static const uint64_t distances[] = {4 * KIB, MIB, 128 * MIB, 256 * MIB, GIB};
-    int fd = memory_file(PAGE);
+    int fd = memory_file(2 * PAGE);
     for (unsigned d = 0; d < sizeof distances / sizeof *distances; d++) {
         uint64_t bytes = distances[d] + PAGE;
         unsigned char *at = map_memory(bytes, PROT_NONE);
         map_file_over(at, PAGE, fd, 0);
         map_file_over(at + distances[d], PAGE, fd, 0);
         double same = chase(at, at), other = chase(at, at + distances[d]);
-        printf("%" PRIu64 " KiB apart: %.2f ns through one view, %.2f ns in turns\n", distances[d] / KIB, same, other);
+        map_file_over(at + distances[d], PAGE, fd, PAGE);
+        double pages = chase(at, at + distances[d]);
+        printf("%" PRIu64 " KiB apart: %.2f ns through one view, %.2f ns in turns, %.2f ns of two pages\n",
+               distances[d] / KIB, same, other, pages);
         munmap(at, bytes);
     }
     close(fd);
@@ -376,25 +500,46 @@ static void merge_once(int fd, unsigned char *at, uint64_t bytes, double *ns)
         ns[step] = times[step + 1] - times[step];
 }
 
+/* ns of copying the objects of both side by side to a fresh span, and unmapping the two. */
+static double compact_once(uint64_t bytes)
+{
+    unsigned char *from = map_memory(2 * bytes, PROT_READ | PROT_WRITE);
+    memset(from, 1, bytes);
+    memset(from + bytes, 2, bytes);
+    double start = now_ns();
+    unsigned char *into = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    need(into != MAP_FAILED, "mmap");
+    for (uint64_t i = 0, to = 0; to < bytes; i++, to += OBJECT)
+        memcpy(into + to, from + (i % 2) * bytes + i * OBJECT, OBJECT);
+    munmap(from, 2 * bytes);
+    double ns = now_ns() - start;
+    need(into[0] == 1 && into[OBJECT] == 2, "what was copied");
+    munmap(into, bytes);
+    return ns;
+}
+
 static void do_merge(void)
 {
     static const char *const names[STEPS] = {"protect", "copy", "remap", "punch"};
     static const uint64_t sizes[] = {16 * KIB, 64 * KIB};
     for (unsigned s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        double all[STEPS][ROUNDS * ROUNDS];
+        double all[STEPS][ROUNDS];
         int fd = memory_file(2 * sizes[s]);
         unsigned char *at = map_memory(2 * sizes[s], PROT_NONE);
-        for (unsigned r = 0; r < ROUNDS * ROUNDS; r++) {
+        for (unsigned r = 0; r < ROUNDS; r++) {
             double ns[STEPS];
             merge_once(fd, at, sizes[s], ns);
             for (unsigned step = 0; step < STEPS; step++)
                 all[step][r] = ns[step];
         }
         for (unsigned step = 0; step < STEPS; step++)
-            printf("%" PRIu64 " KiB, %s: %.2f us\n", sizes[s] / KIB, names[step],
-                   median(all[step], ROUNDS * ROUNDS) / 1e3);
+            printf("%" PRIu64 " KiB, %s: %.2f us\n", sizes[s] / KIB, names[step], median(all[step], ROUNDS) / 1e3);
         munmap(at, 2 * sizes[s]);
         close(fd);
+        double compact[ROUNDS];
+        for (unsigned r = 0; r < ROUNDS; r++)
+            compact[r] = compact_once(sizes[s]);
+        printf("%" PRIu64 " KiB, copied to one: %.2f us\n", sizes[s] / KIB, median(compact, ROUNDS) / 1e3);
     }
 }
 
@@ -427,17 +572,29 @@ static int by_name(const char *name)
     return fd;
 }
 
+/* ns of the first store to a page of a fresh file, which is closed. */
+static double stores_to(int fd)
+{
+    unsigned char *at = map_memory(MIB, PROT_NONE);
+    need(fd >= 0 && ftruncate(fd, (off_t)MIB) == 0, "a file");
+    map_file_over(at, MIB, fd, 0);
+    double ns = store_each(at, MIB);
+    munmap(at, MIB);
+    close(fd);
+    return ns;
+}
+
 static void do_files(void)
 {
     static const struct {
         const char *name;
         int (*open)(const char *);
     } ways[] = {{"memfd_create", by_memfd}, {"shm_open", by_shm}, {"o_tmpfile", by_tmpfile}, {"o_creat", by_name}};
-    enum { FILES = 300 };
+    enum { FILES = 20 };
     char name[32];
     snprintf(name, sizeof name, "/bare_techniques.%d", (int)getpid());
     for (unsigned w = 0; w < sizeof ways / sizeof *ways; w++) {
-        double ns[ROUNDS];
+        double ns[ROUNDS], stores[ROUNDS];
         for (unsigned r = 0; r < ROUNDS; r++) {
             double start = now_ns();
             for (unsigned n = 0; n < FILES; n++) {
@@ -447,8 +604,10 @@ static void do_files(void)
                 need(at != MAP_FAILED && munmap(at, MIB) == 0 && close(fd) == 0, ways[w].name);
             }
             ns[r] = (now_ns() - start) / FILES;
+            stores[r] = stores_to(ways[w].open(name));
         }
-        printf("%s: %.1f us\n", ways[w].name, median(ns, ROUNDS) / 1e3);
+        printf("%s: made %.1f us, a page stored to first %.2f us\n", ways[w].name, median(ns, ROUNDS) / 1e3,
+               median(stores, ROUNDS) / 1e3);
     }
 }
 
@@ -457,13 +616,13 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } commands[] = {{"ring", do_ring},   {"growth", do_growth}, {"reserve", do_reserve},
+    } commands[] = {{"ring", do_ring},   {"growth", do_growth}, {"reserve", do_reserve}, {"objects", do_objects},
                     {"alias", do_alias}, {"merge", do_merge},   {"files", do_files}};
     for (unsigned i = 0; argc == 2 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0) {
             commands[i].run();
             return 0;
         }
-    fprintf(stderr, "usage: bare_techniques ring|growth|reserve|alias|merge|files\n");
+    fprintf(stderr, "usage: bare_techniques ring|growth|reserve|objects|alias|merge|files\n");
     return 1;
 }
