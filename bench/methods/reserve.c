@@ -24,7 +24,7 @@ static int run(struct worker *worker, uint64_t count)
     enum reservation_way way = (enum reservation_way)params->reservation;
     int rc = 0;
     for (uint64_t i = 0; i < count && rc == 0; i++) {
-        struct reserved reservation;
+        struct reserved_range reservation;
         rc = reservation_make(&reservation, params->range_bytes, way);
         counter_method.occurred += rc == 0;
         reservation_remove(&reservation);

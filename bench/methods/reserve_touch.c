@@ -29,9 +29,9 @@ enum { TOUCHES_MAX = 1000 }; /* each of a page of its own in a VMA of its own, a
 #define REACH_MAX (1024 * GIB)
 
 struct touching {
-    struct reserved room; /* whole reaches of page tables, at the beginning of one of which … */
-    unsigned char *first; /* … lies the reservation */
-    uint64_t next;        /* place that is touched next */
+    struct reserved_range room; /* whole reaches of page tables, at the beginning of one of which … */
+    unsigned char *first;       /* … lies the reservation */
+    uint64_t next;              /* place that is touched next */
     size_t page_bytes;
 };
 
@@ -78,7 +78,7 @@ static int reset(struct worker *worker, uint64_t count, struct err *err)
 {
     struct touching *own = worker->own;
     const struct params *params = worker->params;
-    struct reserved reservation;
+    struct reserved_range reservation;
     uint64_t reach = reach_bytes(own->page_bytes), rounded = (params->range_bytes + reach - 1) / reach * reach;
     (void)count;
     own->next = 0;

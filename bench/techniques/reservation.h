@@ -15,7 +15,7 @@ enum reservation_way {
     RESERVATION_PROT_NONE, /* to be committed before it is stored to; what is committed is counted then */
 };
 
-struct reserved {
+struct reserved_range {
     unsigned char *at; /* NULL: none */
     size_t bytes;
 };
@@ -24,9 +24,10 @@ struct reserved {
  * Reserves addresses, where the kernel likes or at `place`, in place of what is mapped there. 0 or -errno: -ENOMEM
  * where the kernel does not promise as much. End with reservation_remove.
  */
-int reservation_make(struct reserved *reservation, size_t bytes, enum reservation_way way);
-int reservation_make_at(struct reserved *reservation, unsigned char *place, size_t bytes, enum reservation_way way);
-void reservation_remove(struct reserved *reservation);
+int reservation_make(struct reserved_range *reservation, size_t bytes, enum reservation_way way);
+int reservation_make_at(struct reserved_range *reservation, unsigned char *place, size_t bytes,
+                        enum reservation_way way);
+void reservation_remove(struct reserved_range *reservation);
 
 /*
  * Makes [at, at + bytes) of a RESERVATION_PROT_NONE readable and writable. Each piece that does not lie beside another

@@ -153,7 +153,7 @@ static void memory_is_told_of_workers_that_have_a_process(void **state)
 /* Memory that a reservation takes by being there. */
 static void a_reservation_alone_costs_nothing(void **state)
 {
-    struct reserved reserved;
+    struct reserved_range reserved;
     struct smaps found;
     (void)state;
     physics_need_exact_counts();
