@@ -135,15 +135,6 @@ static int read_group(void *context)
 
 /* ---- the method ---- */
 
-/* Memory that the arena no longer holds; unknown where nobody tells. */
-static void count_given_back(struct worker *worker, uint64_t before, uint64_t after)
-{
-    if (before == UINT64_MAX || after == UINT64_MAX || after > before)
-        worker->untold |= COUNTER_BIT(given_back_bytes);
-    else
-        counter_method.given_back_bytes += before - after;
-}
-
 static int run(struct worker *worker, uint64_t blocks)
 {
     struct own *own = worker->own;
@@ -157,7 +148,7 @@ static int run(struct worker *worker, uint64_t blocks)
         rc = take_steps(own, group, from, to);
     worker->done_ns = clock_now_ns();
     worker->fault = siblings_end(own->readers);
-    count_given_back(worker, held, merge_held_bytes(&own->arena));
+    counter_method.given_back_bytes += held - merge_held_bytes(&own->arena);
     if (atomic_load(&own->wrong)) {
         worker->fault = "a reader has found other bytes than were stored";
         return -EPROTO;
