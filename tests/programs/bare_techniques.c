@@ -3,17 +3,17 @@
  * What the techniques cost by the plainest loops one would write by hand: the second way to figures of
  * docs/scenarios/techniques-*.md. It shares no line with the engine.
  *
- *   bare_techniques ring      a message in and out of a ring: mirrored, two copies, by mask, by remainder; making a
- * ring that is mapped twice, and the first stores to it bare_techniques growth    doubling vectors by memcpy to touched
- * memory, by mremap that has to move, by realloc bare_techniques reserve   1000 pages stored to in a reservation of 1
- * TiB: memory, page tables and time of each bare_techniques objects   a byte written to objects of malloc, and to
- * objects with a page each, after a fork bare_techniques alias     loads that wait for each other: through one view of
- * a page, two in turns, and of two pages bare_techniques merge     the steps of merging a span of 16 and of 64 KiB into
- * another, and copying both to one bare_techniques files     making a file that holds memory, in four ways, and the
- * first stores to it
+ *   bare_techniques ring      a message in and out of a ring: mirrored, two copies, by mask, by remainder;
+ *                             making a ring that is mapped twice, and the first stores to it
+ *   bare_techniques growth    doubling vectors by memcpy to touched memory, mremap that has to move, realloc
+ *   bare_techniques reserve   1000 stores to a reservation of 1 TiB: memory, page tables and time of each
+ *   bare_techniques objects   a byte written, after a fork, to objects of malloc and to objects with a page each
+ *   bare_techniques alias     loads that wait for each other: by one view of a page, by two in turns, of two pages
+ *   bare_techniques merge     the steps of merging a span into another, and copying both to one
+ *   bare_techniques files     making a file that holds memory, in four ways, and the first stores to it
  *
- * Prints "what: figure unit" a line, the median of some rounds. Status 0, or 1 with a message: where a page has not 4
- * KiB, and where anything comes out as other bytes than went in.
+ * Prints "what: figure unit" a line, the median of some rounds. Status 0, or 1 with a message: where a page has
+ * not 4 KiB, and where anything comes out as other bytes than went in.
  */
 #define _GNU_SOURCE
 #include <errno.h>
