@@ -23,8 +23,8 @@ uint64_t vectors_limit(const struct params *params)
 
 uint64_t vectors_reset_ns(const struct params *params, uint64_t count)
 {
-    const uint64_t map_ns = 16000;
-    return count * map_ns + (params->siblings ? 20 * US : 0);
+    const uint64_t map_ns = 16000, look_ns = 3000; /* three faults on zeros */
+    return count * (map_ns + look_ns) + (params->siblings ? 20 * US : 0);
 }
 
 /* To a place that is made for it before the batch. */
