@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "cachestat.h"
 #include "cgroup.h"
 #include "perf.h"
 #include "sysfile.h"
@@ -37,9 +38,6 @@
 #endif
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440
-#endif
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
 #endif
 #ifndef SYS_mseal
 #define SYS_mseal 462
@@ -123,17 +121,12 @@ static int resident_pages(unsigned char *base, const struct probe_ground *ground
 
 static int try_cachestat(const struct probe_ground *ground, struct err *why)
 {
-    struct {
-        uint64_t offset, length;
-    } range = {0, ground->file_bytes};
-    struct {
-        uint64_t cached, dirty, writeback, evicted, recently_evicted;
-    } state = {0};
-    if (syscall(SYS_cachestat, ground->fd, &range, &state, 0))
+    struct cachestat_pages state = {0};
+    if (cachestat_look(ground->fd, 0, ground->file_bytes, &state))
         return err_sys(why, "cachestat");
-    return state.cached == FILE_PAGES
+    return state.cache == FILE_PAGES
                ? 0
-               : err_set(why, ENOTSUP, "says that %" PRIu64 " of %d pages just written are cached", state.cached,
+               : err_set(why, ENOTSUP, "says that %" PRIu64 " of %d pages just written are cached", state.cache,
                          FILE_PAGES);
 }
 

@@ -17,13 +17,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "cachestat.h"
 #include "hugepage.h"
 #include "random.h"
 #include "sysfile.h"
 
-#ifndef SYS_cachestat
-#define SYS_cachestat 451 /* the same on every architecture */
-#endif
 #ifndef MFD_HUGETLB
 #define MFD_HUGETLB 4U
 #endif
@@ -312,27 +310,13 @@ static int open_given(struct target *target, const struct target_request *reques
     return 0;
 }
 
-/* struct cachestat_range and struct cachestat of linux/mman.h, absent from older headers. */
-struct cache_range {
-    uint64_t offset, length;
-};
-struct cache_found {
-    uint64_t cache, dirty, writeback, evicted, recently_evicted;
-};
-
-static bool look_by_cachestat(int fd, uint64_t bytes, struct cache_found *found)
-{
-    struct cache_range range = {0, bytes};
-    return syscall(SYS_cachestat, fd, &range, found, 0) == 0;
-}
-
 /* Stacked filesystems (overlayfs) let cachestat succeed and show nothing: it is believed once it has seen a page just
  * read. */
 static bool cachestat_tells(const struct target *target)
 {
     char byte;
-    struct cache_found found = {0};
-    return pread(target->fd, &byte, 1, 0) == 1 && look_by_cachestat(target->fd, 1, &found) && found.cache == 1;
+    struct cachestat_pages found = {0};
+    return pread(target->fd, &byte, 1, 0) == 1 && cachestat_look(target->fd, 0, 1, &found) == 0 && found.cache == 1;
 }
 
 static int reach_state(const struct target *target, struct err *err)
@@ -531,11 +515,11 @@ static int state_by_mincore(const struct target *target, uint64_t bytes, struct 
 
 static int state_of_one(const struct target *target, uint64_t bytes, struct page_state *state, struct err *err)
 {
-    struct cache_found found;
+    struct cachestat_pages found;
     *state = (struct page_state){.pages = (bytes + target->page_bytes - 1) / target->page_bytes};
     if (target->params->backing == backing_hugetlbfs)
         return state_by_allocation(target, state, err);
-    if (!target->cachestat || !look_by_cachestat(target->fd, bytes, &found))
+    if (!target->cachestat || cachestat_look(target->fd, 0, bytes, &found))
         return state_by_mincore(target, bytes, state, err);
     state->resident = found.cache;
     state->dirty = found.dirty;

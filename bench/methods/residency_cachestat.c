@@ -9,35 +9,21 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "cachestat.h"
 #include "descriptor.h"
 #include "target.h"
 #include "walk.h"
 
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
-
-/* As in linux/mman.h from Linux 6.5 on. */
-struct range {
-    uint64_t offset, length;
-};
-struct numbers {
-    uint64_t cache, dirty, writeback, evicted, recently_evicted;
-};
-
 static int run(struct worker *worker, uint64_t blocks)
 {
-    struct range range = {0, worker->params->range_bytes};
-    struct numbers found;
-    for (uint64_t i = 0; i < blocks; i++) {
-        if (syscall(SYS_cachestat, worker->fd, &range, &found, 0))
-            return -errno;
-        worker->sum += found.cache;
+    struct cachestat_pages found;
+    int rc = 0;
+    for (uint64_t i = 0; i < blocks && rc == 0; i++) {
+        rc = cachestat_look(worker->fd, 0, worker->params->range_bytes, &found);
+        worker->sum += rc ? 0 : found.cache;
     }
-    return 0;
+    return rc;
 }
 
 static int setup(struct worker *worker, struct err *err)

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,7 +33,7 @@ void forked_wait_for_end(void)
         pause();
 }
 
-static int wait_for(pid_t child, int *status)
+int forked_wait(pid_t child, int *status)
 {
     while (waitpid(child, status, 0) < 0)
         if (errno != EINTR)
@@ -46,13 +47,31 @@ void forked_end(pid_t child)
     if (child <= 0)
         return;
     kill(child, SIGKILL);
-    wait_for(child, &status);
+    forked_wait(child, &status);
 }
 
 int forked_reap(pid_t child)
 {
-    int status, rc = wait_for(child, &status);
+    int status, rc = forked_wait(child, &status);
     return rc ? rc : WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECHILD;
+}
+
+int forked_send(int socket, unsigned char byte)
+{
+    ssize_t done;
+    do
+        done = send(socket, &byte, 1, MSG_NOSIGNAL);
+    while (done < 0 && errno == EINTR);
+    return done < 0 ? -errno : 0;
+}
+
+int forked_receive(int socket, unsigned char *byte)
+{
+    ssize_t done;
+    do
+        done = recv(socket, byte, 1, 0);
+    while (done < 0 && errno == EINTR);
+    return done < 0 ? -errno : done == 1 ? 0 : -EPIPE;
 }
 
 void forked_rest(void)

@@ -17,6 +17,14 @@ void forked_wait_for_end(void) __attribute__((noreturn));
 /* Ends a child that forked_wait_for_end, and takes its remains. 0 for `child`: nothing. */
 void forked_end(pid_t child);
 
+/* waitpid for a child, whatever signals come meanwhile. 0 or -errno. */
+int forked_wait(pid_t child, int *status);
+
+/* A byte to the other end of a stream socket or from it, whatever signals come meanwhile. 0; -errno, -EPIPE where the
+ * other end is closed. Nothing but system calls: also for a child that was forked from among threads. */
+int forked_send(int socket, unsigned char byte);
+int forked_receive(int socket, unsigned char *byte);
+
 /* Takes the remains of a child that ends by itself; 0, -errno, or -ECHILD when it did not end well. */
 int forked_reap(pid_t child);
 

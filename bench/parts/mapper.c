@@ -14,9 +14,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "forked.h"
 #include "params.h"
 
 struct mapper {
@@ -91,13 +91,13 @@ static void mapper_main(int socket, int fd, const struct mappers *set)
     do {
         if (answer == 0)
             answer = (unsigned char)look(set, fd, base, anew);
-    } while (send(socket, &answer, 1, MSG_NOSIGNAL) == 1 && answer == 0 && recv(socket, &anew, 1, 0) == 1);
+    } while (forked_send(socket, answer) == 0 && answer == 0 && forked_receive(socket, &anew) == 0);
 }
 
 static int await(const struct mapper *mapper, struct err *err)
 {
     unsigned char answer;
-    if (recv(mapper->socket, &answer, 1, 0) != 1)
+    if (forked_receive(mapper->socket, &answer))
         return err_set(err, ECHILD, "a process that was to map the file has died");
     return answer == 0 ? 0 : err_set(err, answer, "a process that was to map the file: %s", strerror(answer));
 }
@@ -131,8 +131,7 @@ static void end_all(struct mappers *set)
         if (set->members[i].process)
             kill(set->members[i].process, SIGKILL);
     for (unsigned i = 0; i < set->count; i++) {
-        if (set->members[i].process)
-            waitpid(set->members[i].process, NULL, 0);
+        forked_end(set->members[i].process);
         if (set->members[i].socket >= 0)
             close(set->members[i].socket);
     }
@@ -216,7 +215,7 @@ static int touch(struct mappers *mappers, unsigned char anew, struct err *err)
 {
     int rc = 0;
     for (unsigned i = 0; mappers && i < mappers->count && rc == 0; i++)
-        if (send(mappers->members[i].socket, &anew, 1, MSG_NOSIGNAL) != 1)
+        if (forked_send(mappers->members[i].socket, anew))
             rc = err_set(err, ECHILD, "a process that was to map the file has died");
     for (unsigned i = 0; mappers && i < mappers->count && rc == 0; i++)
         rc = await(&mappers->members[i], err);

@@ -12,22 +12,20 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "cachestat.h"
 #include "forked.h"
 #include "guarded.h"
+#include "pagemap_entry.h"
 #include "sysfile.h"
 
 #ifndef PR_SET_MDWE /* Linux 6.3 */
 #define PR_SET_MDWE 65
 #define PR_MDWE_REFUSE_EXEC_GAIN 1
-#endif
-#ifndef SYS_cachestat /* Linux 6.5; the same on every architecture */
-#define SYS_cachestat 451
 #endif
 #ifndef MADV_PAGEOUT /* Linux 5.4 */
 #define MADV_PAGEOUT 21
@@ -233,20 +231,16 @@ static int read_shows_store(const struct semantics *own, unsigned how)
 /* The other process: tells the byte as its own mapping has it, whenever it is asked. */
 static void be_the_other(const struct semantics *own, int socket)
 {
-    unsigned char *page = map_own(own, 0), byte;
-    while (page && recv(socket, &byte, 1, 0) == 1) {
-        byte = *(volatile unsigned char *)page;
-        if (send(socket, &byte, 1, MSG_NOSIGNAL) != 1)
-            break;
+    unsigned char *page = map_own(own, 0), asked;
+    while (page && forked_receive(socket, &asked) == 0 &&
+           forked_send(socket, *(volatile unsigned char *)page) == 0) { /* until nobody asks any more */
     }
 }
 
 static int ask_the_other(const struct semantics *own)
 {
-    unsigned char byte = 0;
-    if (send(own->socket, &byte, 1, MSG_NOSIGNAL) != 1 || recv(own->socket, &byte, 1, 0) != 1)
-        return -ECHILD;
-    return byte;
+    unsigned char byte;
+    return forked_send(own->socket, 0) || forked_receive(own->socket, &byte) ? -ECHILD : byte;
 }
 
 static int other_mapper_sees(const struct semantics *own, unsigned how)
@@ -285,10 +279,9 @@ static pid_t start_child(int (*find)(const struct task *), const struct task *ta
 
 static int child_found(pid_t child)
 {
-    int status;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
+    int status, rc = forked_wait(child, &status);
+    if (rc)
+        return rc;
     if (!WIFEXITED(status))
         return -ECHILD;
     return WEXITSTATUS(status) >= ERROR_BASE ? ERROR_BASE - WEXITSTATUS(status) : WEXITSTATUS(status);
@@ -303,7 +296,11 @@ static int child_stores(const struct task *task)
 static int child_loads(const struct task *task)
 {
     char begin;
-    return read(task->begin, &begin, 1) == 1 ? *(volatile unsigned char *)task->page == task->byte : -EIO;
+    ssize_t done;
+    do
+        done = read(task->begin, &begin, 1);
+    while (done < 0 && errno == EINTR);
+    return done == 1 ? *(volatile unsigned char *)task->page == task->byte : -EIO;
 }
 
 /* The page is its process's copy already, where it is private: what is looked at is the fork's doing. */
@@ -502,15 +499,12 @@ static int is_in_libc(const struct semantics *own, unsigned which)
 
 /* ---- whose memory a page is ---- */
 
-/* Whether a page that is mapped is anonymous and not the file's, by /proc/self/pagemap (Documentation/admin-guide/mm/
- * pagemap.rst): bit 63 says that it is there, bit 61 that it is a file's. 0, 1; -errno. */
-static int is_anonymous(const struct semantics *own, int pagemap, const unsigned char *page)
+/* Whether a page that is mapped is anonymous and not the file's. 0, 1; -errno. */
+static int is_anonymous(int pagemap, const unsigned char *page)
 {
     uint64_t entry;
-    off_t at = (off_t)((uintptr_t)page / own->page_bytes * sizeof entry);
-    if (pread(pagemap, &entry, sizeof entry, at) != (ssize_t)sizeof entry)
-        return errno ? -errno : -EIO;
-    return !(entry >> 63 & 1) ? -ENODATA : !(entry >> 61 & 1);
+    int rc = pagemap_entry(pagemap, page, &entry);
+    return rc ? rc : !(entry & PAGEMAP_PRESENT) ? -ENODATA : !(entry & PAGEMAP_OF_FILE);
 }
 
 static int look_whose(const struct semantics *own, const unsigned char *page, unsigned how)
@@ -518,9 +512,9 @@ static int look_whose(const struct semantics *own, const unsigned char *page, un
     int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (pagemap < 0)
         return -EOPNOTSUPP;
-    int seen = how & NEIGHBOURS ? 0 : is_anonymous(own, pagemap, page);
+    int seen = how & NEIGHBOURS ? 0 : is_anonymous(pagemap, page);
     for (int side = -1; how & NEIGHBOURS && side <= 1 && seen == 0; side += 2)
-        seen = is_anonymous(own, pagemap, page + side * (ptrdiff_t)own->page_bytes);
+        seen = is_anonymous(pagemap, page + side * (ptrdiff_t)own->page_bytes);
     close(pagemap);
     return seen;
 }
@@ -544,13 +538,9 @@ static int is_own(const struct semantics *own, unsigned how)
 /* Dirty pages among the one that is looked at, by cachestat(2): 0 or 1; -errno. */
 static int dirty_pages_of(const struct semantics *own)
 {
-    const struct {
-        uint64_t offset, bytes;
-    } range = {(uint64_t)at_of(own), own->page_bytes};
-    struct {
-        uint64_t cache, dirty, writeback, evicted, recently_evicted;
-    } found = {0};
-    return syscall(SYS_cachestat, own->fd, &range, &found, 0) ? -errno : (int)found.dirty;
+    struct cachestat_pages found = {0};
+    int rc = cachestat_look(own->fd, (uint64_t)at_of(own), own->page_bytes, &found);
+    return rc ? rc : (int)found.dirty;
 }
 
 static int write_back(const struct semantics *own, unsigned char *page, enum writer by)

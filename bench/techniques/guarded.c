@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -23,12 +24,15 @@ static uintptr_t page_of(const void *at)
 
 static void on_fault(int number, siginfo_t *info, void *context)
 {
+    bool sent = info->si_code <= 0; /* by a process: there is no address */
     (void)context;
-    if (page_of(info->si_addr) == guarded_page) {
+    if (!sent && page_of(info->si_addr) == guarded_page) {
         raised = number;
         siglongjmp(way_back, 1);
     }
-    sigaction(number, &before[number == SIGSEGV], NULL); /* not ours: it is repeated, and meets what was there before */
+    sigaction(number, &before[number == SIGSEGV], NULL); /* not ours: a fault is repeated, and meets what was there … */
+    if (sent)
+        raise(number); /* … as does what was sent, when this handler returns */
 }
 
 static void begin(const void *at)

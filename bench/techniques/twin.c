@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "pagemap_entry.h"
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -15,7 +17,7 @@
 #define LOWEST ((uintptr_t)3 << 44)
 #define SMALL_LOWEST ((uintptr_t)1 << 30)
 #define STEP_BYTES ((size_t)1 << 33) /* from one place that is tried to the next: a multiple of 256 MiB */
-enum { TRIES = 64, FRAME_BITS = 55 };
+enum { TRIES = 64 };
 
 static int map_at(unsigned char *where, int fd, off_t offset, size_t bytes)
 {
@@ -88,9 +90,21 @@ static int map_from(struct twin *twin, uintptr_t lowest, int fd, const off_t off
 int twin_map(struct twin *twin, int fd, off_t first, off_t second, size_t bytes, size_t apart)
 {
     const off_t offsets[2] = {first, second};
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
     *twin = (struct twin){.bytes = bytes, .apart = apart};
+    if (bytes == 0 || apart == 0 || bytes % page_bytes || apart % page_bytes)
+        return -EINVAL;
     int rc = map_from(twin, LOWEST, fd, offsets);
     return rc == -EADDRNOTAVAIL ? map_from(twin, SMALL_LOWEST, fd, offsets) : rc;
+}
+
+int twin_advise(const struct twin *twin, int advice)
+{
+    for (size_t at = 0; at < twin->bytes; at += piece_bytes(twin))
+        for (unsigned view = 0; view < 2; view++)
+            if (madvise(twin_at(twin, view, at), length_at(twin, at), advice))
+                return -errno;
+    return 0;
 }
 
 void twin_unmap(struct twin *twin)
@@ -127,15 +141,12 @@ bool twin_has_way_hash(void)
 
 int twin_frame(int pagemap_fd, const void *address, uint64_t *frame)
 {
-    uint64_t entry, page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-    off_t at = (off_t)((uintptr_t)address / page_bytes * sizeof entry);
-    ssize_t done = pread(pagemap_fd, &entry, sizeof entry, at);
-    if (done != (ssize_t)sizeof entry)
-        return done < 0 ? -errno : -ENXIO;
-    if (!(entry >> 63))
-        return -ENXIO;
-    *frame = entry & ((UINT64_C(1) << FRAME_BITS) - 1);
-    return *frame ? 0 : -EPERM;
+    uint64_t entry;
+    int rc = pagemap_entry(pagemap_fd, address, &entry);
+    if (rc)
+        return rc;
+    *frame = entry & PAGEMAP_FRAME;
+    return !(entry & PAGEMAP_PRESENT) ? -ENXIO : *frame ? 0 : -EPERM;
 }
 
 bool twin_shows(volatile uint64_t *one, const volatile uint64_t *other)

@@ -100,6 +100,11 @@ static void views_take_nobodys_place(void **state)
     twin_unmap(&first);
     twin_unmap(&second);
     assert_int_equal(twin_map(&first, fd, 0, 0, page_bytes, UINT64_C(1) << 62), -EADDRNOTAVAIL);
+    assert_int_equal(twin_map(&first, fd, 0, 0, page_bytes, 0), -EINVAL);
+    assert_int_equal(twin_map(&first, fd, 0, 0, 0, page_bytes), -EINVAL);
+    assert_int_equal(twin_map(&first, fd, 0, 0, page_bytes, page_bytes + 64), -EINVAL);
+    assert_int_equal(twin_map(&first, fd, 0, 0, page_bytes / 2, page_bytes), -EINVAL);
+    assert_null(first.base);
     close(fd);
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "bare_worker.h"
@@ -255,6 +256,42 @@ static void test_a_dead_mapper_is_an_error(void **state)
     target_close(&target);
 }
 
+static volatile sig_atomic_t interruptions;
+
+static void interrupt(int number)
+{
+    (void)number;
+    interruptions++;
+}
+
+/* A signal, such as a timer's, is no end of theirs: neither while they are waited for, nor while they end. */
+static void test_a_signal_is_not_their_death(void **state)
+{
+    (void)state;
+    struct params params;
+    struct target target;
+    struct stat file;
+    struct err err = {0};
+    struct mappers *mappers;
+    struct sigaction action = {.sa_handler = interrupt}, before; /* without SA_RESTART */
+    const struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
+    int rc = 0;
+    open_target(&target, &params, &file);
+    assert_int_equal(sigaction(SIGALRM, &action, &before), 0);
+    interruptions = 0;
+    assert_int_equal(mappers_start(&mappers, MAPPERS, mapper_view_shared, target.fd, target.file_bytes, &err), 0);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (unsigned i = 0; i < 1000 && rc == 0 && interruptions < 100; i++)
+        rc = mappers_fault(mappers, &err);
+    mappers_stop(mappers);
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    assert_int_equal(rc, 0);
+    assert_true(interruptions > 10);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* none is left to be waited for */
+    target_close(&target);
+}
+
 /* How a process has the file mapped: the last letter of its mode, 's' or 'p'; 0: not at all. */
 static char mode_of(pid_t process, const struct stat *file)
 {
@@ -329,10 +366,11 @@ static void test_no_view_makes_a_store_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mappers_map_every_page),    cmocka_unit_test(test_munmap_leaves_the_others),
-        cmocka_unit_test(test_punch_takes_from_everyone), cmocka_unit_test(test_truncate_takes_from_everyone),
-        cmocka_unit_test(test_msync_leaves_them_mapped),  cmocka_unit_test(test_none_outlives_its_parent),
-        cmocka_unit_test(test_a_dead_mapper_is_an_error), cmocka_unit_test(test_no_view_makes_a_store_fault),
+        cmocka_unit_test(test_mappers_map_every_page),      cmocka_unit_test(test_munmap_leaves_the_others),
+        cmocka_unit_test(test_punch_takes_from_everyone),   cmocka_unit_test(test_truncate_takes_from_everyone),
+        cmocka_unit_test(test_msync_leaves_them_mapped),    cmocka_unit_test(test_none_outlives_its_parent),
+        cmocka_unit_test(test_a_dead_mapper_is_an_error),   cmocka_unit_test(test_no_view_makes_a_store_fault),
+        cmocka_unit_test(test_a_signal_is_not_their_death),
     };
     return physics_run(tests);
 }

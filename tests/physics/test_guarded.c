@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Accesses that may fault: what they raise is told, what somebody else raises meanwhile goes where it always went. */
+#define _GNU_SOURCE
+#include "physics.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "clock.h"
+#include "guarded.h"
+
+enum { SIGNALS = 100 };
+
+static _Atomic unsigned handled;
+
+static void count_signal(int number)
+{
+    (void)number;
+    atomic_fetch_add(&handled, 1);
+}
+
+static void what_an_access_raises_is_told(void **state)
+{
+    uint64_t page_bytes = physics_page_bytes();
+    unsigned char byte = 77;
+    (void)state;
+    unsigned char *room = mmap(NULL, 2 * page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    assert_int_equal(mprotect(room + page_bytes, page_bytes, PROT_NONE), 0);
+    assert_int_equal(guarded_load(room, &byte), 0);
+    assert_int_equal(byte, 0);
+    assert_int_equal(guarded_store(room, 1), SIGSEGV);
+    byte = 77;
+    assert_int_equal(guarded_load(room + page_bytes, &byte), SIGSEGV);
+    assert_int_equal(byte, 77);
+    munmap(room, 2 * page_bytes);
+}
+
+static void beyond_the_end_of_a_file_is_a_bus_error(void **state)
+{
+    uint64_t page_bytes = physics_page_bytes();
+    unsigned char byte;
+    int fd = memfd_create("guarded", MFD_CLOEXEC);
+    (void)state;
+    assert_int_equal(ftruncate(fd, (off_t)page_bytes), 0);
+    unsigned char *room = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    assert_int_equal(guarded_store(room, 9), 0);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(guarded_load(room, &byte), SIGBUS);
+    munmap(room, page_bytes);
+    close(fd);
+}
+
+/* One signal after the other, each when the one before it has been handled. */
+static void *send_signals(void *context)
+{
+    const pthread_t *receiver = context;
+    for (unsigned i = 0; i < SIGNALS; i++) {
+        uint64_t limit = clock_now_ns() + 1000 * MS;
+        pthread_kill(*receiver, i % 2 ? SIGBUS : SIGSEGV);
+        while (atomic_load(&handled) == i)
+            if (clock_now_ns() > limit)
+                return NULL; /* it is lost */
+            else
+                sched_yield();
+    }
+    return NULL;
+}
+
+/* Mostly it comes while the guard's own handler is there. */
+static void a_signal_that_is_sent_is_not_lost(void **state)
+{
+    struct sigaction action = {.sa_handler = count_signal}, before[2];
+    pthread_t self = pthread_self(), sender;
+    unsigned char place = 5, byte = 0;
+    int wrong = 0;
+    (void)state;
+    sigaction(SIGBUS, &action, &before[0]);
+    sigaction(SIGSEGV, &action, &before[1]);
+    assert_int_equal(pthread_create(&sender, NULL, send_signals, &self), 0);
+    while (pthread_tryjoin_np(sender, NULL))
+        wrong |= guarded_load(&place, &byte);
+    sigaction(SIGBUS, &before[0], NULL);
+    sigaction(SIGSEGV, &before[1], NULL);
+    assert_int_equal(wrong, 0);
+    assert_int_equal(byte, 5);
+    assert_int_equal(atomic_load(&handled), SIGNALS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_an_access_raises_is_told),
+        cmocka_unit_test(beyond_the_end_of_a_file_is_a_bus_error),
+        cmocka_unit_test(a_signal_that_is_sent_is_not_lost),
+    };
+    return physics_run(tests);
+}
