@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "hugepage.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "params.h"
 #include "sysfile.h"
@@ -38,6 +42,19 @@ static uint64_t look_once(_Atomic uint64_t *known, uint64_t (*look)(void))
         atomic_store_explicit(known, bytes, memory_order_relaxed);
     }
     return bytes;
+}
+
+int hugepage_avoid(void *base, size_t bytes)
+{
+    return madvise(base, bytes, MADV_NOHUGEPAGE) && errno != EINVAL ? -errno : 0;
+}
+
+bool hugepage_ban(bool banned)
+{
+    int before = prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0);
+    if (before >= 0 && before != (int)banned)
+        prctl(PR_SET_THP_DISABLE, banned, 0, 0, 0);
+    return before > 0;
 }
 
 uint64_t huge_page_bytes(void)

@@ -543,18 +543,6 @@ static int lists_make(struct bench *bench, struct err *err)
     return 0;
 }
 
-/* 0 where an operation is about no bytes. */
-static uint64_t bytes_per_op(const struct arm *arm)
-{
-    const struct params *params = &arm->params;
-    bool moves = arm->method->needs & NEEDS_FILE && !(arm->method->needs & MOVES_NOTHING);
-    if (arm->method->uses & FIELD_BIT(block_bytes))
-        return moves ? params->block_bytes * params_blocks_per_op(params) : 0;
-    bool reserves = arm->method->uses & FIELD_BIT(reservation); /* of its range nothing is visited, or little */
-    bool ranges = arm->method->uses & FIELD_BIT(range_bytes) && !reserves;
-    return ranges ? params->range_bytes : 0;
-}
-
 /* A limit that was asked for must be that of the group that this process is in. */
 static int prove_limit(struct bench *bench, struct err *err)
 {
@@ -669,7 +657,7 @@ static int bench_begin(struct bench *bench, struct err *err)
         rc = lists_make(bench, err);
     for (unsigned a = 0; a < count; a++) {
         const struct arm *arm = &bench->cell->arms[a];
-        bench->result->arms[a].bytes_per_op = bytes_per_op(arm);
+        bench->result->arms[a].bytes_per_op = method_op_bytes(arm->method, &arm->params);
         bench->writes |= method_writes(arm->method, &arm->params) || arm->method->dirties;
     }
     if (rc == 0 && request->target && bench->cell->params.cache == cache_warm)

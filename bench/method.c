@@ -22,6 +22,19 @@ uint64_t method_no_memory(const struct params *params)
     return 0;
 }
 
+uint64_t method_range_bytes(const struct params *params)
+{
+    return params->range_bytes;
+}
+
+uint64_t method_op_bytes(const struct method *method, const struct params *params)
+{
+    bool moves = method->needs & NEEDS_FILE && !(method->needs & MOVES_NOTHING);
+    if (method->op_bytes)
+        return method->op_bytes(params);
+    return uses(method, FIELD_block_bytes) && moves ? params->block_bytes * params_blocks_per_op(params) : 0;
+}
+
 bool method_needs_file(const struct method *method, const struct params *params)
 {
     return method->needs & NEEDS_FILE && !(uses(method, FIELD_sharing) && params->sharing == sharing_anonymous);

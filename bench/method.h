@@ -83,11 +83,16 @@ struct method {                  /* one static const object per file under bench
     uint64_t (*limit)(const struct params *); /* most blocks that one batch may hold; NULL: any number */
     /* Pages of the working set that reset leaves dirty, at least (a folio is dirty as a whole); 0 or NULL: none. */
     uint64_t (*dirties)(const struct params *);
+    /* Bytes that one operation is about; 0: about none. NULL: those of its blocks, where it moves them, else 0. */
+    uint64_t (*op_bytes)(const struct params *);
     /* Bytes of memory of its own that it fills, at most. NULL: the working set where it needs no file, else none. */
     uint64_t (*memory)(const struct params *);
     uint64_t tells; /* COUNTER_BIT of the counters of sources METHOD and STATUS that it tells; the others are unknown */
-    bool fills;     /* that memory is filled by setup, once; else by each reset, where there is one */
-    bool maps;      /* setup maps the working set and loads from each page, whatever `lifetime` says */
+    /* After a batch that is counted, outside of what is timed and of what the CPU counts: adds to counter_method what
+     * has to be looked up for it, or makes it untold. May be NULL. */
+    void (*tell)(struct worker *);
+    bool fills; /* that memory is filled by setup, once; else by each reset, where there is one */
+    bool maps;  /* setup maps the working set and loads from each page, whatever `lifetime` says */
     /* Rough ns of one block, and of a reset for that many; only for the plan's estimate. NULL: the plan's own guess. */
     uint64_t (*block_ns)(const struct params *);
     uint64_t (*reset_ns)(const struct params *, uint64_t blocks);
@@ -119,6 +124,12 @@ bool method_sums(const struct method *method, const struct params *params);
 
 /* The `memory` of a method that works on none. */
 uint64_t method_no_memory(const struct params *params);
+
+/* The `op_bytes` of a method each of whose operations is about range_bytes. */
+uint64_t method_range_bytes(const struct params *params);
+
+/* Bytes that one operation is about, as records have them; 0: about none. */
+uint64_t method_op_bytes(const struct method *method, const struct params *params);
 
 /* Whether it needs the target: not where the memory is anonymous. */
 bool method_needs_file(const struct method *method, const struct params *params);

@@ -161,10 +161,12 @@ static bool is_alone(const struct work_cell *cell)
     return cell->worker_count == 1 || cell->cell->params.worker_kind == worker_kind_process;
 }
 
-static void counting_end(const struct work *work, unsigned a, const struct counting *before, struct work_answer *answer)
+static void counting_end(struct work *work, unsigned a, const struct counting *before, struct work_answer *answer)
 {
     if (work->events.set)
         perf_group_stop(&work->events);
+    if (work->cell->cell->arms[a].method->tell)
+        work->cell->cell->arms[a].method->tell(&work->workers[a]);
     counter_read_after(&work->sources, &answer->counts);
     counter_subtract(&answer->counts, &before->counts);
     counter_forget_untold(&answer->counts, work->cell->cell->arms[a].method->tells & ~work->workers[a].untold,

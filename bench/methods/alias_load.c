@@ -2,12 +2,13 @@
 /*
  * Measures:         a load whose address is what the load before it has found, from one cache line that is reached in
  *                   turns through two views alias_bytes apart (through: other), or through one of them (same); or from
- * two lines of two pages at addresses that lie just so (copy): what taking turns costs by itself. Does not measure:
- * faults, TLB misses or memory: both pages have been stored to, and all of it stays in the caches. Expect:           an
- * L1 hit (4-5 cycles) through one view. Through two the same on most CPUs. On AMD Zen the way predictor knows a line by
- * a hash of its linear address: the time of an L2 hit where the hashes differ. With through: copy it is the other way
- * round: two lines with equal hashes take each other's place. The counter `occurred` has the loads between addresses of
- * equal hash. Source:           no kernel function; Lipp et al., "Take A Way" (AsiaCCS 2020), section 3.
+ *                   two lines of two pages at addresses that lie just so (copy): what taking turns costs by itself.
+ * Does not measure: faults, TLB misses or memory: both pages have been stored to, and all of it stays in the caches.
+ * Expect:           an L1 hit (4-5 cycles) through one view. Through two the same on most CPUs. On AMD Zen the way
+ *                   predictor knows a line by a hash of its linear address: the time of an L2 hit where the hashes
+ *                   differ. With through: copy it is the other way round: two lines with equal hashes take each
+ *                   other's place. The counter `occurred` has the loads between addresses of equal hash.
+ * Source:           no kernel function; Lipp et al., "Take A Way" (AsiaCCS 2020), section 3.
  */
 #define _GNU_SOURCE
 #include <unistd.h>

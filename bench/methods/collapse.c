@@ -34,6 +34,7 @@ const struct method method_collapse = {
     .measures = "gathering a range of memory in base pages into huge pages, by MADV_COLLAPSE",
     .version = 1,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .limit = collapse_limit,
     .block_ns = collapse_ns,
     .reset_ns = collapse_reset_ns,

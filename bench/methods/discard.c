@@ -14,6 +14,7 @@ const struct method method_discard = {
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .block_ns = discard_ns,
     .setup = discard_begin,
     .run = discard_each,

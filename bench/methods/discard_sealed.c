@@ -38,6 +38,7 @@ const struct method method_discard_sealed = {
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .block_ns = discard_ns,
     .setup = setup,
     .run = discard_each,

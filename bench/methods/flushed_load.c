@@ -4,10 +4,11 @@
  *                   flushed from every cache before the batch and then loaded through the first of two views
  *                   alias_bytes apart; the timed loads go through the second, which no load has used since the flush
  *                   (through: other), or through the first, too (same). With through: copy the second view is of other
- * pages with the same contents, whose lines nobody has brought back: each load waits for memory. Does not measure: TLB
- * misses of the last level: another line of each page has been loaded through the same view. Expect:           same: an
- * L1 or L2 hit. copy: 70-150 ns. other: as same and, on AMD Zen, a mispredicted way; if the second view had lines of
- * its own, as copy. Source:           no kernel function; the caches are looked up by physical address.
+ *                   pages with the same contents, whose lines nobody has brought back: each load waits for memory.
+ * Does not measure: TLB misses of the last level: another line of each page has been loaded through the same view.
+ * Expect:           same: an L1 or L2 hit. copy: 70-150 ns. other: as same and, on AMD Zen, a mispredicted way; if the
+ *                   second view had lines of its own, as copy.
+ * Source:           no kernel function; the caches are looked up by physical address.
  */
 #include <errno.h>
 #include <string.h>

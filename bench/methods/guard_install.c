@@ -58,6 +58,7 @@ const struct method method_guard_install = {
     .measures = "making a page of populated memory a guard page, by MADV_GUARD_INSTALL",
     .version = 1,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .limit = guard_limit,
     .memory = guard_memory,
     .fills = true,

@@ -38,6 +38,7 @@ const struct method method_guard_protect = {
     .measures = "making a page of populated memory a guard page, by mprotect(PROT_NONE)",
     .version = 1,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .limit = guard_limit,
     .memory = guard_memory,
     .fills = true,

@@ -2,9 +2,11 @@
 /*
  * Measures:         mmap and munmap of range_bytes that nothing touches: a VMA is made, linked into the address space
  *                   and the file's reverse map, and removed again. With populate: map_populate mmap also maps each
- * page. Does not measure: page tables or pages, where nothing populates: there are none. Expect:           2-6 us
- * whatever the size; a little more with tens of thousands of other VMAs (a deeper tree). Populated 10-200 ns a page
- * more. Source:           mm/vma.c __mmap_region, mm/mmap.c unmapped_area_topdown, mm/vma.c do_vmi_align_munmap,
+ *                   page.
+ * Does not measure: page tables or pages, where nothing populates: there are none.
+ * Expect:           2-6 us whatever the size; a little more with tens of thousands of other VMAs (a deeper tree).
+ *                   Populated 10-200 ns a page more.
+ * Source:           mm/vma.c __mmap_region, mm/mmap.c unmapped_area_topdown, mm/vma.c do_vmi_align_munmap,
  *                   lib/maple_tree.c.
  */
 #include <errno.h>
@@ -54,6 +56,7 @@ const struct method method_map_unmap = {
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(siblings) | FIELD_BIT(sibling_work) | FIELD_BIT(mappers) |
             FIELD_BIT(vmas) | FIELD_BIT(sharing) | FIELD_BIT(pages) | FIELD_BIT(populate) | FIELD_BIT(surplus),
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .setup = setup,
     .reset = reset,

@@ -12,7 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hugepage.h"
 #include "making.h"
+#include "smaps.h"
 
 struct own {
     struct making making;
@@ -71,7 +73,10 @@ static int make_file(struct worker *worker, struct err *err)
     struct own *own = worker->own;
     int fd = making_map(&own->making, worker->base_bytes, &worker->base);
     worker->fd = fd < 0 ? -1 : fd;
-    return fd < 0 ? err_set(err, -fd, "a file of %zu bytes: %s", worker->base_bytes, strerror(-fd)) : 0;
+    if (fd < 0)
+        return err_set(err, -fd, "a file of %zu bytes: %s", worker->base_bytes, strerror(-fd));
+    int rc = hugepage_avoid(worker->base, worker->base_bytes);
+    return rc ? err_set(err, -rc, "madvise(MADV_NOHUGEPAGE): %s", strerror(-rc)) : 0;
 }
 
 /* Pages that were stored to stay: of first touches each batch has a file of its own. */
@@ -94,6 +99,17 @@ static int reset(struct worker *worker, uint64_t blocks, struct err *err)
     return rc;
 }
 
+/* By a store to each page of a first file. */
+static int prove_pages(struct worker *worker, struct err *err)
+{
+    const struct own *own = worker->own;
+    int rc = make_file(worker, err);
+    if (rc)
+        return rc;
+    store_pages(worker, own->pages);
+    return smaps_check_small(worker->base, worker->base_bytes, err);
+}
+
 static int setup(struct worker *worker, struct err *err)
 {
     struct own *own = worker->own = calloc(1, sizeof *own);
@@ -103,7 +119,8 @@ static int setup(struct worker *worker, struct err *err)
     own->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     own->pages = worker->params->range_bytes / own->page_bytes;
     worker->base_bytes = own->pages * own->page_bytes;
-    return making_begin(&own->making, worker, err);
+    int rc = making_begin(&own->making, worker, err);
+    return rc ? rc : prove_pages(worker, err);
 }
 
 static void teardown(struct worker *worker)
@@ -116,6 +133,12 @@ static void teardown(struct worker *worker)
 static uint64_t limit(const struct params *params)
 {
     return params->prior == prior_stored ? UINT64_MAX : params->range_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t op_bytes(const struct params *params)
+{
+    (void)params;
+    return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t memory(const struct params *params)
@@ -142,6 +165,7 @@ const struct method method_memory_file_touch = {
     .needs = NEEDS_FILE,
     .uses = MAKING_USES | FIELD_BIT(prior),
     .limit = limit,
+    .op_bytes = op_bytes,
     .memory = memory,
     .block_ns = block_ns,
     .reset_ns = reset_ns,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         merging `spans` sparse spans of range_bytes, whose objects do not overlap, onto the physical span
- * of the first, or one step of it (`phase`): the others are protected, their objects copied, their addresses mapped to
- * the first one's pages, their own pages punched. Every object stays where it is by its address. With siblings these
- * read all objects meanwhile and verify them. Does not measure: finding spans that do not overlap; writers, who would
- * fault and have to wait (merge.h); the faults that readers take on what was remapped. Expect:           8-20 us for
- * two spans of 16 KiB; the counter `given_back_bytes` has all spans but one. Source:           mm/mprotect.c
- * do_mprotect_pkey, mm/vma.c __mmap_region, mm/shmem.c shmem_fallocate.
+ *                   of the first, or one step of it (`phase`): the others are protected, their objects copied, their
+ *                   addresses mapped to the first one's pages, their own pages punched. Every object stays where it is
+ *                   by its address. With siblings these read all objects meanwhile and verify them.
+ * Does not measure: finding spans that do not overlap; writers, who would fault and have to wait (merge.h); the faults
+ *                   that readers take on what was remapped.
+ * Expect:           8-20 us for two spans of 16 KiB; the counter `given_back_bytes` has all spans but one.
+ * Source:           mm/mprotect.c do_mprotect_pkey, mm/vma.c __mmap_region, mm/shmem.c shmem_fallocate.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,14 +18,17 @@
 
 #include "clock.h"
 #include "counter.h"
+#include "hugepage.h"
 #include "merge.h"
 #include "merging.h"
 #include "sibling.h"
+#include "smaps.h"
 
 struct own {
     struct merge_arena arena;
     uint64_t groups, spans, objects;
     uint64_t merged; /* leading groups that the last batch has been at */
+    uint64_t held;   /* by the arena before it; UINT64_MAX: nobody tells */
     struct siblings *readers;
     pthread_rwlock_t restoring; /* held for writing while groups are made anew: no reader is to look then */
     _Atomic uint64_t next;      /* group that a reader looks at next */
@@ -109,7 +113,11 @@ __attribute__((no_sanitize("thread"))) static bool is_there_unseen(const unsigne
                                                                    uint64_t index)
 {
     const volatile uint64_t *words = (const volatile uint64_t *)(const void *)at;
-    return words[1] == words[0] + 1 && merging_tag(group, index) == words[0];
+    uint64_t tag = merging_tag(group, index);
+    bool there = true;
+    for (unsigned i = 0; i < MERGING_WORDS; i++)
+        there &= words[i] == tag + i;
+    return there;
 }
 
 static bool moved_are_there(const struct own *own, uint64_t group)
@@ -135,11 +143,21 @@ static int read_group(void *context)
 
 /* ---- the method ---- */
 
+/* Memory that the arena no longer holds; unknown where nobody tells. */
+static void tell(struct worker *worker)
+{
+    const struct own *own = worker->own;
+    uint64_t before = own->held, after = merge_held_bytes(&own->arena);
+    if (before == UINT64_MAX || after == UINT64_MAX || after > before)
+        worker->untold |= COUNTER_BIT(given_back_bytes);
+    else
+        counter_method.given_back_bytes += before - after;
+}
+
 static int run(struct worker *worker, uint64_t blocks)
 {
     struct own *own = worker->own;
     unsigned from = first_step(worker->params), to = last_step(worker->params);
-    uint64_t held = merge_held_bytes(&own->arena);
     int rc = 0;
     siblings_begin(own->readers);
     own->merged = blocks;
@@ -148,7 +166,6 @@ static int run(struct worker *worker, uint64_t blocks)
         rc = take_steps(own, group, from, to);
     worker->done_ns = clock_now_ns();
     worker->fault = siblings_end(own->readers);
-    counter_method.given_back_bytes += held - merge_held_bytes(&own->arena);
     if (atomic_load(&own->wrong)) {
         worker->fault = "a reader has found other bytes than were stored";
         return -EPROTO;
@@ -160,8 +177,11 @@ static int run(struct worker *worker, uint64_t blocks)
 static int make_group(const struct own *own, uint64_t group)
 {
     int rc = 0;
-    for (uint64_t span = 1; span < own->spans && rc == 0; span++)
+    for (uint64_t span = 1; span < own->spans && rc == 0; span++) {
         rc = merge_undo(&own->arena, first_span(own, group) + span);
+        if (rc == 0) /* a mapping anew: no advice is left, and its neighbours have theirs */
+            rc = hugepage_avoid(merge_span(&own->arena, first_span(own, group) + span), own->arena.span_bytes);
+    }
     for (uint64_t i = 0; i < own->objects && rc == 0; i++)
         merging_store(object_at(own, group, i), group, i);
     return rc;
@@ -203,6 +223,7 @@ static int reset(struct worker *worker, uint64_t blocks, struct err *err)
                            field_table[FIELD_phase].options[worker->params->phase].spelling, strerror(-rc));
     }
     own->merged = blocks;
+    own->held = merge_held_bytes(&own->arena);
     return rc ? rc : siblings_resume(own->readers, err);
 }
 
@@ -234,11 +255,14 @@ static int setup(struct worker *worker, struct err *err)
     if (rc)
         return rc;
     rc = merge_arena_make(&own->arena, own->groups * own->spans * params->range_bytes, params->range_bytes);
+    if (rc == 0)
+        rc = hugepage_avoid(own->arena.base, own->arena.bytes);
     for (uint64_t group = 0; group < own->groups && rc == 0; group++)
         rc = make_group(own, group);
     if (rc)
         return err_set(err, -rc, "an arena of sparse spans: %s", strerror(-rc));
-    return siblings_start_turns(&own->readers, params, read_group, own, err);
+    rc = smaps_check_small(own->arena.base, own->arena.bytes, err);
+    return rc ? rc : siblings_start_turns(&own->readers, params, read_group, own, err);
 }
 
 static void teardown(struct worker *worker)
@@ -251,6 +275,14 @@ static void teardown(struct worker *worker)
     pthread_rwlock_destroy(&own->restoring);
     free(own);
     worker->own = NULL;
+}
+
+/* Of the spans that are merged into the first; the step that copies is about the objects in them. */
+static uint64_t op_bytes(const struct params *params)
+{
+    uint64_t objects = merging_objects(params), stay = (objects - 1) / params->spans + 1;
+    return params->phase == phase_copy ? (objects - stay) * MERGING_OBJECT_BYTES
+                                       : (params->spans - 1) * params->range_bytes;
 }
 
 static uint64_t memory(const struct params *params)
@@ -274,8 +306,10 @@ const struct method method_merge = {
     .version = 1,
     .uses = MERGING_USES | FIELD_BIT(phase) | FIELD_BIT(siblings),
     .limit = merging_groups,
+    .op_bytes = op_bytes,
     .memory = memory,
     .tells = COUNTER_BIT(given_back_bytes),
+    .tell = tell,
     .fills = true,
     .block_ns = block_ns,
     .reset_ns = reset_ns,

@@ -35,6 +35,7 @@ const struct method method_move_copy = {
     .measures = "moving a range of memory by copying it and giving the old pages back",
     .version = 1,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .setup = move_begin,
     .run = run,

@@ -47,6 +47,7 @@ const struct method method_move_remap = {
     .measures = "moving a range of memory by mremap, which leaves the old place mapped and empty",
     .version = 1,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .setup = setup,
     .run = run,

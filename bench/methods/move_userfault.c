@@ -96,6 +96,7 @@ const struct method method_move_userfault = {
     .measures = "moving a range of memory by UFFDIO_MOVE, page by page without touching a VMA",
     .version = 1,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .setup = setup,
     .run = run,

@@ -37,6 +37,7 @@ const struct method method_munmap = {
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = USES_RANGES,
+    .op_bytes = method_range_bytes,
     .limit = ranges_limit,
     .memory = ranges_memory,
     .dirties = ranges_dirties,

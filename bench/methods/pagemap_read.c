@@ -38,6 +38,7 @@ const struct method method_pagemap_read = {
     .measures = "which pages of a range of memory have been touched, by reading /proc/self/pagemap",
     .version = 1,
     .uses = PAGEMAP_USES,
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .setup = pagemap_begin,
     .run = run,

@@ -76,6 +76,7 @@ const struct method method_pagemap_scan = {
     .measures = "which pages of a range of memory have been touched, by PAGEMAP_SCAN",
     .version = 1,
     .uses = PAGEMAP_USES,
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .setup = setup,
     .run = run,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         pread of no byte: entry to the kernel, finding the open file from the descriptor, its checks, and
- * the filesystem's read function, which has nothing to do. Does not measure: page cache look-up or copying: none takes
- * place. Expect:           some tens of ns above syscall_floor; what a pread of one byte takes more is the look-up.
+ *                   the filesystem's read function, which has nothing to do.
+ * Does not measure: page cache look-up or copying: none takes place.
+ * Expect:           some tens of ns above syscall_floor; what a pread of one byte takes more is the look-up.
  * Source:           fs/read_write.c ksys_pread64 and vfs_read; fs/ext4/file.c ext4_file_read_iter returns at once.
  */
 #define _GNU_SOURCE

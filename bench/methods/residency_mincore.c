@@ -71,6 +71,7 @@ const struct method method_residency_mincore = {
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(range_bytes),
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .setup = setup,
     .run = run,

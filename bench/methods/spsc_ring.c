@@ -226,7 +226,7 @@ static uint64_t block_ns(const struct params *params)
 const struct method method_spsc_ring = {
     .name = "spsc_ring",
     .measures = "messages through a ring in a shared mapping, from one worker to the other",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE | NEEDS_WRITE | NEEDS_PAIR,
     .uses = USES_SHARED | FIELD_BIT(payload_bytes) | FIELD_BIT(ring_bytes) | FIELD_BIT(consume) | FIELD_BIT(wrap),
     .block_ns = block_ns,

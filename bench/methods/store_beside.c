@@ -2,12 +2,13 @@
 /*
  * Measures:         a store to a page of a mapping that has been stored to before, while `mappers` other processes look
  *                   at the same file (mapper_view): they come by every page before each batch, and fault on it where
- * they map it, so that the cache lines of a shared mapping have to come back in any case. Does not measure: the first
- * stores; what the others do. Expect:           a few ns, and the way of a cache line where the others run on another
- * CPU; no fault, however they look at it: a private mapping that was only loaded from shares the page and does not
- * protect it; and in a private mapping the page is the worker's own by then. Source:           mm/memory.c
- * do_read_fault: a read fault of a private mapping maps the page of the page cache read-only for itself and changes no
- * one else's page table; mm/filemap.c generic_perform_write.
+ *                   they map it, so that the cache lines of a shared mapping have to come back in any case.
+ * Does not measure: the first stores; what the others do.
+ * Expect:           a few ns, and the way of a cache line where the others run on another CPU; no fault, however they
+ *                   look at it: a private mapping that was only loaded from shares the page and does not protect it;
+ *                   and in a private mapping the page is the worker's own by then.
+ * Source:           mm/memory.c do_read_fault: a read fault of a private mapping maps the page of the page cache
+ *                   read-only for itself and changes no one else's page table; mm/filemap.c generic_perform_write.
  */
 #include <errno.h>
 #include <string.h>

@@ -100,6 +100,7 @@ const struct method method_sync = {
     .needs = NEEDS_FILE | NEEDS_WRITE,
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(dirty_share) | FIELD_BIT(dirty_order) | FIELD_BIT(sync) |
             FIELD_BIT(mappers),
+    .op_bytes = method_range_bytes,
     .limit = limit,
     .dirties = dirties,
     .maps = true,

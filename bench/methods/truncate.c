@@ -32,6 +32,7 @@ const struct method method_truncate = {
     .version = 1,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(mappers) | FIELD_BIT(surplus),
+    .op_bytes = method_range_bytes,
     .limit = cut_limit,
     .block_ns = cut_ns,
     .reset_ns = cut_reset_ns,

@@ -77,6 +77,7 @@ const struct method method_vector_copy = {
     .measures = "doubling a vector by copying it to other memory",
     .version = 2,
     .uses = USES_VECTORS | FIELD_BIT(buffer),
+    .op_bytes = method_range_bytes,
     .limit = vectors_limit,
     .memory = memory,
     .fills = true,

@@ -183,6 +183,7 @@ const struct method method_vector_realloc = {
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(siblings) | FIELD_BIT(sibling_work),
     .limit = vectors_limit,
     .memory = memory,
+    .op_bytes = method_range_bytes,
     .block_ns = block_ns,
     .reset_ns = reset_ns,
     .setup = setup,

@@ -68,6 +68,7 @@ const struct method method_vector_remap = {
     .version = 1,
     .tells = COUNTER_BIT(occurred),
     .uses = USES_VECTORS | FIELD_BIT(crowding) | FIELD_BIT(moved_to),
+    .op_bytes = method_range_bytes,
     .limit = vectors_limit,
     .memory = memory,
     .fills = true,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that methods make, as made_by and made_on say. */
+/*
+ * Files that methods make, as made_by and made_on say. Names that a killed run has left on /dev/shm the next one
+ * sweeps; those beside the target go with that run's folder (workdir.h), or with the filesystem made for it.
+ */
 #ifndef FAULTLINE_MAKING_H
 #define FAULTLINE_MAKING_H
 

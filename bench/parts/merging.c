@@ -3,7 +3,7 @@
 
 #include "random.h"
 
-enum { WORDS = MERGING_OBJECT_BYTES / sizeof(uint64_t) };
+_Static_assert(MERGING_WORDS * sizeof(uint64_t) == MERGING_OBJECT_BYTES, "an object is words");
 
 uint64_t merging_groups(const struct params *params)
 {
@@ -23,7 +23,7 @@ uint64_t merging_tag(uint64_t group, uint64_t index)
 void merging_store(unsigned char *at, uint64_t group, uint64_t index)
 {
     uint64_t *words = (uint64_t *)(void *)at, tag = merging_tag(group, index);
-    for (unsigned i = 0; i < WORDS; i++)
+    for (unsigned i = 0; i < MERGING_WORDS; i++)
         words[i] = tag + i;
 }
 
@@ -32,7 +32,7 @@ bool merging_is_there(const unsigned char *at, uint64_t group, uint64_t index)
     const volatile uint64_t *words = (const volatile uint64_t *)(const void *)at;
     uint64_t tag = merging_tag(group, index);
     bool there = true;
-    for (unsigned i = 0; i < WORDS; i++)
+    for (unsigned i = 0; i < MERGING_WORDS; i++)
         there &= words[i] == tag + i;
     return there;
 }

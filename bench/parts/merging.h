@@ -10,7 +10,7 @@
 
 #include "method.h"
 
-enum { MERGING_OBJECT_BYTES = 64 };
+enum { MERGING_OBJECT_BYTES = 64, MERGING_WORDS = 8 };
 
 #define MERGING_USES (FIELD_BIT(range_bytes) | FIELD_BIT(spans))
 

@@ -16,6 +16,8 @@ static void add_line(const char *line, struct smaps *found)
         {"Anonymous: %" SCNu64, &found->anonymous},
         {"AnonHugePages: %" SCNu64, &found->huge},
         {"Private_Hugetlb: %" SCNu64, &found->hugetlb},
+        {"ShmemPmdMapped: %" SCNu64, &found->huge_of_files},
+        {"FilePmdMapped: %" SCNu64, &found->huge_of_files},
     };
     uint64_t kib;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -78,4 +80,13 @@ int smaps_check_pages(const struct worker *worker, struct err *err)
                        "the kernel gave %" PRIu64 " of %" PRIu64 " KiB stored to in transparent huge pages",
                        found.huge / KIB, found.anonymous / KIB);
     return 0;
+}
+
+int smaps_check_small(const void *base, size_t bytes, struct err *err)
+{
+    struct smaps found;
+    uint64_t huge = smaps_read(base, bytes, &found) ? found.huge + found.huge_of_files : 0;
+    return huge ? err_set(err, EOPNOTSUPP, "the kernel gave %" PRIu64 " KiB in huge pages where none are wanted",
+                          huge / KIB)
+                : 0;
 }

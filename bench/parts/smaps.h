@@ -9,6 +9,7 @@
 
 struct smaps { /* bytes, of all VMAs that overlap a range; the zero page counts as nothing */
     uint64_t rss, anonymous, huge, hugetlb;
+    uint64_t huge_of_files; /* of files and shared memory, mapped by one entry each */
 };
 
 struct smaps_range {
@@ -28,5 +29,11 @@ bool smaps_read(const void *base, size_t bytes, struct smaps *found);
  * when the kernel gave others. Where there is no smaps the advice stands unproven, as it does for every program.
  */
 int smaps_check_pages(const struct worker *worker, struct err *err);
+
+/*
+ * Whether [base, bytes) lies in base pages, a file's or anonymous. -EOPNOTSUPP with the size in the text when the
+ * kernel gave huge ones; where there is no smaps the advice stands unproven.
+ */
+int smaps_check_small(const void *base, size_t bytes, struct err *err);
 
 #endif

@@ -8,11 +8,25 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "smaps.h"
+
 static void store_each(const struct twin *twin)
 {
     for (size_t at = 0, step = (size_t)sysconf(_SC_PAGESIZE); at < twin->bytes; at += step)
         for (unsigned view = 0; view < 2; view++)
             *(volatile unsigned char *)twin_at(twin, view, at) = 0;
+}
+
+/* Of a kernel without huge pages the advice is refused with EINVAL. */
+static int give_pages(const struct twin *twin, struct err *err)
+{
+    const unsigned char *last = twin_at(twin, 0, twin->bytes - 1);
+    int rc = twin_advise(twin, MADV_NOHUGEPAGE);
+    if (rc && rc != -EINVAL)
+        return err_set(err, -rc, "madvise(MADV_NOHUGEPAGE): %s", strerror(-rc));
+    store_each(twin);
+    rc = smaps_check_small(twin->base, (size_t)(last - twin->base) + 1, err);
+    return rc ? rc : smaps_check_small(twin->base + twin->apart, (size_t)(last - twin->base) + 1, err);
 }
 
 int views_begin(struct worker *worker, size_t bytes, size_t size, struct err *err)
@@ -31,8 +45,7 @@ int views_begin(struct worker *worker, size_t bytes, size_t size, struct err *er
                        (unsigned long long)params->alias_bytes);
     if (rc)
         return err_set(err, -rc, "two views: %s", strerror(-rc));
-    store_each(twin);
-    return 0;
+    return give_pages(twin, err);
 }
 
 void views_end(struct worker *worker)

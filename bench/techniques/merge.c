@@ -14,7 +14,9 @@ enum { VMAS_EACH = 2, BLOCK_BYTES = 512 /* of st_blocks, whatever the filesystem
 
 int merge_arena_make(struct merge_arena *arena, size_t bytes, size_t span_bytes)
 {
-    *arena = (struct merge_arena){.bytes = bytes, .span_bytes = span_bytes};
+    *arena = (struct merge_arena){.fd = -1, .bytes = bytes, .span_bytes = span_bytes};
+    if (span_bytes == 0 || span_bytes % (size_t)sysconf(_SC_PAGESIZE) || bytes == 0 || bytes % span_bytes)
+        return -EINVAL;
     arena->fd = memfd_create("arena", MFD_CLOEXEC);
     if (arena->fd < 0 || ftruncate(arena->fd, (off_t)bytes))
         return -errno;

@@ -34,8 +34,8 @@ struct merge_arena {
     size_t bytes, span_bytes;
 };
 
-/* A memfd of `bytes`, mapped whole, nothing of it allocated; spans are whole pages, and `bytes` whole spans. -errno.
- * End with merge_arena_remove, also after a failure. */
+/* A memfd of `bytes`, mapped whole, nothing of it allocated; spans are whole pages, and `bytes` whole spans; else
+ * -EINVAL. -errno. End with merge_arena_remove, also after a failure. */
 int merge_arena_make(struct merge_arena *arena, size_t bytes, size_t span_bytes);
 void merge_arena_remove(struct merge_arena *arena);
 

@@ -119,6 +119,8 @@ static void expect_touches(const struct way *way, enum prior prior, uint64_t fau
     if (!lacks) {
         physics_expect_ok(&cell, 0);
         physics_expect_ok(&cell, 1);
+        assert_int_equal(cell.result.arms[0].bytes_per_op, physics_page_bytes());
+        assert_int_equal(cell.result.arms[1].bytes_per_op, 0);
 #ifndef PHYSICS_SANITIZED
         /* Where the filesystem reads ahead of a hole, some of them are major. */
         uint64_t major = way->made_on == made_on_target ? physics_count(&cell, 0, COUNTER_major_faults) : 0;

@@ -81,6 +81,22 @@ static void each_step_does_its_own(void **state)
     merge_arena_remove(&arena); /* twice is nothing */
 }
 
+/* What is no arena is refused, and leaves nothing to be removed. */
+static void spans_are_whole_pages(void **state)
+{
+    uint64_t page_bytes = physics_page_bytes();
+    const uint64_t refused[][2] = {
+        {0, page_bytes}, {page_bytes, 0}, {4 * page_bytes, page_bytes / 2}, {3 * page_bytes, 2 * page_bytes}};
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct merge_arena arena;
+        assert_int_equal(merge_arena_make(&arena, refused[i][0], refused[i][1]), -EINVAL);
+        assert_int_equal(arena.fd, -1);
+        assert_null(arena.base);
+        merge_arena_remove(&arena);
+    }
+}
+
 /* By the file's blocks and by the pages of the page cache; every merged span is a VMA of its own, and no more. */
 static void expect_merged(uint64_t spans)
 {
@@ -95,6 +111,8 @@ static void expect_merged(uint64_t spans)
         assert_int_equal(merge_held_bytes(arena), all);
         assert_int_equal(physics_mincore(arena->fd, all), all / physics_page_bytes());
         hand_run(&hand, GROUPS);
+        method_merge.tell(&hand.worker);
+        assert_int_equal(hand.worker.untold, 0);
         assert_int_equal(merge_held_bytes(arena), left);
         assert_int_equal(physics_mincore(arena->fd, all), left / physics_page_bytes());
         assert_int_equal(counter_method.given_back_bytes - counted, all - left);
@@ -130,6 +148,9 @@ static void operations_give_back_what_they_punch(void **state)
         physics_expect_ok(&cell, 0);
         uint64_t given_back = physics_count(&cell, 0, COUNTER_given_back_bytes);
         uint64_t faults = physics_count(&cell, 0, COUNTER_minor_faults);
+        uint64_t spans = phases[i] == phase_copy ? 0 : 3, copied = phases[i] == phase_copy ? 3 : 0; /* a quarter each */
+        assert_int_equal(cell.result.arms[0].bytes_per_op,
+                         spans * params.range_bytes + copied * params.range_bytes / 4);
         measure_free(&cell.result);
         assert_int_equal(given_back, punches ? UINT64_C(3) * GROUPS * params.range_bytes : 0);
 #ifndef PHYSICS_SANITIZED
@@ -152,6 +173,7 @@ static void a_compact_copy_faults_for_every_page(void **state)
     physics_expect_ok(&cell, 0);
     assert_int_equal(physics_count(&cell, 0, COUNTER_minor_faults), GROUPS * SPAN_PAGES);
     assert_int_equal(physics_count(&cell, 0, COUNTER_given_back_bytes), UINT64_MAX); /* it cannot know */
+    assert_int_equal(cell.result.arms[0].bytes_per_op, params.range_bytes);
     measure_free(&cell.result);
 }
 
@@ -178,21 +200,20 @@ static void readers_find_every_object(void **state)
     hand_end(&hand);
 }
 
-/* And it does fail: in the last group, which is not merged and verified by the worker itself, an object is spoilt. */
-static void a_reader_finds_a_spoilt_object(void **state)
+/* And it does fail: in the last group, which is not merged and verified by the worker itself, a word of object 1, which
+ * moves, is spoilt. */
+static void expect_reader_finds(unsigned word)
 {
     struct params params = merge_params(2, phase_whole);
     struct hand hand;
     int rc = 0;
-    (void)state;
-    need_two_cpus();
     params.siblings = 1;
     hand_begin(&hand, &method_merge, &params, NULL);
     unsigned char *span = merge_span(hand.worker.own, 2 * (GROUPS - 1) + 1);
     hand_reset(&hand, 1);
     hand_run(&hand, 1);
-    usleep(10000);                   /* the reader has gone to sleep */
-    span[MERGING_OBJECT_BYTES] ^= 1; /* object 1 of the second span */
+    usleep(10000); /* the reader has gone to sleep */
+    span[MERGING_OBJECT_BYTES + word * sizeof(uint64_t)] ^= 1;
     for (unsigned i = 0; i < 2000 && rc == 0; i++) {
         hand_reset(&hand, 1);
         usleep(100);
@@ -200,6 +221,14 @@ static void a_reader_finds_a_spoilt_object(void **state)
     }
     hand_end(&hand);
     assert_int_equal(rc, -EPROTO);
+}
+
+static void a_reader_finds_a_spoilt_object(void **state)
+{
+    (void)state;
+    need_two_cpus();
+    for (unsigned word = 0; word < MERGING_WORDS; word++)
+        expect_reader_finds(word);
 }
 
 /* Nor does the worker itself overlook one. */
@@ -242,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_step_does_its_own),
+        cmocka_unit_test(spans_are_whole_pages),
         cmocka_unit_test(merged_spans_give_back_all_but_one),
         cmocka_unit_test(operations_give_back_what_they_punch),
         cmocka_unit_test(a_compact_copy_faults_for_every_page),
