@@ -356,7 +356,10 @@ static void test_no_view_makes_a_store_fault(void **state)
             assert_true(cases[i].mode ? theirs >= 1 : theirs == 0);
             uint64_t faults = stage_minor_faults();
             assert_int_equal(method_store_beside.run(&stage.worker, 64), 0);
-            assert_int_equal(stage_minor_faults() - faults, 0);
+            faults = stage_minor_faults() - faults;
+#ifndef PHYSICS_SANITIZED /* which touches memory of its own whenever it likes */
+            assert_int_equal(faults, 0);
+#endif
         }
         stage_end(&stage);
         target_close(&target);
