@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every method has to say of itself: the bytes that an operation is about. */
+/* What every method has to say of itself: the bytes that an operation is about, and the four headings of its file. */
 #include "unit.h"
 
 #include "method.h"
@@ -60,11 +60,44 @@ static void blocks_are_bytes_where_they_move(void **state)
     assert_int_equal(method_op_bytes(method_find("pread"), &params), 8 * 4096);
 }
 
+static bool opens_with(const char *path, const char *heading)
+{
+    char line[512];
+    bool found = false;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        fail_msg("%s: %s", path, strerror(errno));
+    while (!found && fgets(line, sizeof line, file) && strncmp(line, "#include", 8) != 0)
+        found = strncmp(line, heading, strlen(heading)) == 0;
+    fclose(file);
+    return found;
+}
+
+/* Before its first include, each at the beginning of a line and with its text in one column. */
+static void every_file_opens_with_its_headings(void **state)
+{
+    static const char *const headings[] = {
+        " * Measures:         ", " * Does not measure: ", " * Expect:           ", " * Source:           "};
+    unsigned missing = 0;
+    (void)state;
+    for (const struct method *const *method = method_table; *method; method++) {
+        char path[UNIT_PATH_SIZE];
+        snprintf(path, sizeof path, TESTS_DIR "/../bench/methods/%s.c", (*method)->name);
+        for (size_t i = 0; i < LENGTH_OF(headings); i++)
+            if (!opens_with(path, headings[i])) {
+                print_message("%s has no line that begins with '%s'\n", path, headings[i]);
+                missing++;
+            }
+    }
+    assert_int_equal(missing, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_operation_is_about_so_many_bytes),
         cmocka_unit_test(blocks_are_bytes_where_they_move),
+        cmocka_unit_test(every_file_opens_with_its_headings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
