@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What single techniques are about: experiments, phases, snapshots, vectors, objects, views, files in memory. */
+#include "merge.h"
 #include "plan_site.h"
 
 #include <inttypes.h>
@@ -23,12 +24,8 @@ int check_phase(struct site *site)
 {
     const struct params *params = site->params;
     bool writes = params->phase == phase_write || params->phase == phase_sync;
-    bool maps_only = params->phase == phase_map || params->phase == phase_unmap, merges = uses(site, FIELD_spans);
+    bool maps_only = params->phase == phase_map || params->phase == phase_unmap;
     if (!uses(site, FIELD_phase))
-        return 0;
-    if (params->phase != phase_whole && merges != (params->phase >= phase_protect))
-        return refuse(site, FIELD_phase, "%s has no phase %s", site->arm->method->name, size_text(params, FIELD_phase));
-    if (merges)
         return 0;
     if (params->per != per_pass)
         return refuse(site, FIELD_per, "%s times the use of a whole file: write per: pass", site->arm->method->name);
@@ -129,7 +126,7 @@ int check_spans(struct site *site)
 {
     enum { SPANS_MAX = 64 };
     const struct params *params = site->params;
-    uint64_t spans;
+    uint64_t spans, vmas;
     if (!uses(site, FIELD_spans))
         return 0;
     if (params->spans < 2 || params->spans > SPANS_MAX)
@@ -141,11 +138,12 @@ int check_spans(struct site *site)
     if (spans < params->spans)
         return refuse(site, FIELD_working_set_bytes, "%" PRIu64 " spans of %s do not fit into a working set of %s",
                       params->spans, size_text(params, FIELD_range_bytes), size_text(params, FIELD_working_set_bytes));
-    return spans > VMAS_MAX ? refuse(site, FIELD_range_bytes,
-                                     "%" PRIu64 " spans are as many VMAs when they are merged, and a process may have "
-                                     "about %d",
-                                     spans, VMAS_MAX)
-                            : 0;
+    vmas = MERGE_VMAS_EACH * (spans / params->spans) * (params->spans - 1);
+    return vmas > VMAS_MAX
+               ? refuse(site, FIELD_range_bytes,
+                        "merging %" PRIu64 " spans makes up to %" PRIu64 " VMAs, and a process may have about %d",
+                        spans, vmas, VMAS_MAX)
+               : 0;
 }
 
 /* Only open is told where. */

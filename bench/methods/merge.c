@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         merging `spans` sparse spans of range_bytes, whose objects do not overlap, onto the physical span
- *                   of the first, or one step of it (`phase`): the others are protected, their objects copied, their
- *                   addresses mapped to the first one's pages, their own pages punched. Every object stays where it is
- *                   by its address. With siblings these read all objects meanwhile and verify them.
+ *                   of the first, or one step of it (`merge_step`): the others are protected, their objects copied,
+ *                   their addresses mapped to the first one's pages, their own pages punched. Every object stays where
+ *                   it is by its address. With siblings these read all objects meanwhile and verify them.
  * Does not measure: finding spans that do not overlap; writers, who would fault and have to wait (merge.h); the faults
  *                   that readers take on what was remapped.
  * Expect:           8-20 us for two spans of 16 KiB; the counter `given_back_bytes` has all spans but one.
@@ -90,12 +90,12 @@ static int take_steps(const struct own *own, uint64_t group, unsigned from, unsi
 
 static unsigned first_step(const struct params *params)
 {
-    return params->phase == phase_whole ? 0 : (unsigned)params->phase - phase_protect;
+    return params->merge_step == merge_step_whole ? 0 : (unsigned)params->merge_step - merge_step_protect;
 }
 
 static unsigned last_step(const struct params *params)
 {
-    return params->phase == phase_whole ? STEPS : first_step(params) + 1;
+    return params->merge_step == merge_step_whole ? STEPS : first_step(params) + 1;
 }
 
 /* ---- readers ---- */
@@ -219,8 +219,8 @@ static int reset(struct worker *worker, uint64_t blocks, struct err *err)
     for (uint64_t group = 0; group < blocks && rc == 0; group++) {
         rc = take_steps(own, group, 0, first_step(worker->params));
         if (rc)
-            return err_set(err, -rc, "before the phase %s: %s",
-                           field_table[FIELD_phase].options[worker->params->phase].spelling, strerror(-rc));
+            return err_set(err, -rc, "before the step %s: %s",
+                           field_table[FIELD_merge_step].options[worker->params->merge_step].spelling, strerror(-rc));
     }
     own->merged = blocks;
     own->held = merge_held_bytes(&own->arena);
@@ -281,8 +281,8 @@ static void teardown(struct worker *worker)
 static uint64_t op_bytes(const struct params *params)
 {
     uint64_t objects = merging_objects(params), stay = (objects - 1) / params->spans + 1;
-    return params->phase == phase_copy ? (objects - stay) * MERGING_OBJECT_BYTES
-                                       : (params->spans - 1) * params->range_bytes;
+    return params->merge_step == merge_step_copy ? (objects - stay) * MERGING_OBJECT_BYTES
+                                                 : (params->spans - 1) * params->range_bytes;
 }
 
 static uint64_t memory(const struct params *params)
@@ -304,7 +304,7 @@ const struct method method_merge = {
     .name = "merge",
     .measures = "merging sparse spans of memory onto one physical span, or one step of it",
     .version = 1,
-    .uses = MERGING_USES | FIELD_BIT(phase) | FIELD_BIT(siblings),
+    .uses = MERGING_USES | FIELD_BIT(merge_step) | FIELD_BIT(siblings),
     .limit = merging_groups,
     .op_bytes = op_bytes,
     .memory = memory,

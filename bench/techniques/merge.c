@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VMAS_EACH = 2, BLOCK_BYTES = 512 /* of st_blocks, whatever the filesystem's are */ };
+enum { BLOCK_BYTES = 512 /* of st_blocks, whatever the filesystem's are */ };
 
 int merge_arena_make(struct merge_arena *arena, size_t bytes, size_t span_bytes)
 {
@@ -107,5 +107,5 @@ int merge_check_room(uint64_t merges, uint64_t *vmas, uint64_t *limit)
         rc = count_lines("/proc/self/maps", vmas);
     if (rc)
         return rc;
-    return *vmas <= *limit && merges <= (*limit - *vmas) / VMAS_EACH ? 0 : -ENOMEM;
+    return *vmas <= *limit && merges <= (*limit - *vmas) / MERGE_VMAS_EACH ? 0 : -ENOMEM;
 }

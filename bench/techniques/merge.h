@@ -28,6 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { MERGE_VMAS_EACH = 2 }; /* that a span which is merged makes, at most */
+
 struct merge_arena {
     int fd;
     unsigned char *base;

@@ -226,8 +226,9 @@ def quantity(logs: Iterable[float | None]) -> Quantity | None:
 
 
 def phase_of(plan: ArmPlan) -> str:
-    """Which part of a whole an arm times; "whole" in records that know no phases."""
-    return str(plan.params.get("phase", "whole"))
+    """Which part of a whole an arm times, of a file's use or of a merge; "whole" in records that know no parts."""
+    parts = [str(plan.params.get(name, "whole")) for name in ("phase", "merge_step")]
+    return next((part for part in parts if part != "whole"), "whole")
 
 
 def arm_result(

@@ -15,13 +15,13 @@ enum { SPAN_PAGES = 4, GROUPS = 8 };
 
 extern const struct method method_merge, method_merge_compact;
 
-static struct params merge_params(uint64_t spans, enum phase phase)
+static struct params merge_params(uint64_t spans, enum merge_step step)
 {
     uint64_t span_bytes = SPAN_PAGES * physics_page_bytes();
     struct params params = physics_params(GROUPS * spans * span_bytes, recipe_write_4KiB, cache_as_found);
     params.range_bytes = span_bytes;
     params.spans = spans;
-    params.phase = phase;
+    params.merge_step = step;
     params.count_ops = GROUPS;
     return params;
 }
@@ -100,7 +100,7 @@ static void spans_are_whole_pages(void **state)
 /* By the file's blocks and by the pages of the page cache; every merged span is a VMA of its own, and no more. */
 static void expect_merged(uint64_t spans)
 {
-    struct params params = merge_params(spans, phase_whole);
+    struct params params = merge_params(spans, merge_step_whole);
     struct hand hand;
     hand_begin(&hand, &method_merge, &params, NULL);
     const struct merge_arena *arena = hand.worker.own; /* what its own memory begins with */
@@ -136,11 +136,12 @@ static void merged_spans_give_back_all_but_one(void **state)
 /* What the engine counts: an operation gives back its spans but one, in the steps that punch, and takes no fault. */
 static void operations_give_back_what_they_punch(void **state)
 {
-    static const enum phase phases[] = {phase_whole, phase_protect, phase_copy, phase_remap, phase_punch};
+    static const enum merge_step steps[] = {merge_step_whole, merge_step_protect, merge_step_copy, merge_step_remap,
+                                            merge_step_punch};
     (void)state;
-    for (unsigned i = 0; i < sizeof phases / sizeof *phases; i++) {
-        bool punches = phases[i] == phase_whole || phases[i] == phase_punch;
-        struct params params = merge_params(4, phases[i]);
+    for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+        bool punches = steps[i] == merge_step_whole || steps[i] == merge_step_punch;
+        struct params params = merge_params(4, steps[i]);
         struct physics_cell cell;
         physics_begin(&cell, &params);
         physics_arm(&cell, &method_merge, GROUPS);
@@ -148,7 +149,8 @@ static void operations_give_back_what_they_punch(void **state)
         physics_expect_ok(&cell, 0);
         uint64_t given_back = physics_count(&cell, 0, COUNTER_given_back_bytes);
         uint64_t faults = physics_count(&cell, 0, COUNTER_minor_faults);
-        uint64_t spans = phases[i] == phase_copy ? 0 : 3, copied = phases[i] == phase_copy ? 3 : 0; /* a quarter each */
+        uint64_t spans = steps[i] == merge_step_copy ? 0 : 3,
+                 copied = steps[i] == merge_step_copy ? 3 : 0; /* a quarter each */
         assert_int_equal(cell.result.arms[0].bytes_per_op,
                          spans * params.range_bytes + copied * params.range_bytes / 4);
         measure_free(&cell.result);
@@ -163,7 +165,7 @@ static void operations_give_back_what_they_punch(void **state)
 /* The competitor: a fault for each page of the fresh span. */
 static void a_compact_copy_faults_for_every_page(void **state)
 {
-    struct params params = merge_params(2, phase_whole);
+    struct params params = merge_params(2, merge_step_whole);
     struct physics_cell cell;
     (void)state;
     physics_need_exact_counts();
@@ -187,7 +189,7 @@ static void need_two_cpus(void)
 /* A reader on another CPU, all the while; the method fails when it finds anything else than was stored. */
 static void readers_find_every_object(void **state)
 {
-    struct params params = merge_params(2, phase_whole);
+    struct params params = merge_params(2, merge_step_whole);
     struct hand hand;
     (void)state;
     need_two_cpus();
@@ -204,7 +206,7 @@ static void readers_find_every_object(void **state)
  * moves, is spoilt. */
 static void expect_reader_finds(unsigned word)
 {
-    struct params params = merge_params(2, phase_whole);
+    struct params params = merge_params(2, merge_step_whole);
     struct hand hand;
     int rc = 0;
     params.siblings = 1;
@@ -234,7 +236,7 @@ static void a_reader_finds_a_spoilt_object(void **state)
 /* Nor does the worker itself overlook one. */
 static void a_spoilt_object_is_found_after_the_merge(void **state)
 {
-    struct params params = merge_params(2, phase_whole);
+    struct params params = merge_params(2, merge_step_whole);
     struct hand hand;
     struct err err = {0};
     (void)state;
@@ -250,7 +252,7 @@ static void a_spoilt_object_is_found_after_the_merge(void **state)
 /* More spans than the process may have VMAs: refused before anything is mapped. */
 static void too_many_spans_are_refused(void **state)
 {
-    struct params params = merge_params(2, phase_whole);
+    struct params params = merge_params(2, merge_step_whole);
     uint64_t vmas, limit;
     struct worker worker = {.params = &params, .fd = -1};
     struct err err = {0};

@@ -81,6 +81,7 @@ PARAMS: dict[str, Any] = {
     "vma": "whole",
     "sync": "none",
     "phase": "whole",
+    "merge_step": "whole",
     "storm": "none",
     "surplus": 0.0,
     "stalls": 0.0,

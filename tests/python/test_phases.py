@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,20 @@ from faultline import canvas, conclusion, phases, plots, records, summary, table
 from test_plots import overlaps
 
 SHARES = {"open": 0.01, "map": 0.004, "first": 0.2, "second": 0.02, "write": 0.5, "sync": 0.25, "unmap": 0.01}
+STEPS = {"protect": 0.3, "copy": 0.05, "remap": 0.35, "punch": 0.3}
 
 
-def scenario(rest: float, sizes: tuple[int, ...] = (1 * MIB, 16 * MIB)) -> fake_run.FakeScenario:
-    """Phases that leave `rest` of the whole unexplained."""
-    total = sum(SHARES.values())
+def scenario(
+    rest: float,
+    sizes: tuple[int, ...] = (1 * MIB, 16 * MIB),
+    field: str = "phase",
+    shares: Mapping[str, float] = SHARES,
+) -> fake_run.FakeScenario:
+    """Phases that leave `rest` of the whole unexplained; `field` is the parameter that names them."""
+    total = sum(shares.values())
     arms = [FakeArm("whole", method="life_map")] + [
-        FakeArm(name, share / total * (1 - rest), method="life_map", params={"phase": name})
-        for name, share in SHARES.items()
+        FakeArm(name, share / total * (1 - rest), method="life_map", params={field: name})
+        for name, share in shares.items()
     ]
     return fake_run.FakeScenario(
         name="phases/mapping",
@@ -53,6 +60,13 @@ def test_the_sum_is_the_whole(tmp_path: Path) -> None:
     assert sentences[0].startswith("Of whole (file_bytes=1MiB): write 50 %, sync 25 %, first 20 %")
     sums = [cell["phases_sum"]["estimate"] for cell in summary.summary(found)["cells"]]
     assert sums == pytest.approx([1, 1], abs=0.02)
+
+
+def test_steps_of_a_merge_are_phases_of_it(tmp_path: Path) -> None:
+    made = fake_run.write(tmp_path / "run", [scenario(0.0, field="merge_step", shares=STEPS)])
+    found = verdict.conclude(records.run_load(made))
+    assert [arm.name for arm in found.cells[0].arms if arm.is_phase] == list(STEPS)
+    assert all("the phases explain the whole" in s for s in conclusion.scenario_sentences(found.cells))
 
 
 def test_a_missing_part_is_said(tmp_path: Path) -> None:
