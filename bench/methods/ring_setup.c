@@ -9,16 +9,17 @@
  * Source:           mm/memfd.c, mm/mmap.c, ipc/shm.c do_shmat, mm/mremap.c vma_to_resize; bench/techniques/mirror.c.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "ring.h"
 
 static int run(struct worker *worker, uint64_t count)
 {
-    struct mirror_wish wish = ring_wish(worker);
+    const struct ring_wish *wish = worker->own;
     struct mirror mirror;
     int rc = 0;
     for (uint64_t i = 0; i < count && rc == 0; i++) {
-        rc = mirror_make(&mirror, &wish);
+        rc = mirror_make(&mirror, &wish->mirror);
         mirror_free(&mirror);
     }
     return rc;
@@ -27,10 +28,22 @@ static int run(struct worker *worker, uint64_t count)
 /* Whether it can be had at all, and why not. */
 static int setup(struct worker *worker, struct err *err)
 {
+    struct ring_wish *wish = worker->own = calloc(1, sizeof *wish);
     struct mirror mirror;
-    int rc = ring_mirror(worker, &mirror, err);
-    mirror_free(&mirror);
+    if (!wish)
+        return err_set(err, ENOMEM, "no memory for a ring");
+    int rc = ring_wish(wish, worker, err);
+    if (rc == 0) {
+        rc = ring_mirror(wish, &mirror, err);
+        mirror_free(&mirror);
+    }
     return rc;
+}
+
+static void teardown(struct worker *worker)
+{
+    free(worker->own);
+    worker->own = NULL;
 }
 
 static uint64_t block_ns(const struct params *params)
@@ -43,11 +56,12 @@ static uint64_t block_ns(const struct params *params)
 const struct method method_ring_setup = {
     .name = "ring_setup",
     .measures = "making a mirrored ring and freeing it, untouched",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(ring_bytes) | FIELD_BIT(ring_of),
     .memory = method_no_memory,
     .block_ns = block_ns,
     .setup = setup,
     .run = run,
+    .teardown = teardown,
 };

@@ -243,6 +243,7 @@ static void what_cannot_be_made_is_said(void **state)
     assert_int_equal(method_ring_setup.setup(&worker, &err), -ENOMEM);
     assert_string_equal(err.text, "a mirrored ring: reserve addresses for both views: Cannot allocate memory");
     assert_int_equal(method_ring_setup.run(&worker, 1), -ENOMEM);
+    method_ring_setup.teardown(&worker);
     assert_int_equal(method_ring.setup(&worker, &err), -ENOMEM);
     method_ring.teardown(&worker);
     assert_null(worker.own);
