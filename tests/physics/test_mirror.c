@@ -160,26 +160,13 @@ static uint64_t faults_of_view(const struct mirror *mirror, unsigned view)
     return faults_so_far() - before;
 }
 
-/* Huge pages for shared memory, which one fault maps whole: only where an administrator wants them. */
-static bool memory_is_huge(void)
-{
-    char line[128] = "";
-    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "re");
-    if (file && !fgets(line, sizeof line, file))
-        line[0] = '\0';
-    if (file)
-        fclose(file);
-    return strstr(line, "[always]") || strstr(line, "[force]") || strstr(line, "[within_size]");
-}
-
 /* Each view has page table entries of its own: memory that is there already still faults once a page. */
 static void each_view_faults_once_a_page(void **state)
 {
     enum { PAGES = 48 };
     (void)state;
     physics_need_exact_counts();
-    if (memory_is_huge())
-        physics_skip("shared memory comes in huge pages here");
+    physics_need_small_memory();
     for (enum mirror_of of = 0; of < MIRROR_OF_COUNT; of++) {
         struct mirror mirror;
         struct mirror_wish wish = wish_of(of, PAGES);
