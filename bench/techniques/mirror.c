@@ -12,7 +12,7 @@
 #include "memory_file.h"
 #include "way_hash.h"
 
-static size_t page_bytes(void)
+static size_t own_page_bytes(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -26,9 +26,9 @@ static int failed(struct mirror *mirror, int code, const char *why)
 /* ---- where ---- */
 
 /* No processor with that predictor has pages of another size than 4 KiB: with those any place will do. */
-static bool has_same_way(uintptr_t base, size_t bytes)
+static bool has_same_way(uintptr_t base, size_t bytes, size_t page_bytes)
 {
-    if (page_bytes() != 4096)
+    if (page_bytes != 4096)
         return true;
     for (size_t at = 0; at < bytes && at < WAY_HASH_SPAN; at += 4096)
         if (way_hash(base + at) != way_hash(base + bytes + at))
@@ -37,17 +37,17 @@ static bool has_same_way(uintptr_t base, size_t bytes)
 }
 
 /* The first place from `from` on where views of that size have it, or 0. */
-static uintptr_t find_same_way(uintptr_t from, size_t bytes, size_t step)
+static uintptr_t find_same_way(uintptr_t from, size_t bytes, size_t step, size_t page_bytes)
 {
     for (size_t at = 0; at < WAY_HASH_SPAN; at += step)
-        if (has_same_way(from + at, bytes))
+        if (has_same_way(from + at, bytes, page_bytes))
             return from + at;
     return 0;
 }
 
-bool mirror_way_exists(size_t bytes)
+bool mirror_way_exists(size_t bytes, size_t page_bytes)
 {
-    return bytes && bytes % page_bytes() == 0 && find_same_way(WAY_HASH_SPAN, bytes, page_bytes()) != 0;
+    return bytes && bytes % page_bytes == 0 && find_same_way(WAY_HASH_SPAN, bytes, page_bytes, page_bytes) != 0;
 }
 
 static const char no_same_way[] = "two views of that size in a row cannot have the same way";
@@ -60,7 +60,7 @@ static int check(struct mirror *mirror, const struct mirror_wish *wish, size_t s
         return failed(mirror, EINVAL, "the size of a mirror has to be whole pages (SHMLBA with System V)");
     if (wish->bytes > (SIZE_MAX - 2 * WAY_HASH_SPAN) / 2)
         return failed(mirror, EOVERFLOW, "twice the size is more than there are addresses");
-    if (wish->same_way && !mirror_way_exists(wish->bytes))
+    if (wish->same_way && !mirror_way_exists(wish->bytes, own_page_bytes()))
         return failed(mirror, ENOTSUP, no_same_way);
     return 0;
 }
@@ -71,14 +71,15 @@ static int check(struct mirror *mirror, const struct mirror_wish *wish, size_t s
  */
 static int reserve(struct mirror *mirror, const struct mirror_wish *wish, size_t step)
 {
-    size_t guard = wish->guards ? page_bytes() : 0, spare = wish->same_way ? WAY_HASH_SPAN : step - page_bytes();
+    size_t guard = wish->guards ? own_page_bytes() : 0,
+           spare = wish->same_way ? WAY_HASH_SPAN : step - own_page_bytes();
     size_t need = 2 * wish->bytes + 2 * guard, all = need + spare;
     unsigned char *room = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         return failed(mirror, errno, "reserve addresses for both views");
     uintptr_t first = (uintptr_t)room + guard, at = (first + step - 1) / step * step;
     if (wish->same_way)
-        at = find_same_way(at, wish->bytes, step);
+        at = find_same_way(at, wish->bytes, step, own_page_bytes());
     if (at == 0) {
         munmap(room, all);
         return failed(mirror, ENOTSUP, no_same_way);
@@ -205,7 +206,7 @@ static int map_kind(struct mirror *mirror, const struct mirror_wish *wish)
 
 int mirror_make(struct mirror *mirror, const struct mirror_wish *wish)
 {
-    size_t step = wish->of == MIRROR_SYSV ? (size_t)SHMLBA : page_bytes();
+    size_t step = wish->of == MIRROR_SYSV ? (size_t)SHMLBA : own_page_bytes();
     *mirror = (struct mirror){0};
     int rc = check(mirror, wish, step);
     if (rc == 0)
@@ -220,9 +221,9 @@ int mirror_make(struct mirror *mirror, const struct mirror_wish *wish)
 int mirror_map(struct mirror *mirror, int fd, off_t offset, const struct mirror_wish *wish)
 {
     *mirror = (struct mirror){0};
-    int rc = check(mirror, wish, page_bytes());
+    int rc = check(mirror, wish, own_page_bytes());
     if (rc == 0)
-        rc = reserve(mirror, wish, page_bytes());
+        rc = reserve(mirror, wish, own_page_bytes());
     if (rc == 0)
         rc = map_views(mirror, fd, offset);
     if (rc)

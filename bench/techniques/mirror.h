@@ -74,11 +74,11 @@ int mirror_map(struct mirror *mirror, int fd, off_t offset, const struct mirror_
 void mirror_free(struct mirror *mirror);
 
 /*
- * Whether two views of that size, one right behind the other, can have equal way hashes (way_hash.h) page by page. They
- * agree for addresses a multiple of 256 MiB apart, but views in a row are as far apart as the ring is long: it can be
- * had for 4, 8, 16 and 32 KiB and multiples of 256 MiB, and for no other size up to 16 MiB. Where pages are not of 4
- * KiB there is no such predictor, and any place will do.
+ * Whether two views of that size, one right behind the other, can have equal way hashes (way_hash.h) page by page, on a
+ * machine with such pages. They agree for addresses a multiple of 256 MiB apart, but views in a row are as far apart as
+ * the ring is long: it can be had for 4, 8, 16 and 32 KiB and multiples of 256 MiB, and for no other size up to 16 MiB.
+ * Where pages are not of 4 KiB there is no such predictor, and any place will do.
  */
-bool mirror_way_exists(size_t bytes);
+bool mirror_way_exists(size_t bytes, size_t page_bytes);
 
 #endif

@@ -265,9 +265,11 @@ static void the_same_way_exists_for_some_sizes(void **state)
     (void)state;
     bool guesses = physics_page_bytes() == 4 * KIB;
     for (size_t bytes = physics_page_bytes(); bytes <= 80 * KIB; bytes += physics_page_bytes())
-        assert_int_equal(mirror_way_exists(bytes), !guesses || way_exists(bytes));
-    assert_int_equal(mirror_way_exists(1 * MIB), !guesses);
-    assert_true(mirror_way_exists(256 * MIB));
+        assert_int_equal(mirror_way_exists(bytes, physics_page_bytes()), !guesses || way_exists(bytes));
+    assert_int_equal(mirror_way_exists(1 * MIB, physics_page_bytes()), !guesses);
+    assert_true(mirror_way_exists(256 * MIB, physics_page_bytes()));
+    assert_true(mirror_way_exists(1 * MIB, 64 * KIB)); /* of another machine */
+    assert_false(mirror_way_exists(1 * MIB, 4 * KIB));
 }
 
 /* ---- refused ---- */

@@ -21,7 +21,7 @@ static const char *name_of(enum wrap wrap)
 /* Whether a ring of one page can be had with it. */
 static bool is_possible(enum wrap wrap)
 {
-    return wrap != wrap_mirrored_way || mirror_way_exists(physics_page_bytes());
+    return wrap != wrap_mirrored_way || mirror_way_exists(physics_page_bytes(), physics_page_bytes());
 }
 
 static struct params ring_params(enum wrap wrap, uint64_t ring_bytes, uint64_t payload_bytes)

@@ -108,7 +108,7 @@ static void threads_are_ordered_at_the_end(void **state)
 {
     (void)state;
     for (enum wrap wrap = wrap_mirrored; wrap < wrap_count; wrap++)
-        if (wrap != wrap_mirrored_way || mirror_way_exists(physics_page_bytes()))
+        if (wrap != wrap_mirrored_way || mirror_way_exists(physics_page_bytes(), physics_page_bytes()))
             expect_wrapped_ordered(wrap);
 }
 
