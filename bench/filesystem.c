@@ -81,10 +81,10 @@ bool filesystem_has_read_ahead(enum backing backing)
 
 /* ---- sizes ---- */
 
-void filesystem_want(struct filesystem_wishes *wishes, const struct params *params)
+void filesystem_want(struct filesystem_wishes *wishes, const struct params *params, uint64_t beside)
 {
     uint64_t files = params->worker_file == worker_file_own ? params->workers : 1;
-    uint64_t bytes = params->file_bytes * files, *wished = &wishes->bytes[params->backing];
+    uint64_t bytes = params->file_bytes * files + beside, *wished = &wishes->bytes[params->backing];
     if (filesystem_is_made((enum backing)params->backing) && bytes > *wished)
         *wished = bytes;
 }

@@ -38,8 +38,8 @@ bool filesystem_is_made(enum backing backing);
 /* Whether its read-ahead can be set: it has one device, which is ours alone. */
 bool filesystem_has_read_ahead(enum backing backing);
 
-/* Adds the files of a cell to what is wanted; those of other backings are none. */
-void filesystem_want(struct filesystem_wishes *wishes, const struct params *params);
+/* Adds the files of a cell to what is wanted, and so many bytes beside them; those of other backings are none. */
+void filesystem_want(struct filesystem_wishes *wishes, const struct params *params, uint64_t beside);
 
 /* The most that the images of what is wanted can come to hold. 0 when nothing is wanted. */
 uint64_t filesystem_disk_bytes(const struct filesystem_wishes *wishes);

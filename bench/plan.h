@@ -121,6 +121,9 @@ void plan_group(struct plan *plan);
 /* Files of this cell that exist at the same time: one, or one for each worker. */
 uint64_t plan_file_count(const struct params *params);
 
+/* Bytes of the files that the arms of this cell make beside those, in the same directory. */
+uint64_t plan_beside_bytes(const struct cell *cell);
+
 /* Seconds that a run of the plan takes: the sum of the estimates, or up to the end of the budget where that is less. */
 double plan_seconds(const struct plan *plan);
 

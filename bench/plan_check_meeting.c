@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What workers do to each other: on words, rings and pages that they have in common. */
 #include "faulting.h"
+#include "filesystem.h"
 #include "mirror.h"
 #include "plan_site.h"
 #include "shared.h"
@@ -162,8 +163,8 @@ int check_ring_pages(struct site *site)
 int check_ring_way(struct site *site)
 {
     const struct params *params = site->params;
-    if (!uses(site, FIELD_wrap) || params->wrap != wrap_mirrored_way || site->draft->page_bytes != 4 * KIB ||
-        mirror_way_exists(params->ring_bytes))
+    if (!uses(site, FIELD_wrap) || params->wrap != wrap_mirrored_way ||
+        mirror_way_exists(params->ring_bytes, site->draft->page_bytes))
         return 0;
     return refuse(site, FIELD_ring_bytes, "two views of %s in a row cannot have the same way: write wrap: mirrored",
                   size_text(params, FIELD_ring_bytes));
@@ -173,7 +174,8 @@ int check_ring_way(struct site *site)
 int check_ring_file(struct site *site)
 {
     const struct params *params = site->params;
-    if (!uses(site, FIELD_ring_of) || params->ring_of != ring_of_file || params->backing == backing_file)
+    bool has_folder = params->backing == backing_file || filesystem_is_made((enum backing)params->backing);
+    if (!uses(site, FIELD_ring_of) || params->ring_of != ring_of_file || has_folder)
         return 0;
     return refuse(site, FIELD_ring_of, "a ring's file lies beside the target: write backing: file");
 }

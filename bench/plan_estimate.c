@@ -562,14 +562,16 @@ double plan_report_seconds(const struct plan *plan)
     return begin_s + scenario_s * plan->scenario_count;
 }
 
-/* Files that arms make beside the target. */
-static uint64_t ring_file_bytes(const struct cell *cell)
+/* A ring's file has all its blocks at once, the others have those that are stored to. */
+uint64_t plan_beside_bytes(const struct cell *cell)
 {
     uint64_t bytes = 0;
     for (unsigned a = 0; a < cell->arm_count; a++) {
         const struct params *params = &cell->arms[a].params;
-        bool own = cell->arms[a].method->uses & FIELD_BIT(ring_of) && params->ring_of == ring_of_file;
-        bytes += own ? params->ring_bytes * params->workers : 0;
+        const struct method *method = cell->arms[a].method;
+        bool ring = method->uses & FIELD_BIT(ring_of) && params->ring_of == ring_of_file;
+        bool made = method->uses & FIELD_BIT(made_on) && params->made_on == made_on_target;
+        bytes += params->workers * (ring ? params->ring_bytes : made ? method->memory(params) : 0);
     }
     return bytes;
 }
@@ -597,10 +599,10 @@ void plan_estimate(struct plan *plan)
             if (cell->params.backing == backing_file && bytes > plan->disk_bytes)
                 plan->disk_bytes = bytes;
         }
-        uint64_t rings = ring_file_bytes(cell), with_rings = rings + cell->params.file_bytes + margin;
-        if (rings && with_rings > plan->disk_bytes)
-            plan->disk_bytes = with_rings;
-        filesystem_want(&wishes, &cell->params);
+        uint64_t beside = plan_beside_bytes(cell), with_those = beside + cell->params.file_bytes + margin;
+        if (beside && cell->params.backing == backing_file && with_those > plan->disk_bytes)
+            plan->disk_bytes = with_those;
+        filesystem_want(&wishes, &cell->params, beside);
     }
     plan->disk_bytes += filesystem_disk_bytes(&wishes);
     plan->estimate_prepare_s += (double)plan->memory_bytes * pool_byte_ns * 1e-9;

@@ -958,7 +958,7 @@ static int make_filesystems(struct runner *runner, struct err *err)
 {
     struct filesystem_wishes wishes = {0};
     for (unsigned c = 0; c < runner->plan->cell_count && runner->plan->make_filesystems; c++)
-        filesystem_want(&wishes, &runner->plan->cells[c].params);
+        filesystem_want(&wishes, &runner->plan->cells[c].params, plan_beside_bytes(&runner->plan->cells[c]));
     if (filesystem_disk_bytes(&wishes) == 0)
         return 0;
     int rc = workdir_make(&runner->mount_workdir, runner->plan->directory, err);

@@ -15,6 +15,7 @@
 
 #include "counter.h"
 #include "views.h"
+#include "way_hash.h"
 
 struct own {
     struct twin twin;
@@ -47,8 +48,8 @@ static int setup(struct worker *worker, struct err *err)
     own->ends[1] = twin_at(&own->twin, second, sizeof(void *));
     for (unsigned i = 0; i < 2; i++)
         *(void **)own->ends[i] = own->ends[!i];
-    own->equal = twin_way_hash(own->ends[0]) == twin_way_hash(own->ends[1]);
-    worker->untold = twin_has_way_hash() ? 0 : COUNTER_BIT(occurred);
+    own->equal = way_hash((uintptr_t)own->ends[0]) == way_hash((uintptr_t)own->ends[1]);
+    worker->untold = way_hash_is_used() ? 0 : COUNTER_BIT(occurred);
     return 0;
 }
 

@@ -4,8 +4,9 @@
  *                   through the first: a store, or a load. An operation is the whole ring.
  * Does not measure: the pages themselves, which are there: they are only mapped once more.
  * Expect:           a store takes a fault a page, 1.4-1.8 us; a load a sixteenth, for its fault maps what lies around
- * it, but for System V segments, whose faults map one page. Source:           mm/memory.c do_shared_fault,
- * do_fault_around; mm/filemap.c filemap_map_pages; ipc/shm.c shm_vm_ops, which has no map_pages.
+ *                   it, but for System V segments, whose faults map one page.
+ * Source:           mm/memory.c do_shared_fault, do_fault_around; mm/filemap.c filemap_map_pages; ipc/shm.c shm_vm_ops,
+ *                   which has no map_pages.
  */
 #include "ring.h"
 #include "ring_touch.h"

@@ -11,6 +11,7 @@
 
 #define MAKING_USES (FIELD_BIT(range_bytes) | FIELD_BIT(made_by) | FIELD_BIT(made_on))
 #define MAKING_PREFIX "faultline-memory-" /* of names that live for microseconds */
+#define MAKING_SHARED "/dev/shm"
 
 struct making {
     enum memory_file kind;
@@ -19,9 +20,16 @@ struct making {
 
 /*
  * What memory_file_open is to be given. Removes from /dev/shm what killed runs have left of names, and tries to make
- * one file: -EOPNOTSUPP with text where this machine, or the filesystem, cannot. Nothing is left open.
+ * one file: -EOPNOTSUPP with text where this machine, or the filesystem, cannot, or has no room for those of all
+ * workers. Nothing is left open.
  */
 int making_begin(struct making *making, const struct worker *worker, struct err *err);
+
+/*
+ * Whether a filesystem has room for so much: where it is full a store to a mapped page is a signal. -EOPNOTSUPP with
+ * both figures; a tmpfs without a limit has room.
+ */
+int making_check_room(const char *directory, uint64_t bytes, struct err *err);
 
 /* An empty file of range_bytes, mapped shared at *base. A descriptor, or -errno; *base is NULL then. */
 int making_map(const struct making *making, uint64_t bytes, unsigned char **base);

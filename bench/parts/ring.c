@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "making.h"
 #include "target.h"
 
 _Static_assert(MIRROR_MEMFD == (int)ring_of_memfd && MIRROR_SHM == (int)ring_of_shm &&
@@ -14,32 +15,44 @@ _Static_assert(MIRROR_MEMFD == (int)ring_of_memfd && MIRROR_SHM == (int)ring_of_
                    MIRROR_OF_COUNT == (int)ring_of_count,
                "the options of ring_of are the kinds of a mirror");
 
-struct mirror_wish ring_wish(const struct worker *worker)
+static struct mirror_wish wish_of(const struct params *params, const char *place)
 {
     return (struct mirror_wish){
-        .of = (enum mirror_of)worker->params->ring_of,
-        .bytes = worker->params->ring_bytes,
-        .directory = worker->target ? worker->target->directory : NULL,
-        .same_way = worker->params->wrap == wrap_mirrored_way,
+        .of = (enum mirror_of)params->ring_of,
+        .bytes = params->ring_bytes,
+        .place = place,
+        .same_way = params->wrap == wrap_mirrored_way,
     };
+}
+
+int ring_wish(struct ring_wish *wish, const struct worker *worker, struct err *err)
+{
+    const struct params *params = worker->params;
+    bool in_file = params->ring_of == ring_of_file, named = params->ring_of == ring_of_shm;
+    memory_file_name(wish->name, MAKING_PREFIX);
+    wish->mirror = wish_of(params, in_file ? worker->target->directory : named ? wish->name : NULL);
+    if (named)
+        memory_file_sweep(MAKING_SHARED, MAKING_PREFIX);
+    return named || params->ring_of == ring_of_tmpfs
+               ? making_check_room(MAKING_SHARED, params->ring_bytes * params->workers, err)
+               : 0;
 }
 
 /* What a kernel without the call, a filesystem without it, or a limit says. */
 static int explain(const struct mirror *mirror, int rc, struct err *err)
 {
-    bool missing = rc == -ENOSYS || rc == -EOPNOTSUPP || rc == -EPERM || rc == -EACCES;
-    return rc ? err_set(err, missing ? EOPNOTSUPP : -rc, "a mirrored ring: %s: %s", mirror->why, strerror(-rc)) : 0;
+    int code = memory_file_is_unsupported(rc) ? EOPNOTSUPP : -rc;
+    return rc ? err_set(err, code, "a mirrored ring: %s: %s", mirror->why, strerror(-rc)) : 0;
 }
 
-int ring_mirror(const struct worker *worker, struct mirror *mirror, struct err *err)
+int ring_mirror(const struct ring_wish *wish, struct mirror *mirror, struct err *err)
 {
-    struct mirror_wish wish = ring_wish(worker);
-    return explain(mirror, mirror_make(mirror, &wish), err);
+    return explain(mirror, mirror_make(mirror, &wish->mirror), err);
 }
 
 int ring_mirror_target(const struct worker *worker, struct mirror *mirror, uint64_t offset, struct err *err)
 {
-    struct mirror_wish wish = ring_wish(worker);
+    struct mirror_wish wish = wish_of(worker->params, NULL);
     return explain(mirror, mirror_map(mirror, worker->fd, (off_t)offset, &wish), err);
 }
 
@@ -53,7 +66,8 @@ int ring_room_make(struct worker *worker, struct err *err)
     if (!room->message)
         return err_set(err, ENOMEM, "no memory for messages of %llu bytes", (unsigned long long)bytes);
     room->copy = room->message + bytes;
-    return ring_mirror(worker, &room->mirror, err);
+    int rc = ring_wish(&room->wish, worker, err);
+    return rc ? rc : ring_mirror(&room->wish, &room->mirror, err);
 }
 
 int ring_room_make_touched(struct worker *worker, struct err *err)

@@ -6,6 +6,7 @@
 #ifndef FAULTLINE_RING_H
 #define FAULTLINE_RING_H
 
+#include "memory_file.h"
 #include "mirror.h"
 #include "walk.h"
 
@@ -69,19 +70,30 @@ WALK_SPECIALISED uint64_t ring_next(struct ring ring, uint64_t at, uint64_t byte
     return at >= ring.bytes ? at - ring.bytes : at;
 }
 
-/* A ring of a worker's own, as ring_of and ring_bytes say, and two messages. */
+/* What is wished of a mirror of a worker's own, and the name that its memory has for a moment. */
+struct ring_wish {
+    struct mirror_wish mirror;
+    char name[MEMORY_FILE_NAME_BYTES];
+};
+
+/*
+ * As ring_of and ring_bytes say; the folder of a file is the target's. It is for any number of mirrors, one after the
+ * other, and stays where it is, for it points to its name. Removes from /dev/shm what killed runs have left of names.
+ * -EOPNOTSUPP with text where /dev/shm has no room for what all workers are to store there.
+ */
+int ring_wish(struct ring_wish *wish, const struct worker *worker, struct err *err);
+
+/* A ring of a worker's own, and two messages. */
 struct ring_room {
+    struct ring_wish wish;
     struct mirror mirror;
     unsigned char *message, *copy; /* [payload_bytes] each */
 };
 
-/* What is wished of a mirror of this worker's; the folder of a file is the target's. */
-struct mirror_wish ring_wish(const struct worker *worker);
-
 /* mirror_make, with its reason as text: -EOPNOTSUPP where this machine, or a filesystem, has no such memory. */
-int ring_mirror(const struct worker *worker, struct mirror *mirror, struct err *err);
+int ring_mirror(const struct ring_wish *wish, struct mirror *mirror, struct err *err);
 
-/* The same of the target, from `offset` on. */
+/* The same of ring_bytes of the target, from `offset` on. */
 int ring_mirror_target(const struct worker *worker, struct mirror *mirror, uint64_t offset, struct err *err);
 
 /* Makes worker->own a struct ring_room, no page of the ring touched; remove it also after a failure. -errno with text.

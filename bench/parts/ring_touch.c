@@ -7,6 +7,11 @@
 
 #include "ring.h"
 
+struct own {
+    struct ring_wish wish;
+    struct mirror mirror;
+};
+
 static uint64_t page_bytes(void)
 {
     return (uint64_t)sysconf(_SC_PAGESIZE);
@@ -25,17 +30,19 @@ uint64_t ring_touch_limit(const struct params *params)
 
 int ring_touch_setup(struct worker *worker, struct err *err)
 {
-    struct mirror *mirror = worker->own = calloc(1, sizeof *mirror);
-    if (!mirror)
+    struct own *own = worker->own = calloc(1, sizeof *own);
+    if (!own)
         return err_set(err, ENOMEM, "no memory for a ring");
-    return ring_mirror(worker, mirror, err);
+    int rc = ring_wish(&own->wish, worker, err);
+    return rc ? rc : ring_mirror(&own->wish, &own->mirror, err);
 }
 
 void ring_touch_teardown(struct worker *worker)
 {
-    if (worker->own)
-        mirror_free(worker->own);
-    free(worker->own);
+    struct own *own = worker->own;
+    if (own)
+        mirror_free(&own->mirror);
+    free(own);
     worker->own = NULL;
 }
 
@@ -47,18 +54,18 @@ static void store_each(unsigned char *view, uint64_t pages)
 
 int ring_touch_renew(struct worker *worker, bool stored, struct err *err)
 {
-    struct mirror *mirror = worker->own;
-    mirror_free(mirror);
-    int rc = ring_mirror(worker, mirror, err);
+    struct own *own = worker->own;
+    mirror_free(&own->mirror);
+    int rc = ring_mirror(&own->wish, &own->mirror, err);
     if (rc == 0 && stored)
-        store_each(mirror->base, ring_touch_pages(worker->params));
+        store_each(own->mirror.base, ring_touch_pages(worker->params));
     return rc;
 }
 
 void ring_touch_view(struct worker *worker, unsigned view)
 {
-    const struct mirror *mirror = worker->own;
-    unsigned char *at = mirror->base + view * mirror->bytes;
+    const struct own *own = worker->own;
+    unsigned char *at = own->mirror.base + view * own->mirror.bytes;
     uint64_t pages = ring_touch_pages(worker->params), step = page_bytes();
     if (worker->params->access == access_store)
         store_each(at, pages);

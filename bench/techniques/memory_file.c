@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 
 enum { LEFT_OVER_S = 10 };
 
-static int check(int fd)
+static int or_errno(int fd)
 {
     return fd < 0 ? -errno : fd;
 }
@@ -22,7 +23,7 @@ static int check(int fd)
 static int without_name(int fd, int removed)
 {
     if (fd < 0 || removed == 0)
-        return check(fd);
+        return or_errno(fd);
     int rc = -errno;
     close(fd);
     return rc;
@@ -44,14 +45,14 @@ static int open_named(const char *path)
 static int open_unnamed(const char *directory)
 {
     int fd = open(directory, O_RDWR | O_TMPFILE | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    return fd < 0 && errno == EISDIR ? -EOPNOTSUPP : check(fd);
+    return fd < 0 && errno == EISDIR ? -EOPNOTSUPP : or_errno(fd);
 }
 
 int memory_file_open(enum memory_file kind, const char *place)
 {
     switch (kind) {
     case MEMORY_FILE_MEMFD:
-        return check(memfd_create(place, MFD_CLOEXEC));
+        return or_errno(memfd_create(place, MFD_CLOEXEC));
     case MEMORY_FILE_SHM:
         return open_shm(place);
     case MEMORY_FILE_UNNAMED:
@@ -60,6 +61,21 @@ int memory_file_open(enum memory_file kind, const char *place)
         return open_named(place);
     }
     return -EINVAL;
+}
+
+bool memory_file_is_unsupported(int rc)
+{
+    return rc == -ENOSYS || rc == -EOPNOTSUPP || rc == -ENOENT || rc == -EPERM || rc == -EACCES || rc == -EROFS;
+}
+
+void memory_file_name(char *name, const char *prefix)
+{
+    static unsigned number; /* for two names of one moment */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    unsigned long long ns = (unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec;
+    snprintf(name, MEMORY_FILE_NAME_BYTES, "/%.24s%x-%llx-%x", prefix, (unsigned)getpid(), ns,
+             __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
 }
 
 static int is_left_over(int directory, const char *name)

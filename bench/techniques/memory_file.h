@@ -10,7 +10,7 @@
 #ifndef FAULTLINE_MEMORY_FILE_H
 #define FAULTLINE_MEMORY_FILE_H
 
-#include <stddef.h>
+#include <stdbool.h>
 
 enum memory_file {
     MEMORY_FILE_MEMFD, /* memfd_create (Linux 3.17, in glibc since 2.27): on no file system; place: what /proc shows */
@@ -25,6 +25,21 @@ enum memory_file {
  * With SHM and NAMED the file has a name for some microseconds: a process that is killed right then leaves it behind.
  */
 int memory_file_open(enum memory_file kind, const char *place);
+
+/*
+ * Whether an error of memory_file_open says that there are no such files here, whatever the place: the kernel or the
+ * file system has none (ENOSYS, EOPNOTSUPP), there is no /dev/shm (ENOENT), or it is not for this user (EPERM, EACCES,
+ * EROFS).
+ */
+bool memory_file_is_unsupported(int rc);
+
+/*
+ * A name that nobody else uses, for SHM, and behind a directory for NAMED: "/", the leading 24 bytes of `prefix`, this
+ * process and the time, in name[MEMORY_FILE_NAME_BYTES]. It is free again when memory_file_open has returned, so one
+ * name does for many files, one after the other.
+ */
+enum { MEMORY_FILE_NAME_BYTES = 72 };
+void memory_file_name(char *name, const char *prefix);
 
 /*
  * Removes what killed processes of this user have left of such names: regular files in `directory` whose names begin

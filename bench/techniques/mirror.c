@@ -5,15 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <unistd.h>
 
-/* Addresses that differ by this are one to the way predictor. */
-#define WAY_SPAN ((size_t)1 << 28)
+#include "memory_file.h"
+#include "way_hash.h"
 
-static size_t page_bytes(void)
+static size_t own_page_bytes(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -26,38 +25,32 @@ static int failed(struct mirror *mirror, int code, const char *why)
 
 /* ---- where ---- */
 
-/* Bits 12-19 of an address, each with one of bits 20-27: 12 ^ 27, 13 ^ 26, 14 ^ 25, 15 ^ 20, 16 ^ 21 … 19 ^ 24. */
-static unsigned way_of(uintptr_t address)
-{
-    unsigned page = (unsigned)(address >> 12 & 0xffff);
-    unsigned reversed = (page >> 15 & 1) | (page >> 13 & 2) | (page >> 11 & 4);
-    return (page & 0xff) ^ (page >> 8 & 0x1f) << 3 ^ reversed;
-}
-
 /* No processor with that predictor has pages of another size than 4 KiB: with those any place will do. */
-static bool has_same_way(uintptr_t base, size_t bytes)
+static bool has_same_way(uintptr_t base, size_t bytes, size_t page_bytes)
 {
-    if (page_bytes() != 4096)
+    if (page_bytes != 4096)
         return true;
-    for (size_t at = 0; at < bytes && at < WAY_SPAN; at += 4096)
-        if (way_of(base + at) != way_of(base + bytes + at))
+    for (size_t at = 0; at < bytes && at < WAY_HASH_SPAN; at += 4096)
+        if (way_hash(base + at) != way_hash(base + bytes + at))
             return false;
     return true;
 }
 
 /* The first place from `from` on where views of that size have it, or 0. */
-static uintptr_t find_same_way(uintptr_t from, size_t bytes, size_t step)
+static uintptr_t find_same_way(uintptr_t from, size_t bytes, size_t step, size_t page_bytes)
 {
-    for (size_t at = 0; at < WAY_SPAN; at += step)
-        if (has_same_way(from + at, bytes))
+    for (size_t at = 0; at < WAY_HASH_SPAN; at += step)
+        if (has_same_way(from + at, bytes, page_bytes))
             return from + at;
     return 0;
 }
 
-bool mirror_way_exists(size_t bytes)
+bool mirror_way_exists(size_t bytes, size_t page_bytes)
 {
-    return bytes && bytes % page_bytes() == 0 && find_same_way(WAY_SPAN, bytes, page_bytes()) != 0;
+    return bytes && bytes % page_bytes == 0 && find_same_way(WAY_HASH_SPAN, bytes, page_bytes, page_bytes) != 0;
 }
+
+static const char no_same_way[] = "two views of that size in a row cannot have the same way";
 
 static int check(struct mirror *mirror, const struct mirror_wish *wish, size_t step)
 {
@@ -65,10 +58,10 @@ static int check(struct mirror *mirror, const struct mirror_wish *wish, size_t s
         return failed(mirror, EINVAL, "a mirror of no bytes");
     if (wish->bytes % step)
         return failed(mirror, EINVAL, "the size of a mirror has to be whole pages (SHMLBA with System V)");
-    if (wish->bytes > (SIZE_MAX - 2 * WAY_SPAN) / 2)
+    if (wish->bytes > (SIZE_MAX - 2 * WAY_HASH_SPAN) / 2)
         return failed(mirror, EOVERFLOW, "twice the size is more than there are addresses");
-    if (wish->same_way && !mirror_way_exists(wish->bytes))
-        return failed(mirror, ENOTSUP, "two views of that size in a row cannot have the same way");
+    if (wish->same_way && !mirror_way_exists(wish->bytes, own_page_bytes()))
+        return failed(mirror, ENOTSUP, no_same_way);
     return 0;
 }
 
@@ -78,14 +71,19 @@ static int check(struct mirror *mirror, const struct mirror_wish *wish, size_t s
  */
 static int reserve(struct mirror *mirror, const struct mirror_wish *wish, size_t step)
 {
-    size_t guard = wish->guards ? page_bytes() : 0, spare = wish->same_way ? WAY_SPAN : step - page_bytes();
+    size_t guard = wish->guards ? own_page_bytes() : 0,
+           spare = wish->same_way ? WAY_HASH_SPAN : step - own_page_bytes();
     size_t need = 2 * wish->bytes + 2 * guard, all = need + spare;
     unsigned char *room = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         return failed(mirror, errno, "reserve addresses for both views");
     uintptr_t first = (uintptr_t)room + guard, at = (first + step - 1) / step * step;
     if (wish->same_way)
-        at = find_same_way(at, wish->bytes, step);
+        at = find_same_way(at, wish->bytes, step, own_page_bytes());
+    if (at == 0) {
+        munmap(room, all);
+        return failed(mirror, ENOTSUP, no_same_way);
+    }
     size_t lead = at - first;
     if (lead)
         munmap(room, lead);
@@ -109,36 +107,47 @@ static int map_views(struct mirror *mirror, int fd, off_t offset)
     return 0;
 }
 
-static int open_shm(void)
+static const char *place_of(const struct mirror_wish *wish)
 {
-    static unsigned number; /* two threads that draw the same fall apart by O_EXCL */
-    char name[64];
-    for (unsigned tries = 0; tries < 100; tries++) {
-        snprintf(name, sizeof name, "/mirror-%ld-%u", (long)getpid(), __atomic_fetch_add(&number, 1, __ATOMIC_RELAXED));
-        int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd >= 0)
-            shm_unlink(name);
-        if (fd >= 0 || errno != EEXIST)
-            return fd;
+    switch (wish->of) {
+    case MIRROR_MEMFD:
+        return wish->place ? wish->place : "mirror";
+    case MIRROR_TMPFS:
+        return "/dev/shm";
+    default:
+        return wish->place;
     }
-    return -1;
 }
 
-static int open_memory(struct mirror *mirror, const struct mirror_wish *wish, int *fd)
+static int open_memory(struct mirror *mirror, const struct mirror_wish *wish)
 {
-    const char *directory = wish->of == MIRROR_FILE ? wish->directory : "/dev/shm";
-    if (!directory)
-        return failed(mirror, EINVAL, "a file needs a directory");
-    *fd = wish->of == MIRROR_MEMFD ? memfd_create("mirror", MFD_CLOEXEC)
-          : wish->of == MIRROR_SHM ? open_shm()
-                                   : open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    return *fd < 0 ? failed(mirror, errno, "make the memory") : 0;
+    static const enum memory_file kinds[MIRROR_OF_COUNT] = {
+        [MIRROR_MEMFD] = MEMORY_FILE_MEMFD,
+        [MIRROR_SHM] = MEMORY_FILE_SHM,
+        [MIRROR_TMPFS] = MEMORY_FILE_UNNAMED,
+        [MIRROR_FILE] = MEMORY_FILE_UNNAMED,
+    };
+    const char *place = place_of(wish);
+    if (!place)
+        return failed(mirror, EINVAL, wish->of == MIRROR_SHM ? "shm_open needs a name" : "a file needs a directory");
+    int fd = memory_file_open(kinds[wish->of], place);
+    return fd < 0 ? failed(mirror, -fd, "make the memory") : fd;
+}
+
+/* A large file's blocks take long enough that a signal may come between: what is allocated by then stays. */
+static int allocate(int fd, off_t bytes)
+{
+    int code;
+    do
+        code = posix_fallocate(fd, 0, bytes);
+    while (code == EINTR);
+    return code;
 }
 
 static int size_memory(struct mirror *mirror, const struct mirror_wish *wish, int fd)
 {
     if (wish->of == MIRROR_FILE) {
-        int code = posix_fallocate(fd, 0, (off_t)wish->bytes);
+        int code = allocate(fd, (off_t)wish->bytes);
         return code ? failed(mirror, code, "allocate the file's blocks") : 0;
     }
     return ftruncate(fd, (off_t)wish->bytes) ? failed(mirror, errno, "give the memory its size") : 0;
@@ -146,13 +155,13 @@ static int size_memory(struct mirror *mirror, const struct mirror_wish *wish, in
 
 static int make_of_descriptor(struct mirror *mirror, const struct mirror_wish *wish)
 {
-    int fd = -1, rc = open_memory(mirror, wish, &fd);
-    if (rc == 0)
-        rc = size_memory(mirror, wish, fd);
+    int fd = open_memory(mirror, wish);
+    if (fd < 0)
+        return fd;
+    int rc = size_memory(mirror, wish, fd);
     if (rc == 0)
         rc = map_views(mirror, fd, 0);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return rc;
 }
 
@@ -197,7 +206,7 @@ static int map_kind(struct mirror *mirror, const struct mirror_wish *wish)
 
 int mirror_make(struct mirror *mirror, const struct mirror_wish *wish)
 {
-    size_t step = wish->of == MIRROR_SYSV ? (size_t)SHMLBA : page_bytes();
+    size_t step = wish->of == MIRROR_SYSV ? (size_t)SHMLBA : own_page_bytes();
     *mirror = (struct mirror){0};
     int rc = check(mirror, wish, step);
     if (rc == 0)
@@ -212,9 +221,9 @@ int mirror_make(struct mirror *mirror, const struct mirror_wish *wish)
 int mirror_map(struct mirror *mirror, int fd, off_t offset, const struct mirror_wish *wish)
 {
     *mirror = (struct mirror){0};
-    int rc = check(mirror, wish, page_bytes());
+    int rc = check(mirror, wish, own_page_bytes());
     if (rc == 0)
-        rc = reserve(mirror, wish, page_bytes());
+        rc = reserve(mirror, wish, own_page_bytes());
     if (rc == 0)
         rc = map_views(mirror, fd, offset);
     if (rc)

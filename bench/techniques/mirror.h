@@ -15,6 +15,9 @@
  * maps meanwhile can be hit. The memory has no name that outlives mirror_make, and no descriptor: a process that is
  * killed leaves nothing behind. (The two calls between a name, or a System V segment, and its removal are the
  * exception.)
+ *
+ * Only of MIRROR_FILE the room is taken at once. On a /dev/shm that is full a first touch of MIRROR_SHM or MIRROR_TMPFS
+ * is a signal (SIGBUS): whoever makes large ones asks statvfs before.
  */
 #ifndef FAULTLINE_MIRROR_H
 #define FAULTLINE_MIRROR_H
@@ -26,7 +29,7 @@
 /* What the memory is. Pages come at their first touch, as zeros; each view takes a fault of its own for each. */
 enum mirror_of {
     MIRROR_MEMFD,  /* memfd_create (Linux 3.17) */
-    MIRROR_SHM,    /* shm_open, unlinked at once */
+    MIRROR_SHM,    /* shm_open, unlinked at once; a name that cannot be removed is an error */
     MIRROR_TMPFS,  /* a file without a name in /dev/shm (O_TMPFILE) */
     MIRROR_FILE,   /* a file without a name in `directory`, its blocks allocated: a full disk is an error, no SIGBUS */
     MIRROR_SYSV,   /* shmget and shmat (SHM_REMAP), removed after the first attach */
@@ -36,11 +39,13 @@ enum mirror_of {
 };
 
 struct mirror_wish {
-    enum mirror_of of;     /* mirror_make */
-    size_t bytes;          /* of the memory; whole pages, with MIRROR_SYSV whole SHMLBA. Never rounded */
-    const char *directory; /* MIRROR_FILE: where */
-    bool guards;           /* a page before and one behind that no access passes (SIGSEGV) */
-    bool same_way;         /* both views where AMD's L1 way predictor takes them for one: mirror_way_exists */
+    enum mirror_of of; /* mirror_make */
+    size_t bytes;      /* of the memory; whole pages, with MIRROR_SYSV whole SHMLBA. Never rounded */
+    /* MIRROR_FILE: a directory. MIRROR_SHM: "/name" that nobody else uses (memory_file_name). MIRROR_MEMFD: what /proc
+     * shows, or NULL */
+    const char *place;
+    bool guards;   /* a page before and one behind that no access passes (SIGSEGV): for programs, none is measured */
+    bool same_way; /* both views where AMD's L1 way predictor takes them for one: mirror_way_exists */
 };
 
 struct mirror {
@@ -69,13 +74,11 @@ int mirror_map(struct mirror *mirror, int fd, off_t offset, const struct mirror_
 void mirror_free(struct mirror *mirror);
 
 /*
- * Whether two views of that size, one right behind the other, can have equal hashes page by page. The L1 data cache of
- * AMD Zen to Zen 4 guesses the way of a line by eight bits, each the exclusive or of two bits of the linear address
- * (Lipp et al., "Take A Way", 2020; found so on Zen 4 too). A line that was last used through the other view is guessed
- * wrong where these differ: 20 cycles instead of 4. They agree for addresses a multiple of 256 MiB apart. Views in a
- * row are as far apart as the ring is long: it can be had for 4, 8, 16 and 32 KiB and multiples of 256 MiB, and for no
- * other size up to 16 MiB. Where pages are not of 4 KiB there is no such predictor, and any place will do.
+ * Whether two views of that size, one right behind the other, can have equal way hashes (way_hash.h) page by page, on a
+ * machine with such pages. They agree for addresses a multiple of 256 MiB apart, but views in a row are as far apart as
+ * the ring is long: it can be had for 4, 8, 16 and 32 KiB and multiples of 256 MiB, and for no other size up to 16 MiB.
+ * Where pages are not of 4 KiB there is no such predictor, and any place will do.
  */
-bool mirror_way_exists(size_t bytes);
+bool mirror_way_exists(size_t bytes, size_t page_bytes);
 
 #endif

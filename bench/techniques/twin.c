@@ -114,31 +114,6 @@ void twin_unmap(struct twin *twin)
     twin->base = NULL;
 }
 
-static unsigned bit(uintptr_t address, unsigned index)
-{
-    return (unsigned)(address >> index) & 1;
-}
-
-unsigned twin_way_hash(const void *address)
-{
-    static const unsigned char pairs[8][2] = {{12, 27}, {13, 26}, {14, 25}, {15, 20},
-                                              {16, 21}, {17, 22}, {18, 23}, {19, 24}};
-    unsigned hash = 0;
-    for (unsigned i = 0; i < 8; i++)
-        hash |= (bit((uintptr_t)address, pairs[i][0]) ^ bit((uintptr_t)address, pairs[i][1])) << i;
-    return hash;
-}
-
-bool twin_has_way_hash(void)
-{
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    return __builtin_cpu_is("amdfam17h") || __builtin_cpu_is("amdfam19h");
-#else
-    return false;
-#endif
-}
-
 int twin_frame(int pagemap_fd, const void *address, uint64_t *frame)
 {
     uint64_t entry;

@@ -45,17 +45,6 @@ void twin_unmap(struct twin *twin);
 unsigned char *twin_at(const struct twin *twin, unsigned view, size_t offset);
 
 /*
- * The hash of linear address bits that AMD's Zen keeps beside each line of its first-level data cache to predict the
- * way (utag): bit 12 xor 27, 13 xor 26, 14 xor 25, 15 xor 20, 16 xor 21, 17 xor 22, 18 xor 23, 19 xor 24. Two addresses
- * of one line whose hashes differ mispredict each other's way. Published for Zen to Zen 2 by Lipp et al., "Take A Way"
- * (AsiaCCS 2020), figure 3; seen to hold on Zen 4 too. Whether a CPU is one of those is for twin_has_way_hash.
- */
-unsigned twin_way_hash(const void *address);
-
-/* Whether this CPU is one of the AMD families that are known to do so (17h, 19h: Zen to Zen 4). */
-bool twin_has_way_hash(void);
-
-/*
  * The physical page frame below an address of this process, by /proc/self/pagemap, open as pagemap_fd
  * (Documentation/admin-guide/mm/pagemap.rst). -ENXIO: the page is not there; -EPERM: the kernel hides frames from this
  * process (all are 0 without CAP_SYS_ADMIN); -errno. The page may move before you use what you learnt: unless it is

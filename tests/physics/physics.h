@@ -56,6 +56,19 @@ static inline void physics_need_exact_counts(void)
 #endif
 }
 
+/* Huge pages for shared memory, which one fault maps whole: only where an administrator wants them. */
+static inline void physics_need_small_memory(void)
+{
+    char line[128] = "";
+    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "re");
+    if (file && !fgets(line, sizeof line, file))
+        line[0] = '\0';
+    if (file)
+        fclose(file);
+    if (strstr(line, "[always]") || strstr(line, "[force]") || strstr(line, "[within_size]"))
+        physics_skip("shared memory comes in huge pages here");
+}
+
 /* Runs the tests; 77 when none of them could run here. */
 #define physics_run(tests) physics_status(cmocka_run_group_tests(tests, NULL, NULL), sizeof(tests) / sizeof(tests)[0])
 

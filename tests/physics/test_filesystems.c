@@ -59,7 +59,7 @@ static int make_all(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         params.backing = kinds[i].backing;
-        filesystem_want(&wishes, &params);
+        filesystem_want(&wishes, &params, 0);
     }
     /* A folder to mount on that is nowhere but here. */
     if (geteuid() != 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ||
@@ -458,7 +458,7 @@ static void a_full_disk_below_is_for_msync_to_tell(void **state)
     char path[4200];
     (void)state;
     params.backing = backing_ext4;
-    filesystem_want(&wishes, &params);
+    filesystem_want(&wishes, &params, 0);
     if (why_not[0] || mkdir("/mnt/below", 0700) || mkdir("/mnt/above", 0700) ||
         mount("faultline", "/mnt/below", "tmpfs", 0, "mode=0700,size=24m"))
         physics_skip("%s", why_not[0] ? why_not : strerror(errno));

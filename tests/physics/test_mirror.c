@@ -27,7 +27,10 @@ static bool fails_now(void)
 #define open(...) (fails_now() ? -1 : open(__VA_ARGS__))
 #define ftruncate(...) (fails_now() ? -1 : ftruncate(__VA_ARGS__))
 #define posix_fallocate(...) (fails_now() ? ENOMEM : posix_fallocate(__VA_ARGS__))
-#include "../../bench/techniques/mirror.c" // NOLINT(bugprone-suspicious-include): its calls are to fail one by one
+// NOLINTBEGIN(bugprone-suspicious-include): their calls are to fail one by one
+#include "../../bench/techniques/memory_file.c"
+#include "../../bench/techniques/mirror.c"
+// NOLINTEND(bugprone-suspicious-include)
 #undef mmap
 #undef mremap
 #undef shmget
@@ -40,17 +43,27 @@ static bool fails_now(void)
 
 static const char *const names[MIRROR_OF_COUNT] = {"memfd", "shm", "tmpfs", "file", "sysv", "mremap"};
 
+#define PREFIX "mirror-test-"
+
+static const char *place_for(enum mirror_of of)
+{
+    static char name[MEMORY_FILE_NAME_BYTES];
+    if (!*name)
+        memory_file_name(name, PREFIX);
+    return of == MIRROR_SHM ? name : of == MIRROR_FILE ? "/var/tmp" : NULL;
+}
+
 static struct mirror_wish wish_of(enum mirror_of of, size_t pages)
 {
     size_t unit = of == MIRROR_SYSV ? (size_t)SHMLBA : physics_page_bytes();
-    return (struct mirror_wish){.of = of, .bytes = pages * unit, .directory = "/var/tmp"};
+    return (struct mirror_wish){.of = of, .bytes = pages * unit, .place = place_for(of)};
 }
 
 /* False where this machine, or the filesystem of /var/tmp, has no such memory. */
 static bool make(struct mirror *mirror, const struct mirror_wish *wish)
 {
     int rc = mirror_make(mirror, wish);
-    if (rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EPERM || rc == -EACCES || rc == -ENOENT) {
+    if (memory_file_is_unsupported(rc)) {
         print_message("%s left out: %s: %s\n", names[wish->of], mirror->why, strerror(-rc));
         return false;
     }
@@ -147,26 +160,13 @@ static uint64_t faults_of_view(const struct mirror *mirror, unsigned view)
     return faults_so_far() - before;
 }
 
-/* Huge pages for shared memory, which one fault maps whole: only where an administrator wants them. */
-static bool memory_is_huge(void)
-{
-    char line[128] = "";
-    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "re");
-    if (file && !fgets(line, sizeof line, file))
-        line[0] = '\0';
-    if (file)
-        fclose(file);
-    return strstr(line, "[always]") || strstr(line, "[force]") || strstr(line, "[within_size]");
-}
-
 /* Each view has page table entries of its own: memory that is there already still faults once a page. */
 static void each_view_faults_once_a_page(void **state)
 {
     enum { PAGES = 48 };
     (void)state;
     physics_need_exact_counts();
-    if (memory_is_huge())
-        physics_skip("shared memory comes in huge pages here");
+    physics_need_small_memory();
     for (enum mirror_of of = 0; of < MIRROR_OF_COUNT; of++) {
         struct mirror mirror;
         struct mirror_wish wish = wish_of(of, PAGES);
@@ -237,7 +237,7 @@ static void views_get_the_same_way(void **state)
     for (enum mirror_of of = 0; of < MIRROR_OF_COUNT; of++)
         for (size_t bytes = physics_page_bytes(); bytes <= 32 * KIB; bytes *= 2) {
             struct mirror mirror;
-            struct mirror_wish wish = {.of = of, .bytes = bytes, .directory = "/var/tmp", .same_way = true};
+            struct mirror_wish wish = {.of = of, .bytes = bytes, .place = place_for(of), .same_way = true};
             if ((of == MIRROR_SYSV && bytes % (size_t)SHMLBA) || !make(&mirror, &wish))
                 continue;
             for (size_t at = 0; at < bytes; at += 4 * KIB)
@@ -265,9 +265,11 @@ static void the_same_way_exists_for_some_sizes(void **state)
     (void)state;
     bool guesses = physics_page_bytes() == 4 * KIB;
     for (size_t bytes = physics_page_bytes(); bytes <= 80 * KIB; bytes += physics_page_bytes())
-        assert_int_equal(mirror_way_exists(bytes), !guesses || way_exists(bytes));
-    assert_int_equal(mirror_way_exists(1 * MIB), !guesses);
-    assert_true(mirror_way_exists(256 * MIB));
+        assert_int_equal(mirror_way_exists(bytes, physics_page_bytes()), !guesses || way_exists(bytes));
+    assert_int_equal(mirror_way_exists(1 * MIB, physics_page_bytes()), !guesses);
+    assert_true(mirror_way_exists(256 * MIB, physics_page_bytes()));
+    assert_true(mirror_way_exists(1 * MIB, 64 * KIB)); /* of another machine */
+    assert_false(mirror_way_exists(1 * MIB, 4 * KIB));
 }
 
 /* ---- refused ---- */
@@ -299,10 +301,13 @@ static void sizes_are_refused_and_never_rounded(void **state)
         expect_refused(&wish, ENOMEM, "reserve addresses for both views");
     }
     struct mirror_wish wish = wish_of(MIRROR_FILE, 1);
-    wish.directory = NULL;
+    wish.place = NULL;
     expect_refused(&wish, EINVAL, "a file needs a directory");
-    wish.directory = "/nowhere/at/all";
+    wish.place = "/nowhere/at/all";
     expect_refused(&wish, ENOENT, "make the memory");
+    wish = wish_of(MIRROR_SHM, 1);
+    wish.place = NULL;
+    expect_refused(&wish, EINVAL, "shm_open needs a name");
     wish = wish_of(MIRROR_MEMFD, 1);
     wish.bytes = 1 * MIB;
     wish.same_way = true;
@@ -345,7 +350,7 @@ static unsigned count_lines(const char *path, bool mine)
 static struct traces look(void)
 {
     char with[32];
-    snprintf(with, sizeof with, "mirror-%ld-", (long)getpid());
+    snprintf(with, sizeof with, PREFIX "%x-", (unsigned)getpid());
     return (struct traces){
         .mappings = count_lines("/proc/self/maps", false),
         .descriptors = count_entries("/proc/self/fd", ""),

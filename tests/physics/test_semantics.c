@@ -90,7 +90,7 @@ static int make_all(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof backings / sizeof *backings; i++) {
         params.backing = backings[i];
-        filesystem_want(&wishes, &params);
+        filesystem_want(&wishes, &params, 0);
     }
     if (geteuid() != 0 || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ||
         mount("faultline", "/mnt", "tmpfs", 0, "mode=0700,size=8m") || mkdir("/mnt/made", 0700)) {

@@ -181,7 +181,7 @@ static double ring_round(unsigned wrap, struct ring *ring, uint64_t bytes)
 /* Each way has a ring of its own: the second over one ring would find in the cache what the first has fetched. */
 static void ring_move(uint64_t ring_bytes)
 {
-    static const uint64_t sizes[] = {24, 1000};
+    static const uint64_t sizes[] = {16, 24, 1000};
     struct ring rings[WRAPS];
     for (unsigned w = 0; w < WRAPS; w++) {
         ring_make(&rings[w], ring_bytes);

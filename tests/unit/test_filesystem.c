@@ -17,7 +17,7 @@ static uint64_t disk_for(enum backing backing, uint64_t file_bytes)
 {
     struct filesystem_wishes wishes = {0};
     struct params params = params_on(backing, file_bytes);
-    filesystem_want(&wishes, &params);
+    filesystem_want(&wishes, &params, 0);
     return filesystem_disk_bytes(&wishes);
 }
 
@@ -50,13 +50,13 @@ static void the_largest_cell_decides(void **state)
     (void)state;
     struct filesystem_wishes wishes = {0};
     struct params small = params_on(backing_ext4, MIB), large = params_on(backing_ext4, 64 * MIB);
-    filesystem_want(&wishes, &small);
-    filesystem_want(&wishes, &large);
-    filesystem_want(&wishes, &small);
+    filesystem_want(&wishes, &small, 0);
+    filesystem_want(&wishes, &large, 0);
+    filesystem_want(&wishes, &small, 0);
     assert_int_equal(filesystem_disk_bytes(&wishes), disk_for(backing_ext4, 64 * MIB));
     large.workers = 4;
     large.worker_file = worker_file_own;
-    filesystem_want(&wishes, &large);
+    filesystem_want(&wishes, &large, 0);
     assert_int_equal(filesystem_disk_bytes(&wishes), disk_for(backing_ext4, 4 * 64 * MIB));
 }
 
@@ -68,7 +68,7 @@ static void one_image_serves_what_is_stacked(void **state)
     static const enum backing stacked[] = {backing_ext4, backing_overlay, backing_fuse};
     for (size_t i = 0; i < 3; i++) {
         struct params params = params_on(stacked[i], (i + 1) * 32 * MIB);
-        filesystem_want(&wishes, &params);
+        filesystem_want(&wishes, &params, 0);
     }
     assert_int_equal(filesystem_disk_bytes(&wishes), disk_for(backing_ext4, 96 * MIB));
 }
