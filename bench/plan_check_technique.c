@@ -187,8 +187,8 @@ int check_alias(struct site *site)
         return 0;
     if (params->alias_bytes == 0)
         return refuse(site, FIELD_alias_bytes, "two views of the same memory cannot lie at one address");
-    return params->alias_bytes % site->draft->page_bytes
-               ? refuse(site, FIELD_alias_bytes, "views %s apart are not a whole number of pages apart",
+    bool odd = params->alias_bytes % site->draft->page_bytes != 0;
+    return odd ? refuse(site, FIELD_alias_bytes, "views %s apart are not a whole number of pages apart",
                         size_text(params, FIELD_alias_bytes))
                : 0;
 }

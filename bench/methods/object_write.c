@@ -105,7 +105,7 @@ static uint64_t limit(const struct params *params)
 /* With what the parent copies. */
 static uint64_t memory(const struct params *params)
 {
-    return 2 * OBJECTS_COUNT * objects_step(params, 4 * KIB);
+    return 2 * (uint64_t)OBJECTS_COUNT * objects_step(params, 4 * KIB);
 }
 
 static uint64_t block_ns(const struct params *params)

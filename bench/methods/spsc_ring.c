@@ -281,12 +281,11 @@ static int make_messages(struct worker *worker)
         return -ENOMEM;
     uint64_t bytes = worker->params->payload_bytes, phases = own->phases = fewest_phases(worker);
     uint64_t count = bytes / sizeof *own->words + (phases - 1) * PHASE_WORDS;
-    own->words = malloc(count * sizeof *own->words + bytes);
+    own->words = calloc(1, count * sizeof *own->words + bytes);
     own->sums = malloc(phases * sizeof *own->sums);
     if (!own->words || !own->sums)
         return -ENOMEM;
     own->copy = (unsigned char *)(own->words + count);
-    memset(own->copy, 0, bytes);
     for (uint64_t i = 0; i < count; i++)
         own->words[i] = random_derive(WORDS_SEED, i);
     for (uint64_t phase = 0; phase < phases; phase++) {

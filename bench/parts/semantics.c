@@ -70,9 +70,9 @@ static unsigned char *map_own(const struct semantics *own, unsigned how)
     return map_file(own, own->fd, PROT_READ | PROT_WRITE, how);
 }
 
-static void unmap(const struct semantics *own, unsigned char *page)
+static void unmap(const struct semantics *own, const unsigned char *page)
 {
-    munmap(page - at_of(own), SEMANTICS_PAGES * own->page_bytes);
+    munmap((unsigned char *)page - at_of(own), SEMANTICS_PAGES * own->page_bytes);
 }
 
 static int fill_file(const struct semantics *own, int fd)
@@ -491,10 +491,16 @@ extern void libc_futex(void) __asm__("futex") __attribute__((weak));
 
 static int is_in_libc(const struct semantics *own, unsigned which)
 {
-    void (*volatile const functions[])(void) = {
-        [MEMFD_CREATE] = libc_memfd_create, [MREMAP] = libc_mremap, [FUTEX] = libc_futex};
     (void)own;
-    return functions[which] != NULL;
+    switch ((enum libc_has)which) {
+    case MEMFD_CREATE:
+        return libc_memfd_create != NULL;
+    case MREMAP:
+        return libc_mremap != NULL;
+    case FUTEX:
+        return libc_futex != NULL;
+    }
+    return -EINVAL;
 }
 
 /* ---- whose memory a page is ---- */
