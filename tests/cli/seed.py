@@ -65,7 +65,7 @@ def test_first_rungs_come_first(scratch: helper.Scratch) -> None:
         arms = "".join(f"  - {{name: arm{i}, method: \"null\"}}\n" for i in range(kinds))
         (scratch.path / f"{name}.yaml").write_text(
             "question: q\nop: o\ncommon: {backing: tmpfs, file_bytes: 64KiB, cache: as-found, arm_time: 250us, latency: none}\n"
-            f"arms:\n{arms}profiles: {{quick: {{precision: 0.001%, trials: 10}}}}\n", encoding="utf-8")
+            f"delta: 0.001%\narms:\n{arms}profiles: {{quick: {{precision: 0.001%, trials: 10}}}}\n", encoding="utf-8")
     out = scratch.path / "rungs"
     helper.check_status(scratch.call(["run", *(str(scratch.path / f"{name}.yaml") for name in names), "--profile",
                                       "quick", "--quiet", "--no-report", "--directory", str(scratch.files),

@@ -36,7 +36,7 @@ def test_measured_now_and_said_again(scratch: helper.Scratch) -> None:
 def test_an_arm_that_is_left_out_leaves_the_claim_open(scratch: helper.Scratch) -> None:
     result = measured(scratch, "--arms", "private-store")
     helper.check_status(result, 0)
-    assert "INCONCLUSIVE" in result.stdout and "private-kept is not in this run" in result.stdout, result.stdout
+    assert "INCONCLUSIVE" in result.stdout and "anonymous-store is not in this run" in result.stdout, result.stdout
     helper.check_status(scratch.call(["verdicts", "--strict", str(scratch.out)]), 3)
 
 
