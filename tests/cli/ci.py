@@ -133,10 +133,11 @@ def test_live(scratch: helper.Scratch) -> None:
     if not helper.has_report():
         raise helper.Skip("the analysis is not here")
     program, scenario = str(helper.PROGRAM), scratch.scenario()
-    more = f"--profile quick --pairs 8 --quiet --directory '{scratch.files}'"
+    # Within a margin as small as the scenario's, noise is taken for a difference.
+    more = f"--profile quick --pairs 8 --delta 50% --quiet --directory '{scratch.files}'"
     done = script(scratch, "ci-compare", "--program", program, "--live", f"'{program}'", f"env A=1 '{program}'",
                   "--out", "board", "--words", more, scenario)
-    assert done.returncode in (0, 1, 4), done.stderr  # within a δ as small as the scenario's, noise is told as a change
+    helper.check_status(done, 0)
     found = json.loads((scratch.path / "board" / "candidate" / "compare.json").read_text())
     assert found["rows"] and (scratch.path / "board" / "candidate" / "live.json").exists(), found
     assert "cannot_tell<<" in (scratch.path / "outputs").read_text()
