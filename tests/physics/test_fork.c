@@ -13,6 +13,7 @@
 
 #include "forked.h"
 #include "hugepage.h"
+#include "room.h"
 #include "smaps.h"
 
 enum { PAGES = 256 };
@@ -215,11 +216,13 @@ static uint64_t tables_spanned(const struct worker *worker)
 }
 
 /* Bytes of page tables of the child that a fork makes with this memory mapped, and how many that memory lies in. */
-static uint64_t child_tables(const struct params *params, const struct target *target, uint64_t *spanned)
+static uint64_t child_tables(const struct params *params, const struct target *target, const struct room *room,
+                             uint64_t *spanned)
 {
     struct hand hand;
     hand_begin(&hand, &method_fork, params, target);
     hand_reset(&hand, 1);
+    room_expect(room, hand.worker.base, hand.worker.base_bytes);
     hand_run(&hand, 1);
     pid_t child = ((const struct forking *)hand.worker.own)->child;
     uint64_t bytes = table_bytes(child);
@@ -232,40 +235,44 @@ static uint64_t child_tables(const struct params *params, const struct target *t
 static void page_tables_of_private_memory_are_copied(void **state)
 {
     enum { TABLES = 8 };
-    uint64_t bytes = TABLES * huge_page_bytes();                        /* one page table maps as much as a huge page */
-    uint64_t tables = bytes / physics_page_bytes() * sizeof(uint64_t);  /* 8 bytes an entry */
-    uint64_t table = tables / TABLES, rounding = table < KIB ? KIB : 0; /* the kernel tells whole KiB */
+    uint64_t bytes = TABLES * huge_page_bytes(); /* a page table maps as much as a huge page */
+    uint64_t table = huge_page_bytes() / physics_page_bytes() * sizeof(uint64_t); /* 8 bytes an entry */
+    uint64_t rounding = table < KIB ? KIB : 0;                                    /* the kernel tells whole KiB */
     struct params params = physics_params(bytes, recipe_write_1MiB, cache_warm);
     struct target target;
+    struct room room;
     (void)state;
     physics_need_exact_counts(); /* a sanitizer's shadow of what is stored to has page tables too */
     if (bytes > 256 * MIB)
         physics_skip("a page table maps %llu MiB here", (unsigned long long)(bytes / TABLES / MIB));
+    room_begin(&room);
     physics_open(&target, &params);
     params.sharing = sharing_anonymous;
     params.prior = prior_never;
-    uint64_t spanned, ignored;
-    child_tables(&params, &target,
-                 &ignored); /* the process itself may still grow by what is called for the first time */
-    uint64_t none = child_tables(&params, &target, &ignored);
+    uint64_t spanned, file_spanned, ignored;
+    /* The process itself may still grow by what is called for the first time. */
+    child_tables(&params, &target, &room, &ignored);
+    uint64_t none = child_tables(&params, &target, &room, &ignored);
     params.prior = prior_stored;
-    uint64_t stored = child_tables(&params, &target, &spanned);
+    uint64_t stored = child_tables(&params, &target, &room, &spanned);
     params.sharing = sharing_shared;
     params.prior = prior_loaded;
-    uint64_t shared = child_tables(&params, &target, &ignored);
+    uint64_t shared = child_tables(&params, &target, &room, &ignored);
     params.sharing = sharing_private;
-    uint64_t private_loaded = child_tables(&params, &target, &ignored);
+    uint64_t private_loaded = child_tables(&params, &target, &room, &ignored);
     params.prior = prior_stored;
-    uint64_t private_stored = child_tables(&params, &target, &ignored);
+    uint64_t private_stored = child_tables(&params, &target, &room, &file_spanned);
     print_message("page tables of the child beyond the process's own: anonymous %llu, shared file %llu, private file "
                   "%llu loaded, %llu stored; KiB\n",
                   (unsigned long long)(stored - none) / KIB, (unsigned long long)(shared - none) / KIB,
                   (unsigned long long)(private_loaded - none) / KIB, (unsigned long long)(private_stored - none) / KIB);
+    assert_int_equal(spanned, TABLES);
     assert_in_range(stored - none, spanned * table - rounding, spanned * table + rounding);
     assert_int_equal(shared, none);
     assert_int_equal(private_loaded, none);
-    assert_in_range(private_stored - none, tables - rounding, tables + table + rounding);
+    assert_in_range(private_stored - none, file_spanned * table - rounding, file_spanned * table + rounding);
     target_close(&target);
+    room_end(&room);
 }
 
 /* Faults of a store to each page of private memory after the method has run once. */
