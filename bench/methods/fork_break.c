@@ -4,7 +4,8 @@
  *                   fault and, where the other side still has the page, its copy. Where a child stores, the parent
  *                   waits for it: two hops of a cache line and two getrusage calls a batch, under 1 us of some hundred.
  * Does not measure: the fork, the child's end, and the other side's stores: all of them before each batch, untimed.
- * Expect:           2-3 us a page for the first of the two; a quarter of it for the last owner, which keeps the page.
+ * Expect:           2-3 us a page for the first of the two; a quarter of it for the last owner, which keeps the page;
+ *                   no fault for a child that stores again.
  * Source:           mm/memory.c do_wp_page: wp_page_copy, or wp_page_reuse after wp_can_reuse_anon_folio;
  *                   mm/huge_memory.c do_huge_pmd_wp_page splits a huge page that is still shared.
  */
@@ -42,7 +43,8 @@ struct breaking {
 
 static bool child_stores(const struct params *params)
 {
-    return params->breaker == breaker_child_first || params->breaker == breaker_child_second;
+    return params->breaker == breaker_child_first || params->breaker == breaker_child_second ||
+           params->breaker == breaker_child_again;
 }
 
 /* Without a system call while the other side is quick; with one CPU for both, it gets its turn. */
@@ -69,6 +71,8 @@ static void child_store(struct worker *worker, uint64_t blocks)
     /* Stack and heap fault for themselves when first written after a fork, text and the board when first used. */
     board->faults = forked_faults();
     mapping_store(worker, 0);
+    if (worker->params->breaker == breaker_child_again)
+        mapping_prepare(worker, worker->base_bytes);
     forked_rest();
     board->faults = 0;
     first = forked_faults();
@@ -231,7 +235,8 @@ static uint64_t block_ns(const struct params *params)
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    bool second = params->breaker == breaker_parent_second || params->breaker == breaker_child_second;
+    bool second = params->breaker == breaker_parent_second || params->breaker == breaker_child_second ||
+                  params->breaker == breaker_child_again;
     (void)blocks;
     return 500 * US + params->working_set_bytes / (4 * KIB) * (second ? 7500 : 4300);
 }

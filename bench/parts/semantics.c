@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,14 +37,15 @@ enum {
     PRIVATE = 1, /* the mapping; else it is shared */
     LOADED = 2,
     STORED = 4,
-    NEIGHBOURS = 8,
+    BEHIND = 8,
     SYNCED = 2,
-    CHILD_STORES = 2,
+    UNSTORED = 2,
+    LIVING = 4,
     MDWE = 1,
     AT_ONCE = 2,
 };
 enum ending { NOTHING, CLOSE, UNLINK, CUT };
-enum taking { CUT_BEFORE, CUT_BEHIND, PUNCH };
+enum taking { CUT_BEFORE = 2, CUT_BEHIND = 4, PUNCH = 8 };
 enum leaving { RECLAIM = 2, DISCARD = 4 };
 enum charge { PRIVATE_WRITABLE, PRIVATE_READ_ONLY, MADE_WRITABLE, SHARED_WRITABLE };
 enum placing { ODD_OFFSET, ODD_ADDRESS, ODD_MOVE, ODD_LENGTH, PAGE_MOVE };
@@ -148,15 +150,15 @@ static int take(const struct semantics *own, enum taking what)
     return rc ? -errno : 0;
 }
 
-/* Of a private page that is a copy already. */
-static int copy_survives(const struct semantics *own, unsigned what)
+/* Of a page that is a copy already, where it is private. */
+static int store_survives(const struct semantics *own, unsigned how)
 {
     int mine = other_byte(own);
-    unsigned char *page = mine < 0 ? NULL : map_own(own, PRIVATE), byte = 0;
+    unsigned char *page = mine < 0 ? NULL : map_own(own, how), byte = 0;
     if (!page)
         return mine < 0 ? mine : -errno;
     *page = (unsigned char)mine;
-    int rc = take(own, (enum taking)what);
+    int rc = take(own, (enum taking)(how & ~(unsigned)PRIVATE));
     int seen = guarded_load(page, &byte) == 0 && byte == mine;
     unmap(own, page);
     int filled = fill_file(own, own->fd);
@@ -250,9 +252,10 @@ static int other_mapper_sees(const struct semantics *own, unsigned how)
     if (!page)
         return stored < 0 ? stored : before < 0 ? before : -errno;
     *(volatile unsigned char *)page = (unsigned char)stored;
+    int rc = how & SYNCED && msync(page, own->page_bytes, MS_SYNC) ? -errno : 0;
     int told = ask_the_other(own);
     unmap(own, page);
-    return before == stored || told < 0 ? -ECHILD : told == stored;
+    return rc ? rc : before == stored || told < 0 ? -ECHILD : told == stored;
 }
 
 /* ---- children ---- */
@@ -261,7 +264,7 @@ struct task {
     const struct semantics *own;
     unsigned how;
     unsigned char *page, byte;
-    int begin; /* a pipe on which the child waits */
+    int socket; /* on which the child hears from its parent, and tells it */
 };
 
 /* What a child finds, told by how it ends: 0, 1, or an error. */
@@ -287,47 +290,84 @@ static int child_found(pid_t child)
     return WEXITSTATUS(status) >= ERROR_BASE ? ERROR_BASE - WEXITSTATUS(status) : WEXITSTATUS(status);
 }
 
+/* And ends then, or not before it is told to. */
 static int child_stores(const struct task *task)
 {
-    *(volatile unsigned char *)task->page = task->byte;
-    return 0;
+    unsigned char go;
+    if (!(task->how & UNSTORED))
+        *(volatile unsigned char *)task->page = task->byte;
+    if (!(task->how & LIVING))
+        return 0;
+    int rc = forked_send(task->socket, 0);
+    return rc ? rc : forked_receive(task->socket, &go);
 }
 
 static int child_loads(const struct task *task)
 {
-    char begin;
-    ssize_t done;
-    do
-        done = read(task->begin, &begin, 1);
-    while (done < 0 && errno == EINTR);
-    return done == 1 ? *(volatile unsigned char *)task->page == task->byte : -EIO;
+    unsigned char begin;
+    int rc = forked_receive(task->socket, &begin);
+    return rc ? rc : *(volatile unsigned char *)task->page == task->byte;
 }
 
-/* The page is its process's copy already, where it is private: what is looked at is the fork's doing. */
-static int store_crosses_fork(const struct semantics *own, unsigned how)
+/* The parent's end of a socket; the page is its process's copy already, where it is private, so that what is looked at
+ * is the fork's doing. */
+static int start_crossing(int (*find)(const struct task *), struct task *task, pid_t *child)
 {
-    int ends[2], now = byte_of_file(own);
-    unsigned char *page = now < 0 ? NULL : map_own(own, how);
-    if (!page)
+    int ends[2], now = byte_of_file(task->own);
+    task->page = now < 0 ? NULL : map_own(task->own, task->how);
+    if (!task->page)
         return now < 0 ? now : -errno;
-    *(volatile unsigned char *)page = (unsigned char)(now + 1);
-    if (pipe2(ends, O_CLOEXEC)) {
-        now = -errno;
-        unmap(own, page);
-        return now;
+    *(volatile unsigned char *)task->page = (unsigned char)(now + 1);
+    task->byte = (unsigned char)(now + 2);
+    int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) ? -errno : 0;
+    if (rc == 0) {
+        task->socket = ends[1];
+        *child = start_child(find, task);
+        rc = *child < 0 ? *child : ends[0];
+        close(ends[1]);
+        if (rc < 0)
+            close(ends[0]);
     }
-    struct task task = {.page = page, .byte = (unsigned char)(now + 2), .begin = ends[0]};
-    pid_t child = start_child(how & CHILD_STORES ? child_stores : child_loads, &task);
-    if (child > 0 && !(how & CHILD_STORES))
-        *(volatile unsigned char *)page = task.byte;
-    bool begun = child > 0 && write(ends[1], "", 1) == 1;
-    int found = child < 0 ? child : child_found(child);
-    if (found == 0 && how & CHILD_STORES)
-        found = *(volatile unsigned char *)page == task.byte;
-    close(ends[0]);
-    close(ends[1]);
-    unmap(own, page);
-    return begun || found < 0 ? found : -EPIPE;
+    if (rc < 0)
+        unmap(task->own, task->page);
+    return rc;
+}
+
+static int child_sees(const struct semantics *own, unsigned how)
+{
+    struct task task = {.own = own, .how = how};
+    pid_t child;
+    int socket = start_crossing(child_loads, &task, &child);
+    if (socket < 0)
+        return socket;
+    if (!(how & UNSTORED))
+        *(volatile unsigned char *)task.page = task.byte;
+    int rc = forked_send(socket, 0);
+    int found = child_found(child);
+    close(socket);
+    unmap(own, task.page);
+    return rc ? rc : found;
+}
+
+/* When the child has ended, or while it lives. */
+static int parent_sees(const struct semantics *own, unsigned how)
+{
+    struct task task = {.own = own, .how = how};
+    unsigned char told;
+    pid_t child;
+    int socket = start_crossing(child_stores, &task, &child);
+    if (socket < 0)
+        return socket;
+    int rc = how & LIVING ? forked_receive(socket, &told) : child_found(child);
+    int seen = *(volatile unsigned char *)task.page == task.byte;
+    if (how & LIVING) {
+        rc = rc ? rc : forked_send(socket, 0);
+        int found = child_found(child);
+        rc = rc ? rc : found;
+    }
+    close(socket);
+    unmap(own, task.page);
+    return rc ? rc : seen;
 }
 
 /* Memory without a file: one on a filesystem mounted noexec may not be executed either way. */
@@ -484,8 +524,22 @@ static int placing_refused(const struct semantics *own, unsigned what)
     return rc ? rc : refused && refused != EINVAL ? -refused : refused == EINVAL;
 }
 
-/* Weak: what the C library does not have is no address, however this was linked. */
-extern void libc_memfd_create(void) __asm__("memfd_create") __attribute__((weak));
+/* Whether the library's memfd_create makes what the system call does; that there is one was settled by linking this. */
+static int library_makes_memory(void)
+{
+    struct stat by_name = {0}, by_number = {0};
+    int name = memfd_create("faultline-looked", MFD_CLOEXEC);
+    int number = (int)syscall(SYS_memfd_create, "faultline-looked", MFD_CLOEXEC);
+    int rc = number < 0 || fstat(number, &by_number) ? -errno : 0;
+    bool made = name >= 0 && fstat(name, &by_name) == 0 && by_name.st_nlink == 0;
+    if (name >= 0)
+        close(name);
+    if (number >= 0)
+        close(number);
+    return rc ? rc : made && by_name.st_dev == by_number.st_dev && by_name.st_mode == by_number.st_mode;
+}
+
+/* Weak: what the C library does not have is no address, and the program is linked all the same. */
 extern void libc_mremap(void) __asm__("mremap") __attribute__((weak));
 extern void libc_futex(void) __asm__("futex") __attribute__((weak));
 
@@ -494,7 +548,7 @@ static int is_in_libc(const struct semantics *own, unsigned which)
     (void)own;
     switch ((enum libc_has)which) {
     case MEMFD_CREATE:
-        return libc_memfd_create != NULL;
+        return library_makes_memory();
     case MREMAP:
         return libc_mremap != NULL;
     case FUTEX:
@@ -513,28 +567,45 @@ static int is_anonymous(int pagemap, const unsigned char *page)
     return rc ? rc : !(entry & PAGEMAP_PRESENT) ? -ENODATA : !(entry & PAGEMAP_OF_FILE);
 }
 
-static int look_whose(const struct semantics *own, const unsigned char *page, unsigned how)
+/* Whether one of these pages is. */
+static int any_is_anonymous(const unsigned char *const pages[], unsigned count)
 {
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), seen = 0;
     if (pagemap < 0)
         return -EOPNOTSUPP;
-    int seen = how & NEIGHBOURS ? 0 : is_anonymous(pagemap, page);
-    for (int side = -1; how & NEIGHBOURS && side <= 1 && seen == 0; side += 2)
-        seen = is_anonymous(pagemap, page + side * (ptrdiff_t)own->page_bytes);
+    for (unsigned i = 0; i < count && seen == 0; i++)
+        seen = is_anonymous(pagemap, pages[i]);
     close(pagemap);
     return seen;
 }
 
 static int is_own(const struct semantics *own, unsigned how)
 {
-    unsigned char *page = map_own(own, how & PRIVATE);
+    unsigned char *page = map_own(own, how);
     if (!page)
         return -errno;
-    for (int at = how & NEIGHBOURS ? -1 : 0; how & LOADED && at <= (how & NEIGHBOURS ? 1 : 0); at++)
-        (void)*(volatile unsigned char *)(page + at * (ptrdiff_t)own->page_bytes);
+    if (how & LOADED)
+        (void)*(volatile unsigned char *)page;
     if (how & STORED)
         *(volatile unsigned char *)page ^= 1;
-    int seen = look_whose(own, page, how);
+    int seen = any_is_anonymous((const unsigned char *[]){page}, 1);
+    unmap(own, page);
+    return seen;
+}
+
+/* The pages on both sides of one that is stored to, all three of them loaded from. */
+static int neighbours_are_own(const struct semantics *own, unsigned how)
+{
+    unsigned char *page = map_own(own, how);
+    if (!page)
+        return -errno;
+    unsigned char *before = page - own->page_bytes, *behind = page + own->page_bytes;
+    for (unsigned char *at = before; at <= behind; at += own->page_bytes)
+        (void)*(volatile unsigned char *)at;
+    *(volatile unsigned char *)page ^= 1;
+    if (how & BEHIND)
+        *(volatile unsigned char *)behind ^= 1;
+    int seen = any_is_anonymous((const unsigned char *[]){before, behind}, 2);
     unmap(own, page);
     return seen;
 }
@@ -587,26 +658,34 @@ const struct semantics_check semantics_checks[whether_count] = {
     CHECK(loaded_private_shows_later_write, write_later, PRIVATE | LOADED, .ns = 10 * US),
     CHECK(stored_private_shows_later_write, write_later, PRIVATE | STORED, .ns = 14 * US),
     CHECK(shared_shows_later_write, write_later, 0, .ns = 10 * US),
-    CHECK(private_copy_survives_truncation, copy_survives, CUT_BEFORE, .ns = 55 * US),
-    CHECK(private_copy_survives_later_end, copy_survives, CUT_BEHIND, .ns = 55 * US),
-    CHECK(private_copy_survives_hole, copy_survives, PUNCH, .ns = 55 * US),
+    CHECK(private_copy_survives_truncation, store_survives, PRIVATE | CUT_BEFORE, .ns = 55 * US),
+    CHECK(private_copy_survives_later_end, store_survives, PRIVATE | CUT_BEHIND, .ns = 55 * US),
+    CHECK(private_copy_survives_hole, store_survives, PRIVATE | PUNCH, .ns = 55 * US),
+    CHECK(shared_store_survives_truncation, store_survives, CUT_BEFORE, .ns = 55 * US),
+    CHECK(shared_store_survives_hole, store_survives, PUNCH, .ns = 55 * US),
     CHECK(read_shows_private_store, read_shows_store, PRIVATE, .ns = 10 * US),
     CHECK(read_shows_shared_store, read_shows_store, 0, .ns = 10 * US),
     CHECK(synced_private_store_reaches_file, read_shows_store, PRIVATE | SYNCED, .ns = 10 * US),
     CHECK(synced_shared_store_reaches_file, read_shows_store, SYNCED, .syncs = true, .ns = 10 * US),
     CHECK(loaded_private_page_is_own, is_own, PRIVATE | LOADED, .ns = 20 * US),
     CHECK(stored_private_page_is_own, is_own, PRIVATE | STORED, .ns = 24 * US),
-    CHECK(store_makes_neighbours_own, is_own, PRIVATE | LOADED | STORED | NEIGHBOURS, .ns = 26 * US),
+    CHECK(store_makes_neighbours_own, neighbours_are_own, PRIVATE, .ns = 26 * US),
+    CHECK(store_behind_makes_neighbours_own, neighbours_are_own, PRIVATE | BEHIND, .ns = 30 * US),
+    CHECK(shared_store_makes_neighbours_own, neighbours_are_own, 0, .ns = 26 * US),
     CHECK(stored_shared_page_is_own, is_own, STORED, .ns = 22 * US),
     CHECK(store_is_written_at_once, starts_writing, BY_NOTHING, .syncs = true, .ns = 10 * US),
     CHECK(async_sync_starts_writing, starts_writing, BY_ASYNC_SYNC, .syncs = true, .ns = 10 * US),
     CHECK(range_write_starts_writing, starts_writing, BY_RANGE_WRITE, .syncs = true, .ns = 30 * US),
     CHECK(other_mapper_sees_private_store, other_mapper_sees, PRIVATE, .other = true, .ns = 38 * US),
     CHECK(other_mapper_sees_shared_store, other_mapper_sees, 0, .other = true, .ns = 38 * US),
-    CHECK(child_sees_private_store, store_crosses_fork, PRIVATE, .ns = 300 * US),
-    CHECK(child_sees_shared_store, store_crosses_fork, 0, .ns = 300 * US),
-    CHECK(parent_sees_private_store, store_crosses_fork, PRIVATE | CHILD_STORES, .ns = 300 * US),
-    CHECK(parent_sees_shared_store, store_crosses_fork, CHILD_STORES, .ns = 300 * US),
+    CHECK(other_mapper_sees_synced_store, other_mapper_sees, SYNCED, .other = true, .syncs = true, .ns = 38 * US),
+    CHECK(child_sees_private_store, child_sees, PRIVATE, .ns = 300 * US),
+    CHECK(child_sees_shared_store, child_sees, 0, .ns = 300 * US),
+    CHECK(child_sees_no_store, child_sees, UNSTORED, .ns = 300 * US),
+    CHECK(parent_sees_private_store, parent_sees, PRIVATE, .ns = 300 * US),
+    CHECK(parent_sees_shared_store, parent_sees, 0, .ns = 300 * US),
+    CHECK(parent_sees_no_store, parent_sees, UNSTORED, .ns = 300 * US),
+    CHECK(parent_sees_store_of_living_child, parent_sees, LIVING, .ns = 300 * US),
     CHECK(reclaim_keeps_contents, keeps_contents, RECLAIM, .ns = 170 * US),
     CHECK(discard_keeps_shared_contents, keeps_contents, DISCARD, .ns = 18 * US),
     CHECK(discard_keeps_private_contents, keeps_contents, DISCARD | PRIVATE, .ns = 18 * US),
@@ -625,7 +704,7 @@ const struct semantics_check semantics_checks[whether_count] = {
     CHECK(odd_move_refused, placing_refused, ODD_MOVE, .ns = 8 * US),
     CHECK(odd_length_refused, placing_refused, ODD_LENGTH, .ns = 14 * US),
     CHECK(page_move_refused, placing_refused, PAGE_MOVE, .ns = 14 * US),
-    CHECK(memfd_create_in_libc, is_in_libc, MEMFD_CREATE, .ns = 2),
+    CHECK(memfd_create_in_libc, is_in_libc, MEMFD_CREATE, .ns = 12 * US),
     CHECK(mremap_in_libc, is_in_libc, MREMAP, .ns = 2),
     CHECK(futex_in_libc, is_in_libc, FUTEX, .ns = 2),
 };
