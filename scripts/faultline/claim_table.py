@@ -24,7 +24,7 @@ def claim_lines(row: Row, look: Look) -> Iterator[str]:
         word = f"\x1b[{COLOURS[row.answer]}m{word}\x1b[0m"
     yield f"{INDENT}{word}  {row.claim}" + (f" · {row.where}" if row.where else "")
     yield from wrap(row.statement, look.width, REST)
-    for one in (row.evidence, row.unsure, row.surprise):
+    for one in (row.evidence, row.unsure, row.surprise, row.missing):
         if one:
             yield from wrap(f"→ {one}", look.width, REST)
 

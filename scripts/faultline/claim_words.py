@@ -38,7 +38,8 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A claim where it came out alike. unsure: why it is INCONCLUSIVE; surprise: that another verdict was expected."""
+    """A claim where it came out alike. unsure: why it is INCONCLUSIVE; surprise: that another verdict was expected;
+    missing: under which of its conditions nothing was measured."""
 
     claim: str
     statement: str
@@ -48,6 +49,7 @@ class Row:
     evidence: str
     unsure: str | None
     surprise: str | None
+    missing: str | None
 
 
 def conditions(held: Mapping[str, Any]) -> str:
@@ -121,6 +123,14 @@ def surprise(found: Sequence[Decision], of: int) -> str | None:
     return f"{found[0].expected} was expected {f'with {places}' if places else 'here'}"
 
 
+def missing(left_out: Sequence[str]) -> str | None:
+    """Under which conditions of the scenario nothing was measured; None without any."""
+    if not left_out:
+        return None
+    many = f"{len(left_out)} conditions were" if len(left_out) > 1 else "1 condition was"
+    return f"{many} not measured: {listed([safe(one) for one in left_out], WHERE_MOST, '; ')}"
+
+
 def row(group: Sequence[Decision], alone: bool) -> Row:
     """A claim where it came out alike: its weakest evidence stands for all."""
     weakest = min(group, key=distance)
@@ -137,6 +147,7 @@ def row(group: Sequence[Decision], alone: bool) -> Row:
         words + (more if words else ""),
         listed(list(reasons), WHERE_MOST, "; ") if weakest.answer == INCONCLUSIVE else None,
         surprise([one for one in group if one.surprising], len(group)),
+        missing(weakest.unmeasured),
     )
 
 
@@ -197,6 +208,7 @@ def objects(results: Results) -> list[dict[str, Any]]:
             "evidence": shown.evidence,
             "reason": shown.unsure,
             "expected": sorted({one.expected for one in group if one.expected}),
+            "unmeasured": list(group[0].unmeasured),
             "conditions": [condition_object(one) for one in group],
         }
         for shown, group in zip(rows(results), groups)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
 from typing import Any, Iterable, Mapping, Sequence
@@ -41,7 +41,8 @@ class Evidence:
 @dataclass(frozen=True)
 class Decision:
     """A claim under one condition. held: what varies but for what the claim itself compares; {} when nothing does.
-    evidence: None where no cell of the scenario could be planned."""
+    evidence: None where no cell of the scenario could be planned. unmeasured: the other conditions that the scenario has,
+    none of whose cells could be."""
 
     claim: Claim
     scenario: str
@@ -52,6 +53,7 @@ class Decision:
     positive: Evidence | None
     negative: Evidence | None
     expected: str | None
+    unmeasured: tuple[str, ...] = ()
 
     @property
     def surprising(self) -> bool:
@@ -213,9 +215,22 @@ def places(cells: Sequence[CellResult], test: Test) -> list[dict[str, Any]]:
     return found
 
 
-def control_failed(kind: str, control: Evidence, wanted: str) -> str | None:
-    """Why a control leaves the claim open; None when it came out as it must."""
-    if control.answer == wanted:
+def without(cell: str, fixed: set[str]) -> str:
+    """A cell's name less what the claim itself fixes."""
+    return ", ".join(part for part in cell.split(",") if part.partition("=")[0] not in fixed)
+
+
+def unmeasured(claim: Claim, cells: Sequence[CellResult], results: Results) -> tuple[str, ...]:
+    """The conditions of a claim all of whose cells were left out of the plan."""
+    fixed, name = compared(claim.test), cells[0].scenario.name
+    planned = {without(cell.plan.cell, fixed) for cell in cells}
+    refused = (str(one.get("cell")) for one in results.run.manifest.refused if one.get("scenario") == name)
+    return tuple(dict.fromkeys(words for cell in refused if (words := without(cell, fixed)) not in planned))
+
+
+def control_failed(kind: str, control: Evidence, wanted: str, told: str | None) -> str | None:
+    """Why a control leaves the claim open; None when it came out as it must, or for the reason told already."""
+    if control.answer == wanted or (control.why is not None and control.why == told):
         return None
     return f"the {kind} control {'did not come out: ' + control.why if control.why else 'came out the other way'}"
 
@@ -254,12 +269,13 @@ def decide(claim: Claim, cells: Sequence[CellResult], held: Mapping[str, Any], m
     found = evidence(cells, held, claim.test)
     place = {**held, **claim.test.side.at}
     positive, negative = (evidence(cells, place, test) for test in (claim.positive, claim.negative))
-    failed = [
-        why
-        for why in (control_failed("positive", positive, SUPPORTED), control_failed("negative", negative, REFUTED))
-        if why
-    ]
-    answer, why = (INCONCLUSIVE, "; ".join(failed)) if failed and not found.why else (found.answer, found.why)
+    reasons = (
+        found.why,
+        control_failed("positive", positive, SUPPORTED, found.why),
+        control_failed("negative", negative, REFUTED, found.why),
+    )
+    why = "; ".join(reason for reason in reasons if reason) or None
+    answer = INCONCLUSIVE if why else found.answer
     scenario = cells[0].scenario.name
     expected = expected_of(claim, cells, place, machine)
     return Decision(claim, scenario, held, answer, why, found, positive, negative, expected)
@@ -277,8 +293,10 @@ def decisions_of(scenario: ScenarioPlan, cells: Sequence[CellResult], results: R
     for claim in scenario.claims:
         if not cells:
             yield not_planned(claim, scenario, results)
-        for held in places(cells, claim.test) if cells else ():
-            yield decide(claim, cells, held, results.run.machine)
+            continue
+        left_out = unmeasured(claim, cells, results)
+        for held in places(cells, claim.test):
+            yield replace(decide(claim, cells, held, results.run.machine), unmeasured=left_out)
 
 
 @lru_cache(maxsize=1)

@@ -75,7 +75,7 @@ def claim_blocks(results: Results) -> list[Block]:
 def claim_row(one: claim_words.Row) -> str:
     """A claim in that table."""
     where = f" · {escape(one.where)}" if one.where else ""
-    said = [escape(words) for words in (one.evidence, one.unsure, one.surprise) if words]
+    said = [escape(words) for words in (one.evidence, one.unsure, one.surprise, one.missing) if words]
     return f"| {one.answer} | {code(one.claim)}{where}<br>{escape(one.statement)} | {'<br>'.join(said)} |\n"
 
 

@@ -160,6 +160,15 @@ def test_a_control_that_fails_leaves_the_claim_open(tmp_path: Path) -> None:
         assert found.evidence is not None and found.evidence.answer == SUPPORTED
 
 
+def test_a_control_that_fails_is_named_beside_what_else_is_wrong(tmp_path: Path) -> None:
+    near = claim(factor("faster", "near", "pread"), negative_control=factor("slower", "double", "pread"))
+    found = one(tmp_path / "r", near)
+    assert found.answer == INCONCLUSIVE
+    assert found.why == "the threshold lies within the interval; the negative control came out the other way"
+    alike = one(tmp_path / "s", claim(factor("faster", "half", "pread")), trials=5)
+    assert alike.why == "5 trials, too few for an interval", "one reason, told once"
+
+
 def test_too_few_trials_are_no_verdict(tmp_path: Path) -> None:
     found = one(tmp_path / "five", claim(factor("faster", "half", "pread")), trials=5)
     assert found.answer == INCONCLUSIVE and "5 trials, too few for an interval" in str(found.why)
@@ -319,6 +328,40 @@ def test_a_scenario_that_could_not_be_planned_is_named(tmp_path: Path) -> None:
     found = verdict.conclude(records.run_load(tmp_path / "r"))
     last = claim_words.rows(found)[-1]
     assert last.answer == INCONCLUSIVE and last.unsure == "nothing of claims/other could be measured here: needs two nodes"
+
+
+def left_out(directory: Path, told: dict[str, Any], *cells: str) -> Results:
+    """A run whose plan has left these cells out."""
+    results(directory, told)
+    manifest = json.loads((directory / "manifest.json").read_text())
+    name = manifest["plan"]["scenarios"][0]["name"]
+    manifest["plan"]["refused"] = [{"scenario": name, "cell": cell, "reason": "needs a mount"} for cell in cells]
+    manifest["plan"]["refused"].append({"scenario": "other", "cell": "block_bytes=1", "reason": "needs a mount"})
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    return verdict.conclude(records.run_load(directory))
+
+
+def test_conditions_that_could_not_be_planned_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = claim(factor("faster", "half", "pread"))
+    found = left_out(tmp_path / "r", plain, "backing=ext4,block_bytes=64", "backing=ext4,block_bytes=4KiB")
+    (row,) = claim_words.rows(found)
+    said = "2 conditions were not measured: backing=ext4, block_bytes=64; backing=ext4, block_bytes=4KiB"
+    assert (row.answer, row.where, row.missing) == (SUPPORTED, "", said)
+    assert report.main([str(tmp_path / "r"), "--no-plots"]) == 0
+    assert "2 conditions were not measured" in capsys.readouterr().out
+    (entry,) = json.loads((tmp_path / "r/summary.json").read_text())["claims"]
+    assert entry["unmeasured"] == ["backing=ext4, block_bytes=64", "backing=ext4, block_bytes=4KiB"]
+    assert said in markdown.markdown(found).replace("\\", "") and said in page.html(found, [])
+
+
+def test_what_the_claim_itself_compares_is_no_condition(tmp_path: Path) -> None:
+    sizes = claim(factor("slower", "pread", "pread", 1, at={"block_bytes": 4096}, than_at={"block_bytes": 64}))
+    (row,) = claim_words.rows(left_out(tmp_path / "r", sizes, "block_bytes=1MiB"))
+    assert row.missing is None
+    (row,) = claim_words.rows(left_out(tmp_path / "s", sizes, "backing=xfs,block_bytes=64", "backing=xfs,block_bytes=4KiB"))
+    assert row.missing == "1 condition was not measured: backing=xfs"
 
 
 def test_the_board_turns_every_rule_the_same_way(tmp_path: Path) -> None:
