@@ -9,7 +9,10 @@ that there are none: of a claim whose control is the claim itself in other words
 import dataclasses
 import json
 import math
+import re
+from functools import lru_cache, partial
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 from scipy.optimize import linprog
@@ -18,6 +21,7 @@ import helper
 from faultline import claims, records
 from faultline.claim_plan import AT_LEAST, COUNT, FASTER, INCONCLUSIVE, REFUTED, SUPPORTED
 from faultline.derive import ArmTrial
+from faultline.stats import Interval
 from faultline.verdict import ArmResult, CellResult, varied_keys
 
 MACHINE = ("--topology", "synthetic:package:2 numa:2 l3:2 l2:2 core:2 pu:2", "--make-filesystems")
@@ -131,8 +135,8 @@ def solved(cell: CellResult, unknowns: Unknowns, solutions: list[np.ndarray]) ->
     return made.result()
 
 
-def made_up(claim, cells: list[CellResult], place: dict, answers: list[str]) -> str:
-    """The verdict on measurements of these truths, which take turns."""
+def true_cells(claim, cells: list[CellResult], place: dict, answers: list[str]) -> list[CellResult]:
+    """Measurements of these truths, which take turns, with the controls as they should be."""
     solutions, unknowns = [], Unknowns()
     for answer in answers:
         unknowns.rows = []
@@ -143,22 +147,67 @@ def made_up(claim, cells: list[CellResult], place: dict, answers: list[str]) -> 
         found = unknowns.solve()
         assert found is not None, f"{claim.id}: no measurement at all makes it {answer} with its controls as they should be"
         solutions.append(found)
-    decided = claims.decide(claim, [solved(cell, unknowns, solutions) for cell in cells], place, {})
+    return [solved(cell, unknowns, solutions) for cell in cells]
+
+
+def made_up(claim, cells: list[CellResult], place: dict, answers: list[str]) -> str:
+    """The verdict on measurements of these truths."""
+    decided = claims.decide(claim, true_cells(claim, cells, place, answers), place, {})
     assert decided.positive.answer == SUPPORTED and decided.negative.answer == REFUTED or len(answers) > 1, claim.id
     return decided.answer
 
 
-def blind(claim, cells: list[CellResult], place: dict, count: float) -> str:
-    """The verdict of an instrument to which all arms take the same time and count as much, whatever they do."""
-    tests = (claim.test, claim.positive, claim.negative)
-    counts = {test.counter: count for test in tests if test.kind == COUNT}
-    seen = []
-    for cell in cells:
-        made = Made(cell)
-        for _ in range(TRIALS):
-            made.add(dict.fromkeys(made.arms, 0.0), dict.fromkeys(made.arms, counts))
-        seen.append(made.result())
-    return claims.decide(claim, seen, place, {}).answer
+LOOKS = re.compile(r"^    CHECK\((\w+), (\w+),", re.MULTILINE)
+
+
+@lru_cache(maxsize=1)
+def looks() -> dict[str, str]:
+    """Which function makes each experiment of the method `semantics`, by the spelling of `whether`."""
+    source = (helper.TREE / "bench/parts/semantics.c").read_text(encoding="utf-8")
+    return {whether.replace("_", "-"): look for whether, look in LOOKS.findall(source)}
+
+
+def instrument(test, cells, place) -> tuple[str, ...]:
+    """What tells the value of a test: a counter, and of experiments the code that makes them; or the clock, within a cell
+    or between two."""
+    cell = claims.cell_at(cells, {**place, **test.side.at})
+    if test.kind != COUNT:
+        return ("clock", "within" if claims.cell_at(cells, {**place, **test.other.at}) is cell else "between")
+    arm = next(arm for arm in cell.plan.arms if arm.name == test.side.arm)
+    return (test.counter, looks()[arm.params["whether"]]) if arm.method == "semantics" else (test.counter,)
+
+
+def stuck_at(tests, told) -> list[float]:
+    """The values at which an instrument may be stuck: every factor is 1, every count 0, huge, a threshold or between two."""
+    if told[0] == "clock":
+        return [1.0]
+    edges = sorted({0.0, 1e15, *(test.threshold for test in tests if test.kind == COUNT)})
+    return edges + [(low + high) / 2 for low, high in zip(edges, edges[1:])]
+
+
+def blind(claim, cells: list[CellResult], place: dict, told: tuple[str, ...], value: float) -> str:
+    """The verdict where one instrument tells the same of everything; what the others tell is in the cells."""
+
+    def stuck(real, cells, place, test):
+        if instrument(test, cells, place) != told:
+            return real(cells, place, test)
+        seen = 0.0 if test.kind == COUNT and test.other is not None else value
+        return Interval(seen, seen, seen), TRIALS
+
+    with mock.patch.multiple(claims, count=partial(stuck, claims.count), factor=partial(stuck, claims.factor)):
+        return claims.decide(claim, cells, place, {}).answer
+
+
+def fooled_by(claim, cells: list[CellResult], place: dict) -> list[str]:
+    """What is decided although the instrument that decides it is blind, whatever the truth."""
+    told = instrument(claim.test, cells, place)
+    found = []
+    for truth in (SUPPORTED, REFUTED):
+        seen = true_cells(claim, cells, place, [truth])
+        for value in stuck_at((claim.test, claim.positive, claim.negative), told):
+            answer = blind(claim, seen, place, told, value)
+            found += [f"{claim.id}: {answer} with {' of '.join(told)} stuck at {value:g}"] if answer != INCONCLUSIVE else []
+    return found
 
 
 def test_every_claim_can_come_out_either_way(scratch: helper.Scratch) -> None:
@@ -177,17 +226,15 @@ def test_every_claim_can_come_out_either_way(scratch: helper.Scratch) -> None:
 
 
 def test_a_blind_instrument_decides_nothing(scratch: helper.Scratch) -> None:
-    """Where every arm takes the same time and every count is 0, or stuck at a large number, a control has to notice."""
+    """Where what decides a claim tells the same of everything, and all else tells the truth, a control has to notice."""
     manifest = manifest_of(scratch, "quick")
     fooled = []
     for name, scenario in manifest.scenarios.items():
         cells = empty_cells(manifest, name)
         for claim in scenario.claims:
             for place in claims.places(cells, claim.test):
-                for count in (0.0, 1e15):
-                    answer = blind(claim, cells, place, count)
-                    fooled += [f"{claim.id}: {answer} with counts of {count:g}"] if answer != INCONCLUSIVE else []
-    assert not fooled, "\n".join(fooled)
+                fooled += fooled_by(claim, cells, place)
+    assert not fooled, "\n".join(dict.fromkeys(fooled))
 
 
 def test_expectations_fit_what_is_measured(scratch: helper.Scratch) -> None:
