@@ -41,8 +41,8 @@ class Evidence:
 @dataclass(frozen=True)
 class Decision:
     """A claim under one condition. held: what varies but for what the claim itself compares; {} when nothing does.
-    evidence: None where no cell of the scenario could be planned. unmeasured: the other conditions that the scenario has,
-    none of whose cells could be."""
+    evidence: None where no cell of the scenario could be planned. unmeasured: the conditions that the scenario has
+    besides, none of whose cells could be."""
 
     claim: Claim
     scenario: str

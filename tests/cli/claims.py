@@ -168,8 +168,8 @@ def looks() -> dict[str, str]:
 
 
 def instrument(test, cells, place) -> tuple[str, ...]:
-    """What tells the value of a test: a counter, and of experiments the code that makes them; or the clock, within a cell
-    or between two."""
+    """What tells the value of a test: a counter, and of experiments the code that makes them; or the clock, within a
+    cell or between two."""
     cell = claims.cell_at(cells, {**place, **test.side.at})
     if test.kind != COUNT:
         return ("clock", "within" if claims.cell_at(cells, {**place, **test.other.at}) is cell else "between")
@@ -178,7 +178,7 @@ def instrument(test, cells, place) -> tuple[str, ...]:
 
 
 def stuck_at(tests, told) -> list[float]:
-    """The values at which an instrument may be stuck: every factor is 1, every count 0, huge, a threshold or between two."""
+    """The values at which an instrument may be stuck: factors at 1, counts at 0, far up, at thresholds and between."""
     if told[0] == "clock":
         return [1.0]
     edges = sorted({0.0, 1e15, *(test.threshold for test in tests if test.kind == COUNT)})
@@ -206,7 +206,8 @@ def fooled_by(claim, cells: list[CellResult], place: dict) -> list[str]:
         seen = true_cells(claim, cells, place, [truth])
         for value in stuck_at((claim.test, claim.positive, claim.negative), told):
             answer = blind(claim, seen, place, told, value)
-            found += [f"{claim.id}: {answer} with {' of '.join(told)} stuck at {value:g}"] if answer != INCONCLUSIVE else []
+            if answer != INCONCLUSIVE:
+                found.append(f"{claim.id}: {answer} with {' of '.join(told)} stuck at {value:g}")
     return found
 
 
@@ -226,7 +227,7 @@ def test_every_claim_can_come_out_either_way(scratch: helper.Scratch) -> None:
 
 
 def test_a_blind_instrument_decides_nothing(scratch: helper.Scratch) -> None:
-    """Where what decides a claim tells the same of everything, and all else tells the truth, a control has to notice."""
+    """Where what decides a claim tells the same of everything, and all else the truth, a control has to notice."""
     manifest = manifest_of(scratch, "quick")
     fooled = []
     for name, scenario in manifest.scenarios.items():

@@ -360,7 +360,8 @@ def test_what_the_claim_itself_compares_is_no_condition(tmp_path: Path) -> None:
     sizes = claim(factor("slower", "pread", "pread", 1, at={"block_bytes": 4096}, than_at={"block_bytes": 64}))
     (row,) = claim_words.rows(left_out(tmp_path / "r", sizes, "block_bytes=1MiB"))
     assert row.missing is None
-    (row,) = claim_words.rows(left_out(tmp_path / "s", sizes, "backing=xfs,block_bytes=64", "backing=xfs,block_bytes=4KiB"))
+    both = ("backing=xfs,block_bytes=64", "backing=xfs,block_bytes=4KiB")
+    (row,) = claim_words.rows(left_out(tmp_path / "s", sizes, *both))
     assert row.missing == "1 condition was not measured: backing=xfs"
 
 
