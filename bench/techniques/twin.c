@@ -8,6 +8,8 @@
 
 #include "pagemap_entry.h"
 
+_Static_assert(sizeof(void *) == 8, "the places that are tried need addresses of 64 bits");
+
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two views of the same memory: a part of a file mapped twice, at two addresses that are a chosen distance apart; and
- * how to tell that two addresses are one physical page.
+ * how to tell that two addresses are one physical page. For 64-bit processes.
  *
  *     struct twin twin;
  *     twin_map(&twin, fd, 0, 0, 4096, 1 << 28);       // the first page of the file, twice, 256 MiB apart
