@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "pagemap_entry.h"
+#include "vma_room.h"
 
 _Static_assert(sizeof(void *) == 8, "the places that are tried need addresses of 64 bits");
 
@@ -21,11 +22,19 @@ _Static_assert(sizeof(void *) == 8, "the places that are tried need addresses of
 #define STEP_BYTES ((size_t)1 << 33) /* from one place that is tried to the next: a multiple of 256 MiB */
 enum { TRIES = 64 };
 
+/* ENOMEM: there are no such addresses, unless this process may have no VMA more. */
+static int why_not(int code)
+{
+    struct vma_room room;
+    bool used_up = code == ENOMEM && vma_room_read(&room) == 0 && !vma_room_has(&room, 1);
+    return code == ENOMEM && !used_up ? -EADDRNOTAVAIL : -code;
+}
+
 static int map_at(unsigned char *where, int fd, off_t offset, size_t bytes)
 {
     void *at = mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset);
     if (at == MAP_FAILED)
-        return -errno;
+        return why_not(errno);
     if (at == where)
         return 0;
     munmap(at, bytes);
@@ -36,6 +45,11 @@ static int map_at(unsigned char *where, int fd, off_t offset, size_t bytes)
 static size_t piece_bytes(const struct twin *twin)
 {
     return twin->bytes < twin->apart ? twin->bytes : twin->apart;
+}
+
+size_t twin_vmas(size_t bytes, size_t apart)
+{
+    return 2 * ((bytes - 1) / apart + 1);
 }
 
 unsigned char *twin_at(const struct twin *twin, unsigned view, size_t offset)
@@ -78,15 +92,13 @@ static int map_here(struct twin *twin, int fd, const off_t offsets[2])
 static int map_from(struct twin *twin, uintptr_t lowest, int fd, const off_t offsets[2])
 {
     int rc = -EADDRNOTAVAIL;
-    for (unsigned i = 0; i < TRIES && rc; i++) {
+    for (unsigned i = 0; i < TRIES && (rc == -EADDRNOTAVAIL || rc == -EEXIST); i++) {
         twin->base = (unsigned char *)(lowest + i * STEP_BYTES);
         rc = map_here(twin, fd, offsets);
-        if (rc && rc != -EEXIST && rc != -ENOMEM) /* ENOMEM: there are no such addresses */
-            break;
     }
     if (rc)
         twin->base = NULL;
-    return rc == -EEXIST || rc == -ENOMEM ? -EADDRNOTAVAIL : rc;
+    return rc == -EEXIST ? -EADDRNOTAVAIL : rc;
 }
 
 int twin_map(struct twin *twin, int fd, off_t first, off_t second, size_t bytes, size_t apart)

@@ -28,12 +28,16 @@ struct twin {
  * views of the same pages), so that each byte of the second lies exactly `apart` above its byte of the first; both are
  * whole pages. Where the views are longer than they are apart they take turns, `apart` bytes of each at a time:
  * twin_at finds the place. The base is a multiple of 256 MiB, so that address bits below are those of the offset.
- * -EADDRNOTAVAIL when there are no two free places so far apart; -EINVAL for what is not whole pages, or none; -errno.
- * End with twin_unmap.
+ * -EADDRNOTAVAIL when there are no two free places so far apart; -EINVAL for what is not whole pages, or none; -errno,
+ * -ENOMEM where this process may have no VMA more: each turn is up to two (twin_vmas). End with twin_unmap.
  * MAP_FIXED_NOREPLACE (Linux 4.17) never takes what is mapped already; an older kernel takes the address for a hint,
  * which is noticed.
  */
 int twin_map(struct twin *twin, int fd, off_t first, off_t second, size_t bytes, size_t apart);
+
+/* VMAs that views of such a size are, so far apart: at most, for where the second goes on with the first they are one.
+ */
+size_t twin_vmas(size_t bytes, size_t apart);
 
 /* madvise for both views. 0 or -errno, of the first piece that refuses. */
 int twin_advise(const struct twin *twin, int advice);

@@ -7,6 +7,8 @@
 
 #include "counter.h"
 #include "twin.h"
+#include "vma_room.h"
+#include "vmas.h"
 #include "way_hash.h"
 
 enum { OPERATIONS = 1000, CHAIN = 512 };
@@ -106,6 +108,69 @@ static void views_take_nobodys_place(void **state)
     assert_int_equal(twin_map(&first, fd, 0, 0, page_bytes, page_bytes + 64), -EINVAL);
     assert_int_equal(twin_map(&first, fd, 0, 0, page_bytes / 2, page_bytes), -EINVAL);
     assert_null(first.base);
+    close(fd);
+}
+
+static void expect_unsupported(const struct params *params, const struct method *method, const char *why)
+{
+    struct physics_cell cell;
+    physics_begin(&cell, params);
+    physics_arm(&cell, method, 1);
+    physics_measure(&cell, NULL, 1);
+    assert_int_equal(cell.result.arms[0].status, ARM_UNSUPPORTED);
+    assert_non_null(strstr(cell.result.arms[0].reason, why));
+    measure_free(&cell.result);
+}
+
+/* VMAs that run out are told as such, and not as addresses that are taken; an arm is refused before. */
+static void views_need_room_for_vmas(void **state)
+{
+    enum { PIECES = 256, LEFT = 100 };
+    uint64_t page_bytes = physics_page_bytes();
+    struct params params = alias_params(page_bytes, through_other);
+    struct vma_room room;
+    struct twin twin;
+    struct err err = {0};
+    int fd = memfd_create("views", MFD_CLOEXEC);
+    (void)state;
+    need_free_addresses();
+    assert_int_equal(ftruncate(fd, (off_t)(PIECES * page_bytes)), 0);
+    assert_int_equal(vma_room_read(&room), 0);
+    uint64_t held = room.limit - room.vmas - LEFT;
+    if (room.limit > UINT64_C(1) << 21)
+        physics_skip("a process may have %llu VMAs here, which takes too long to try", (unsigned long long)room.limit);
+    assert_int_equal(vmas_hold(held, &err), 0);
+    int views = twin_map(&twin, fd, 0, 0, PIECES * page_bytes, page_bytes);
+    int far = twin_map(&twin, fd, 0, 0, page_bytes, UINT64_C(1) << 62);
+    expect_unsupported(&params, &method_flushed_load, ", and vm.max_map_count is ");
+    vmas_release(held);
+    assert_int_equal(views, -ENOMEM);
+    assert_int_equal(far, -EADDRNOTAVAIL);
+    close(fd);
+}
+
+/* Where a turn of the second view shows what comes right before the next turn of the first, both are one. */
+static void views_are_as_many_vmas_as_told(void **state)
+{
+    enum { PIECES = 256 };
+    uint64_t page_bytes = physics_page_bytes(), bytes = PIECES * page_bytes;
+    int fd = memfd_create("views", MFD_CLOEXEC);
+    (void)state;
+    need_free_addresses();
+    physics_need_exact_counts(); /* a sanitizer maps memory of its own whenever it likes */
+    assert_int_equal(ftruncate(fd, (off_t)(2 * bytes)), 0);
+    assert_int_equal(twin_vmas(bytes, page_bytes), 2 * PIECES);
+    assert_int_equal(twin_vmas(bytes, bytes - page_bytes), 4);
+    assert_int_equal(twin_vmas(bytes, bytes), 2);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        struct vma_room before, with;
+        struct twin twin;
+        assert_int_equal(vma_room_read(&before), 0);
+        assert_int_equal(twin_map(&twin, fd, 0, copy ? (off_t)bytes : 0, bytes, page_bytes), 0);
+        assert_int_equal(vma_room_read(&with), 0);
+        twin_unmap(&twin);
+        assert_int_equal(with.vmas - before.vmas, copy ? 2 * PIECES : PIECES + 1);
+    }
     close(fd);
 }
 
@@ -212,6 +277,8 @@ int main(void)
         cmocka_unit_test(the_way_hash_is_as_published),
         cmocka_unit_test(views_are_as_far_apart_as_asked),
         cmocka_unit_test(views_take_nobodys_place),
+        cmocka_unit_test(views_need_room_for_vmas),
+        cmocka_unit_test(views_are_as_many_vmas_as_told),
         cmocka_unit_test(a_store_tells_one_page_from_two),
         cmocka_unit_test(frames_tell_one_page_from_two),
         cmocka_unit_test(loads_in_turns_know_equal_way_hashes),
