@@ -87,6 +87,8 @@ struct method {                  /* one static const object per file under bench
     uint64_t (*op_bytes)(const struct params *);
     /* Bytes of memory of its own that it fills, at most. NULL: the working set where it needs no file, else none. */
     uint64_t (*memory)(const struct params *);
+    /* VMAs that it has at once, at most, made by setup or by a batch. NULL: a few. */
+    uint64_t (*vmas)(const struct params *);
     uint64_t tells; /* COUNTER_BIT of the counters of sources METHOD and STATUS that it tells; the others are unknown */
     /* After a batch that is counted, outside of what is timed and of what the CPU counts: adds to counter_method what
      * has to be looked up for it, or makes it untold. May be NULL. */

@@ -9,6 +9,8 @@
 
 #include "err.h"
 
+_Static_assert(sizeof(void *) == 8, "sizes of memory, distances of addresses and offsets take 64 bits");
+
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)

@@ -13,6 +13,7 @@
 #include "place.h"
 #include "random.h"
 #include "region.h"
+#include "vma_room.h"
 #include "walk.h"
 
 struct work {
@@ -23,6 +24,9 @@ struct work {
     uint64_t operations[ARMS_MAX]; /* of arms with stalls: so many so far */
     struct counter_sources sources;
     struct perf_group events;
+    uint64_t vmas;        /* that the arms make which make many, of all workers in this process */
+    struct vma_room room; /* before any of them is set up, where it can be read … */
+    bool room_is_known;   /* … which this says; else nothing is refused but by the kernel */
 };
 
 uint64_t work_limit(const struct arm *arm)
@@ -44,6 +48,32 @@ uint64_t work_granule(const struct arm *arm)
     return params_granule(&arm->params) * (arm->params.surplus > 0 ? SURPLUS_STEPS : 1);
 }
 
+static uint64_t vmas_of(const struct arm *arm)
+{
+    return arm->method->vmas ? arm->method->vmas(&arm->params) : 0;
+}
+
+/* All of them together: arms are set up beside each other, and what a batch has made stays until the arm's next one. */
+static void count_vmas(struct work *work)
+{
+    const struct cell *cell = work->cell->cell;
+    for (unsigned a = 0; a < cell->arm_count; a++)
+        work->vmas += vmas_of(&cell->arms[a]);
+    if (cell->params.worker_kind == worker_kind_thread)
+        work->vmas *= work->cell->worker_count;
+    work->room_is_known = work->vmas && vma_room_read(&work->room) == 0;
+}
+
+static int check_vmas(const struct work *work, unsigned a, struct err *err)
+{
+    if (vmas_of(&work->cell->cell->arms[a]) == 0 || !work->room_is_known || vma_room_has(&work->room, work->vmas))
+        return 0;
+    return err_set(err, EOPNOTSUPP,
+                   "the arms of this cell make up to %llu VMAs, this process has %llu, and vm.max_map_count is %llu",
+                   (unsigned long long)work->vmas, (unsigned long long)work->room.vmas,
+                   (unsigned long long)work->room.limit);
+}
+
 int work_begin(struct work **out, const struct work_cell *cell, unsigned worker_index, struct err *err)
 {
     struct work *work = *out = calloc(1, sizeof *work);
@@ -54,6 +84,7 @@ int work_begin(struct work **out, const struct work_cell *cell, unsigned worker_
     for (unsigned a = 0; a < ARMS_MAX; a++)
         work->workers[a].fd = -1;
     counter_open(&work->sources, cell->target);
+    count_vmas(work);
     return cell->cpus ? place_bind(cell->cpus[worker_index], err) : 0;
 }
 
@@ -126,7 +157,9 @@ static int setup(struct work *work, unsigned a, struct err *err)
         .sharers = shares_position(arm) ? work->cell->worker_count : 1,
     };
     work->is_set_up[a] = true;
-    int rc = work_needs_buffer(arm) ? region_make(worker, err) : 0;
+    int rc = check_vmas(work, a, err);
+    if (rc == 0 && work_needs_buffer(arm))
+        rc = region_make(worker, err);
     return rc || !arm->method->setup ? rc : arm->method->setup(worker, err);
 }
 

@@ -120,6 +120,11 @@ static uint64_t memory(const struct params *params)
     return (params->through == through_copy ? 2 : 1) * (uint64_t)LINES * STEP_BYTES;
 }
 
+static uint64_t vmas(const struct params *params)
+{
+    return twin_vmas((size_t)LINES * STEP_BYTES, params->alias_bytes);
+}
+
 static uint64_t block_ns(const struct params *params)
 {
     return params->through == through_copy ? 120 : 10;
@@ -140,6 +145,7 @@ const struct method method_flushed_load = {
     .uses = VIEWS_USES,
     .limit = limit,
     .memory = memory,
+    .vmas = vmas,
     .fills = true,
     .block_ns = block_ns,
     .reset_ns = reset_ns,

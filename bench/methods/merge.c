@@ -227,19 +227,6 @@ static int reset(struct worker *worker, uint64_t blocks, struct err *err)
     return rc ? rc : siblings_resume(own->readers, err);
 }
 
-static int check_room(const struct own *own, struct err *err)
-{
-    uint64_t merges = own->groups * (own->spans - 1), vmas, limit;
-    int rc = merge_check_room(merges, &vmas, &limit);
-    if (rc == -ENOMEM)
-        return err_set(err, EOPNOTSUPP,
-                       "merging %llu spans makes up to %llu VMAs more, this process has %llu, and vm.max_map_count is "
-                       "%llu",
-                       (unsigned long long)merges, 2 * (unsigned long long)merges, (unsigned long long)vmas,
-                       (unsigned long long)limit);
-    return rc ? err_set(err, -rc, "vm.max_map_count and /proc/self/maps: %s", strerror(-rc)) : 0;
-}
-
 static int setup(struct worker *worker, struct err *err)
 {
     const struct params *params = worker->params;
@@ -251,10 +238,7 @@ static int setup(struct worker *worker, struct err *err)
     own->spans = params->spans;
     own->objects = merging_objects(params);
     pthread_rwlock_init(&own->restoring, NULL);
-    int rc = check_room(own, err);
-    if (rc)
-        return rc;
-    rc = merge_arena_make(&own->arena, own->groups * own->spans * params->range_bytes, params->range_bytes);
+    int rc = merge_arena_make(&own->arena, own->groups * own->spans * params->range_bytes, params->range_bytes);
     if (rc == 0)
         rc = hugepage_avoid(own->arena.base, own->arena.bytes);
     for (uint64_t group = 0; group < own->groups && rc == 0; group++)
@@ -290,6 +274,11 @@ static uint64_t memory(const struct params *params)
     return merging_groups(params) * params->spans * params->range_bytes;
 }
 
+static uint64_t vmas(const struct params *params)
+{
+    return merging_groups(params) * (params->spans - 1) * MERGE_VMAS_EACH;
+}
+
 static uint64_t block_ns(const struct params *params)
 {
     return (params->spans - 1) * (6 * US + params->range_bytes / 6);
@@ -308,6 +297,7 @@ const struct method method_merge = {
     .limit = merging_groups,
     .op_bytes = op_bytes,
     .memory = memory,
+    .vmas = vmas,
     .tells = COUNTER_BIT(given_back_bytes),
     .tell = tell,
     .fills = true,

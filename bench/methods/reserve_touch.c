@@ -144,6 +144,13 @@ static uint64_t memory(const struct params *params)
     return limit(params) * ((params->pages == pages_thp ? huge_page_bytes() : 4 * KIB) + 8 * KIB);
 }
 
+/* A page that is committed alone cuts what lies around it in two; pages side by side are one piece. */
+static uint64_t vmas(const struct params *params)
+{
+    bool alone = params->distance_bytes > (uint64_t)sysconf(_SC_PAGESIZE);
+    return params->reservation == reservation_prot_none ? 2 * (alone ? limit(params) : 1) : 0;
+}
+
 /* Pages of page tables that a touch needs, where it is the first to lead through them. */
 static uint64_t new_tables(const struct params *params)
 {
@@ -173,6 +180,7 @@ const struct method method_reserve_touch = {
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(distance_bytes) | FIELD_BIT(reservation) | FIELD_BIT(pages),
     .limit = limit,
     .memory = memory,
+    .vmas = vmas,
     .block_ns = block_ns,
     .reset_ns = reset_ns,
     .setup = setup,

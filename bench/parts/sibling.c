@@ -261,7 +261,8 @@ static int wait_for(struct sibling *sibling, uint64_t limit_ns, struct err *err)
         if (code)
             return err_set(err, code, "sibling on CPU %u: %s", sibling->cpu, strerror(code));
         if (clock_now_ns() > limit_ns)
-            return err_set(err, ETIMEDOUT, "the sibling on CPU %u did not get to run within 2 s", sibling->cpu);
+            return err_set(err, ETIMEDOUT, "the sibling on CPU %u did not get to run within %llu s", sibling->cpu,
+                           (unsigned long long)(START_LIMIT_NS / (1000 * MS)));
     }
     sibling->beats_before = atomic_load(&sibling->beats);
     return 0;

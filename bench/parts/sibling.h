@@ -25,7 +25,7 @@ int siblings_start_turns(struct siblings **out, const struct params *params, int
 void siblings_stop(struct siblings *siblings);
 
 /*
- * For a method's reset: wakes them and returns when each is at work. -ETIMEDOUT with text when one is not within two
+ * For a method's reset: wakes them and returns when each is at work. -ETIMEDOUT with text when one is not within ten
  * seconds, or the error that one met.
  */
 int siblings_resume(struct siblings *siblings, struct err *err);

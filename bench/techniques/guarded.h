@@ -6,7 +6,7 @@
  * For the time of the one access SIGBUS and SIGSEGV have a handler that jumps back; afterwards they have the one that
  * they had before, and a fault elsewhere meanwhile, or a signal that somebody sends, goes to that one too; an access
  * that has not been made by then is without a guard. Handlers belong to the whole process: one thread at a time may do
- * this. Not for a loop over many bytes, at four system calls each.
+ * this. Not for a loop over many bytes, at eight system calls each.
  *
  * Source: mm/filemap.c filemap_fault (VM_FAULT_SIGBUS beyond the end of the file), arch/x86/mm/fault.c access_error.
  */

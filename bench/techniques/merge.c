@@ -4,8 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,36 +74,4 @@ uint64_t merge_held_bytes(const struct merge_arena *arena)
 {
     struct stat status;
     return fstat(arena->fd, &status) ? UINT64_MAX : (uint64_t)status.st_blocks * BLOCK_BYTES;
-}
-
-static int count_lines(const char *path, uint64_t *lines)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return -errno;
-    *lines = 0;
-    for (int c; (c = getc(file)) != EOF;)
-        *lines += c == '\n';
-    fclose(file);
-    return 0;
-}
-
-static int read_number(const char *path, uint64_t *number)
-{
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return -errno;
-    int found = fscanf(file, "%" SCNu64, number);
-    fclose(file);
-    return found == 1 ? 0 : -ENODATA;
-}
-
-int merge_check_room(uint64_t merges, uint64_t *vmas, uint64_t *limit)
-{
-    int rc = read_number("/proc/sys/vm/max_map_count", limit);
-    if (rc == 0)
-        rc = count_lines("/proc/self/maps", vmas);
-    if (rc)
-        return rc;
-    return *vmas <= *limit && merges <= (*limit - *vmas) / MERGE_VMAS_EACH ? 0 : -ENOMEM;
 }

@@ -19,8 +19,8 @@
  * returns, upon which the store is tried again. Nobody may store to the used part of span 8 by another way than its
  * addresses.
  *
- * Each span that is merged is a VMA of its own and cuts its neighbour off: at most two more each (vm.max_map_count;
- * merge_check_room). Its pages fault once more when they are next touched: the remap leaves their entries empty.
+ * Each span that is merged is a VMA of its own and cuts its neighbour off: at most two more each
+ * (vma_room.h). Its pages fault once more when they are next touched: the remap leaves their entries empty.
  */
 #ifndef FAULTLINE_MERGE_H
 #define FAULTLINE_MERGE_H
@@ -55,12 +55,5 @@ int merge_undo(const struct merge_arena *arena, size_t from);
 
 /* Bytes that the arena holds (st_blocks): exact on tmpfs. UINT64_MAX: fstat fails. */
 uint64_t merge_held_bytes(const struct merge_arena *arena);
-
-/*
- * Whether so many more spans can be merged: two VMAs each beside those that the process has (the lines of
- * /proc/self/maps) are within vm.max_map_count. 0, -ENOMEM when they are not, or -errno where it cannot be read. Both
- * numbers are told in any case but the last.
- */
-int merge_check_room(uint64_t merges, uint64_t *vmas, uint64_t *limit);
 
 #endif

@@ -3,10 +3,14 @@
 #include "twin.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "pagemap_entry.h"
+#include "vma_room.h"
+
+_Static_assert(sizeof(void *) == 8, "the places that are tried need addresses of 64 bits");
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -17,13 +21,21 @@
 #define LOWEST ((uintptr_t)3 << 44)
 #define SMALL_LOWEST ((uintptr_t)1 << 30)
 #define STEP_BYTES ((size_t)1 << 33) /* from one place that is tried to the next: a multiple of 256 MiB */
-enum { TRIES = 64 };
+enum { TRIES = 64, LOOKS = 10000 /* of a microsecond; hundreds of pages are moved together */ };
+
+/* ENOMEM: there are no such addresses, unless this process may have no VMA more. */
+static int why_not(int code)
+{
+    struct vma_room room;
+    bool used_up = code == ENOMEM && vma_room_read(&room) == 0 && !vma_room_has(&room, 1);
+    return code == ENOMEM && !used_up ? -EADDRNOTAVAIL : -code;
+}
 
 static int map_at(unsigned char *where, int fd, off_t offset, size_t bytes)
 {
     void *at = mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset);
     if (at == MAP_FAILED)
-        return -errno;
+        return why_not(errno);
     if (at == where)
         return 0;
     munmap(at, bytes);
@@ -34,6 +46,11 @@ static int map_at(unsigned char *where, int fd, off_t offset, size_t bytes)
 static size_t piece_bytes(const struct twin *twin)
 {
     return twin->bytes < twin->apart ? twin->bytes : twin->apart;
+}
+
+size_t twin_vmas(size_t bytes, size_t apart)
+{
+    return 2 * ((bytes - 1) / apart + 1);
 }
 
 unsigned char *twin_at(const struct twin *twin, unsigned view, size_t offset)
@@ -76,15 +93,13 @@ static int map_here(struct twin *twin, int fd, const off_t offsets[2])
 static int map_from(struct twin *twin, uintptr_t lowest, int fd, const off_t offsets[2])
 {
     int rc = -EADDRNOTAVAIL;
-    for (unsigned i = 0; i < TRIES && rc; i++) {
+    for (unsigned i = 0; i < TRIES && (rc == -EADDRNOTAVAIL || rc == -EEXIST); i++) {
         twin->base = (unsigned char *)(lowest + i * STEP_BYTES);
         rc = map_here(twin, fd, offsets);
-        if (rc && rc != -EEXIST && rc != -ENOMEM) /* ENOMEM: there are no such addresses */
-            break;
     }
     if (rc)
         twin->base = NULL;
-    return rc == -EEXIST || rc == -ENOMEM ? -EADDRNOTAVAIL : rc;
+    return rc == -EEXIST ? -EADDRNOTAVAIL : rc;
 }
 
 int twin_map(struct twin *twin, int fd, off_t first, off_t second, size_t bytes, size_t apart)
@@ -122,6 +137,32 @@ int twin_frame(int pagemap_fd, const void *address, uint64_t *frame)
         return rc;
     *frame = entry & PAGEMAP_FRAME;
     return !(entry & PAGEMAP_PRESENT) ? -ENXIO : *frame ? 0 : -EPERM;
+}
+
+/* -EAGAIN: one of the pages has moved, or is about to. */
+static int look_at_frames(int pagemap_fd, const void *one, const void *other, bool *same)
+{
+    uint64_t first, second, again;
+    int rc = twin_frame(pagemap_fd, one, &first);
+    if (rc == 0)
+        rc = twin_frame(pagemap_fd, other, &second);
+    if (rc == 0)
+        rc = twin_frame(pagemap_fd, one, &again);
+    if (rc)
+        return rc;
+    *same = first == second;
+    return first == again ? 0 : -EAGAIN;
+}
+
+int twin_same_frame(int pagemap_fd, const void *one, const void *other, bool *same)
+{
+    int rc = -EAGAIN;
+    for (unsigned i = 0; i < LOOKS && (rc == -EAGAIN || rc == -ENXIO); i++) {
+        if (i)
+            sched_yield(); /* to who moves it */
+        rc = look_at_frames(pagemap_fd, one, other, same);
+    }
+    return rc == -EAGAIN ? -ENXIO : rc;
 }
 
 bool twin_shows(volatile uint64_t *one, const volatile uint64_t *other)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two views of the same memory: a part of a file mapped twice, at two addresses that are a chosen distance apart; and
- * how to tell that two addresses are one physical page.
+ * how to tell that two addresses are one physical page. For 64-bit processes.
  *
  *     struct twin twin;
  *     twin_map(&twin, fd, 0, 0, 4096, 1 << 28);       // the first page of the file, twice, 256 MiB apart
@@ -28,12 +28,16 @@ struct twin {
  * views of the same pages), so that each byte of the second lies exactly `apart` above its byte of the first; both are
  * whole pages. Where the views are longer than they are apart they take turns, `apart` bytes of each at a time:
  * twin_at finds the place. The base is a multiple of 256 MiB, so that address bits below are those of the offset.
- * -EADDRNOTAVAIL when there are no two free places so far apart; -EINVAL for what is not whole pages, or none; -errno.
- * End with twin_unmap.
+ * -EADDRNOTAVAIL when there are no two free places so far apart; -EINVAL for what is not whole pages, or none; -errno,
+ * -ENOMEM where this process may have no VMA more: each turn is up to two (twin_vmas). End with twin_unmap.
  * MAP_FIXED_NOREPLACE (Linux 4.17) never takes what is mapped already; an older kernel takes the address for a hint,
  * which is noticed.
  */
 int twin_map(struct twin *twin, int fd, off_t first, off_t second, size_t bytes, size_t apart);
+
+/* VMAs that views of such a size are, so far apart: at most, for where the second goes on with the first they are one.
+ */
+size_t twin_vmas(size_t bytes, size_t apart);
 
 /* madvise for both views. 0 or -errno, of the first piece that refuses. */
 int twin_advise(const struct twin *twin, int advice);
@@ -47,10 +51,17 @@ unsigned char *twin_at(const struct twin *twin, unsigned view, size_t offset);
 /*
  * The physical page frame below an address of this process, by /proc/self/pagemap, open as pagemap_fd
  * (Documentation/admin-guide/mm/pagemap.rst). -ENXIO: the page is not there; -EPERM: the kernel hides frames from this
- * process (all are 0 without CAP_SYS_ADMIN); -errno. The page may move before you use what you learnt: unless it is
- * locked against it, that two are equal is certain only while nothing migrates.
+ * process (all are 0 without CAP_SYS_ADMIN); -errno. The page may move before you use what you learnt: two frames are
+ * to be compared by twin_same_frame.
  */
 int twin_frame(int pagemap_fd, const void *address, uint64_t *frame);
+
+/*
+ * Whether two addresses are one physical page, into *same: by a frame, the other's, and the first one's again, which is
+ * the same unless the page has moved meanwhile. Then, and where a page is not there because it is being moved, it looks
+ * once more, for some milliseconds. Three system calls. As twin_frame; -ENXIO also where a page never came to rest.
+ */
+int twin_same_frame(int pagemap_fd, const void *one, const void *other, bool *same);
 
 /*
  * Whether a store through one address is seen through the other: they are one physical byte. Needs no rights, but

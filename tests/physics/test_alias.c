@@ -6,7 +6,23 @@
 #include <fcntl.h>
 
 #include "counter.h"
-#include "twin.h"
+
+/* What /proc/self/pagemap is to say; NULL: what it says. */
+static const uint64_t *script;
+
+static ssize_t scripted(int fd, void *to, size_t bytes, off_t offset)
+{
+    if (!script)
+        return pread(fd, to, bytes, offset);
+    memcpy(to, script++, sizeof *script);
+    return (ssize_t)bytes;
+}
+
+#define pread(...) scripted(__VA_ARGS__)
+#include "../../bench/techniques/twin.c" // NOLINT(bugprone-suspicious-include): pages are to be moved while it looks
+#undef pread
+#include "vma_room.h"
+#include "vmas.h"
 #include "way_hash.h"
 
 enum { OPERATIONS = 1000, CHAIN = 512 };
@@ -109,6 +125,69 @@ static void views_take_nobodys_place(void **state)
     close(fd);
 }
 
+static void expect_unsupported(const struct params *params, const struct method *method, const char *why)
+{
+    struct physics_cell cell;
+    physics_begin(&cell, params);
+    physics_arm(&cell, method, 1);
+    physics_measure(&cell, NULL, 1);
+    assert_int_equal(cell.result.arms[0].status, ARM_UNSUPPORTED);
+    assert_non_null(strstr(cell.result.arms[0].reason, why));
+    measure_free(&cell.result);
+}
+
+/* VMAs that run out are told as such, and not as addresses that are taken; an arm is refused before. */
+static void views_need_room_for_vmas(void **state)
+{
+    enum { PIECES = 256, LEFT = 100 };
+    uint64_t page_bytes = physics_page_bytes();
+    struct params params = alias_params(page_bytes, through_other);
+    struct vma_room room;
+    struct twin twin;
+    struct err err = {0};
+    int fd = memfd_create("views", MFD_CLOEXEC);
+    (void)state;
+    need_free_addresses();
+    assert_int_equal(ftruncate(fd, (off_t)(PIECES * page_bytes)), 0);
+    assert_int_equal(vma_room_read(&room), 0);
+    uint64_t held = room.limit - room.vmas - LEFT;
+    if (room.limit > UINT64_C(1) << 21)
+        physics_skip("a process may have %llu VMAs here, which takes too long to try", (unsigned long long)room.limit);
+    assert_int_equal(vmas_hold(held, &err), 0);
+    int views = twin_map(&twin, fd, 0, 0, PIECES * page_bytes, page_bytes);
+    int far = twin_map(&twin, fd, 0, 0, page_bytes, UINT64_C(1) << 62);
+    expect_unsupported(&params, &method_flushed_load, ", and vm.max_map_count is ");
+    vmas_release(held);
+    assert_int_equal(views, -ENOMEM);
+    assert_int_equal(far, -EADDRNOTAVAIL);
+    close(fd);
+}
+
+/* Where a turn of the second view shows what comes right before the next turn of the first, both are one. */
+static void views_are_as_many_vmas_as_told(void **state)
+{
+    enum { PIECES = 256 };
+    uint64_t page_bytes = physics_page_bytes(), bytes = PIECES * page_bytes;
+    int fd = memfd_create("views", MFD_CLOEXEC);
+    (void)state;
+    need_free_addresses();
+    physics_need_exact_counts(); /* a sanitizer maps memory of its own whenever it likes */
+    assert_int_equal(ftruncate(fd, (off_t)(2 * bytes)), 0);
+    assert_int_equal(twin_vmas(bytes, page_bytes), 2 * PIECES);
+    assert_int_equal(twin_vmas(bytes, bytes - page_bytes), 4);
+    assert_int_equal(twin_vmas(bytes, bytes), 2);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        struct vma_room before, with;
+        struct twin twin;
+        assert_int_equal(vma_room_read(&before), 0);
+        assert_int_equal(twin_map(&twin, fd, 0, copy ? (off_t)bytes : 0, bytes, page_bytes), 0);
+        assert_int_equal(vma_room_read(&with), 0);
+        twin_unmap(&twin);
+        assert_int_equal(with.vmas - before.vmas, copy ? 2 * PIECES : PIECES + 1);
+    }
+    close(fd);
+}
+
 /* What an operation has answered, by hand. */
 static uint64_t answered(const struct method *method, uint64_t distance, enum through through)
 {
@@ -142,6 +221,59 @@ static void frames_tell_one_page_from_two(void **state)
 {
     (void)state;
     expect_answers(&method_same_page_frame);
+}
+
+/* What is said of pages that the kernel moves meanwhile, after how many reads. */
+static void pages_that_move_are_looked_at_again(void **state)
+{
+    static const struct {
+        uint64_t frames[7]; /* one, the other, the first again …; 0: not there */
+        unsigned reads;
+        bool same;
+    } moves[] = {
+        {{7, 7, 7}, 3, true},           {{7, 8, 7}, 3, false},
+        {{7, 8, 8, 8, 8, 8}, 6, true},  /* one page, from 7 to 8 */
+        {{7, 7, 9, 9, 7, 9}, 6, false}, /* two: the second came to where the first had been */
+        {{0, 8, 8, 8}, 4, true},        /* the first is being moved … */
+        {{7, 0, 8, 8, 8}, 5, true},     /* … after it has been looked at … */
+        {{7, 7, 0, 8, 8, 8}, 6, true},  /* … or once both were */
+        {{7, 9, 0, 8, 9, 8}, 6, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+        uint64_t entries[7];
+        bool same = !moves[i].same;
+        for (unsigned n = 0; n < 7; n++)
+            entries[n] = moves[i].frames[n] | (moves[i].frames[n] ? PAGEMAP_PRESENT : 0);
+        script = entries;
+        int rc = twin_same_frame(-1, entries, entries, &same);
+        unsigned reads = (unsigned)(script - entries);
+        script = NULL;
+        assert_int_equal(rc, 0);
+        assert_int_equal(same, moves[i].same);
+        assert_int_equal(reads, moves[i].reads);
+    }
+}
+
+/* One that never comes to rest, or is not there at all, is no answer; nor are frames that are hidden. */
+static void pages_without_a_frame_are_told(void **state)
+{
+    enum { READS = 3 * LOOKS };
+    uint64_t *entries = calloc(READS, sizeof *entries);
+    bool same;
+    (void)state;
+    assert_non_null(entries);
+    script = entries;
+    assert_int_equal(twin_same_frame(-1, entries, entries, &same), -ENXIO);
+    for (unsigned i = 0; i < READS; i++)
+        entries[i] = PAGEMAP_PRESENT | (i + 1);
+    script = entries;
+    assert_int_equal(twin_same_frame(-1, entries, entries, &same), -ENXIO);
+    entries[0] = PAGEMAP_PRESENT;
+    script = entries;
+    assert_int_equal(twin_same_frame(-1, entries, entries, &same), -EPERM);
+    script = NULL;
+    free(entries);
 }
 
 /* Loads from a line in turns take no fault, find the other's address each time, and know whose hashes are equal. */
@@ -212,8 +344,12 @@ int main(void)
         cmocka_unit_test(the_way_hash_is_as_published),
         cmocka_unit_test(views_are_as_far_apart_as_asked),
         cmocka_unit_test(views_take_nobodys_place),
+        cmocka_unit_test(views_need_room_for_vmas),
+        cmocka_unit_test(views_are_as_many_vmas_as_told),
         cmocka_unit_test(a_store_tells_one_page_from_two),
         cmocka_unit_test(frames_tell_one_page_from_two),
+        cmocka_unit_test(pages_that_move_are_looked_at_again),
+        cmocka_unit_test(pages_without_a_frame_are_told),
         cmocka_unit_test(loads_in_turns_know_equal_way_hashes),
         cmocka_unit_test(flushed_lines_are_loaded_in_their_order),
         cmocka_unit_test(a_wrong_order_is_found),

@@ -9,7 +9,24 @@
 #include <stdatomic.h>
 
 #include "clock.h"
-#include "guarded.h"
+
+/* A signal comes as soon as a handler is there, before the C library has told of the one that was there. */
+static bool prompt;
+
+static int act(int number, const struct sigaction *action, struct sigaction *old)
+{
+    struct sigaction found;
+    int rc = sigaction(number, action, old ? &found : NULL);
+    if (prompt && action)
+        raise(number);
+    if (old)
+        *old = found;
+    return rc;
+}
+
+#define sigaction(...) act(__VA_ARGS__)
+#include "../../bench/techniques/guarded.c" // NOLINT(bugprone-suspicious-include): its calls are to be met by signals
+#undef sigaction
 
 enum { SIGNALS = 100 };
 
@@ -73,21 +90,43 @@ static void *send_signals(void *context)
 /* Mostly it comes while the guard's own handler is there. */
 static void a_signal_that_is_sent_is_not_lost(void **state)
 {
-    struct sigaction action = {.sa_handler = count_signal}, before[2];
+    struct sigaction action = {.sa_handler = count_signal}, kept[2];
     pthread_t self = pthread_self(), sender;
     unsigned char place = 5, byte = 0;
     int wrong = 0;
     (void)state;
-    sigaction(SIGBUS, &action, &before[0]);
-    sigaction(SIGSEGV, &action, &before[1]);
+    sigaction(SIGBUS, &action, &kept[0]);
+    sigaction(SIGSEGV, &action, &kept[1]);
     assert_int_equal(pthread_create(&sender, NULL, send_signals, &self), 0);
     while (pthread_tryjoin_np(sender, NULL))
         wrong |= guarded_load(&place, &byte);
-    sigaction(SIGBUS, &before[0], NULL);
-    sigaction(SIGSEGV, &before[1], NULL);
+    sigaction(SIGBUS, &kept[0], NULL);
+    sigaction(SIGSEGV, &kept[1], NULL);
     assert_int_equal(wrong, 0);
     assert_int_equal(byte, 5);
     assert_int_equal(atomic_load(&handled), SIGNALS);
+}
+
+/* However early it comes, and after whatever handlers an access before has met. */
+static void a_signal_that_comes_at_once_is_not_lost(void **state)
+{
+    struct sigaction action = {.sa_handler = count_signal}, ignored = {.sa_handler = SIG_IGN}, kept[2];
+    unsigned char place = 5, byte = 0;
+    (void)state;
+    sigaction(SIGBUS, &ignored, &kept[0]);
+    sigaction(SIGSEGV, &ignored, &kept[1]);
+    assert_int_equal(guarded_load(&place, &byte), 0);
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGSEGV, &action, NULL);
+    atomic_store(&handled, 0);
+    prompt = true;
+    int found = guarded_load(&place, &byte);
+    prompt = false;
+    sigaction(SIGBUS, &kept[0], NULL);
+    sigaction(SIGSEGV, &kept[1], NULL);
+    assert_int_equal(found, 0);
+    assert_int_equal(byte, 5);
+    assert_int_equal(atomic_load(&handled), 4); /* one for each handler that there was, the guard's and its own */
 }
 
 int main(void)
@@ -96,6 +135,7 @@ int main(void)
         cmocka_unit_test(what_an_access_raises_is_told),
         cmocka_unit_test(beyond_the_end_of_a_file_is_a_bus_error),
         cmocka_unit_test(a_signal_that_is_sent_is_not_lost),
+        cmocka_unit_test(a_signal_that_comes_at_once_is_not_lost),
     };
     return physics_run(tests);
 }

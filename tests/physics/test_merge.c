@@ -10,6 +10,8 @@
 #include "counter.h"
 #include "merge.h"
 #include "merging.h"
+#include "vma_room.h"
+#include "vmas.h"
 
 enum { SPAN_PAGES = 4, GROUPS = 8 };
 
@@ -28,9 +30,9 @@ static struct params merge_params(uint64_t spans, enum merge_step step)
 
 static uint64_t mapped_ranges(void)
 {
-    uint64_t vmas, limit;
-    assert_int_not_equal(merge_check_room(0, &vmas, &limit), -ENOENT);
-    return vmas;
+    struct vma_room room;
+    assert_int_equal(vma_room_read(&room), 0);
+    return room.vmas;
 }
 
 /* A system call writing to the page fails where a store would be a signal. */
@@ -249,24 +251,54 @@ static void a_spoilt_object_is_found_after_the_merge(void **state)
     assert_int_equal(rc, -EPROTO);
 }
 
+/* Of so many arms of one cell, as the engine measures them. */
+static void expect_arms(const struct params *params, unsigned arms, enum arm_status status)
+{
+    struct physics_cell cell;
+    physics_begin(&cell, params);
+    for (unsigned a = 0; a < arms; a++)
+        physics_arm(&cell, &method_merge, GROUPS);
+    physics_measure(&cell, NULL, 2);
+    for (unsigned a = 0; a < arms; a++) {
+        if (cell.result.arms[a].status != status)
+            fail_msg("arm %u of %u: %s", a, arms, cell.result.arms[a].reason);
+        assert_int_equal(strstr(cell.result.arms[a].reason, ", and vm.max_map_count is ") != NULL,
+                         status == ARM_UNSUPPORTED);
+    }
+    measure_free(&cell.result);
+}
+
 /* More spans than the process may have VMAs: refused before anything is mapped. */
 static void too_many_spans_are_refused(void **state)
 {
     struct params params = merge_params(2, merge_step_whole);
-    uint64_t vmas, limit;
-    struct worker worker = {.params = &params, .fd = -1};
+    struct vma_room room;
+    (void)state;
+    assert_int_equal(vma_room_read(&room), 0);
+    assert_in_range(room.vmas, 1, room.limit);
+    uint64_t most = room.limit - room.vmas;
+    assert_true(vma_room_has(&room, 0) && vma_room_has(&room, most) && !vma_room_has(&room, most + 1));
+    params.file_bytes = params.working_set_bytes = (most / 2 + 1) * 2 * params.range_bytes;
+    expect_arms(&params, 1, ARM_UNSUPPORTED);
+}
+
+/* Nor may several arms have together what each could have alone; other VMAs leave room for one and a half of them. */
+static void arms_are_refused_what_they_lack_together(void **state)
+{
+    enum { SPARE = 32, NEEDED = 2 * GROUPS * (SPARE - 1) };
+    struct params params = merge_params(SPARE, merge_step_whole);
+    struct vma_room room;
     struct err err = {0};
     (void)state;
-    assert_int_equal(merge_check_room(1, &vmas, &limit), 0);
-    assert_in_range(vmas, 1, limit);
-    uint64_t most = (limit - vmas) / 2;
-    assert_int_equal(merge_check_room(most - 8, &vmas, &limit), 0); /* stdio may have mapped something meanwhile */
-    assert_int_equal(merge_check_room(most + 1, &vmas, &limit), -ENOMEM);
-    params.file_bytes = params.working_set_bytes = (most + 1) * 2 * params.range_bytes;
-    int rc = method_merge.setup(&worker, &err);
-    method_merge.teardown(&worker);
-    assert_int_equal(rc, -EOPNOTSUPP);
-    assert_non_null(strstr(err.text, "vm.max_map_count is "));
+    assert_int_equal(vma_room_read(&room), 0);
+    if (room.limit > UINT64_C(1) << 21)
+        physics_skip("a process may have %llu VMAs here, which takes too long to try", (unsigned long long)room.limit);
+    uint64_t others = room.limit - room.vmas - NEEDED * UINT64_C(3) / 2;
+    assert_int_equal(vmas_hold(others, &err), 0);
+    expect_arms(&params, 1, ARM_OK);
+    expect_arms(&params, 2, ARM_UNSUPPORTED);
+    vmas_release(others);
+    expect_arms(&params, 2, ARM_OK);
 }
 
 int main(void)
@@ -281,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_reader_finds_a_spoilt_object),
         cmocka_unit_test(a_spoilt_object_is_found_after_the_merge),
         cmocka_unit_test(too_many_spans_are_refused),
+        cmocka_unit_test(arms_are_refused_what_they_lack_together),
     };
     return physics_run(tests);
 }

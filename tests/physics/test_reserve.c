@@ -10,6 +10,8 @@
 #include "hugepage.h"
 #include "reservation.h"
 #include "smaps.h"
+#include "vma_room.h"
+#include "vmas.h"
 
 extern const struct method method_reserve, method_reserve_touch, method_first_touch;
 
@@ -174,6 +176,57 @@ static void a_reservation_alone_costs_nothing(void **state)
     assert_null(reserved.at);
 }
 
+static uint64_t vmas_now(struct vma_room *room)
+{
+    assert_int_equal(vma_room_read(room), 0);
+    return room->vmas;
+}
+
+/* Pieces that lie alone are two VMAs more each, pages in a row are one. */
+static void pieces_are_vmas(void **state)
+{
+    enum { TOUCHES = 1000 };
+    const uint64_t distances[] = {physics_page_bytes(), 2 * physics_page_bytes()}, most[] = {2, 2 * TOUCHES};
+    (void)state;
+    physics_need_exact_counts(); /* a sanitizer maps memory of its own whenever it likes */
+    for (unsigned i = 0; i < 2; i++) {
+        struct params params = reserve_params(1 * GIB, distances[i], reservation_prot_none);
+        struct vma_room room;
+        struct hand hand;
+        hand_begin(&hand, &method_reserve_touch, &params, NULL);
+        hand_reset(&hand, TOUCHES);
+        uint64_t before = vmas_now(&room);
+        hand_run(&hand, TOUCHES);
+        uint64_t made = vmas_now(&room) - before;
+        hand_end(&hand);
+        assert_in_range(made, most[i] / 2, most[i]);
+    }
+}
+
+/* Who lacks that room is refused before it fails; who needs none is not. */
+static void who_lacks_room_for_vmas_is_unsupported(void **state)
+{
+    struct params params = reserve_params(1 * GIB, 2 * physics_page_bytes(), reservation_prot_none);
+    struct vma_room room;
+    struct physics_cell cell;
+    struct err err = {0};
+    (void)state;
+    uint64_t others = vmas_now(&room);
+    if (room.limit > UINT64_C(1) << 21)
+        physics_skip("a process may have %llu VMAs here, which takes too long to try", (unsigned long long)room.limit);
+    others = room.limit - others - 1000; /* half of what an arm needs */
+    assert_int_equal(vmas_hold(others, &err), 0);
+    physics_begin(&cell, &params);
+    physics_arm(&cell, &method_reserve_touch, 8);
+    physics_arm(&cell, &method_reserve_touch, 8)->params.reservation = reservation_noreserve;
+    physics_measure(&cell, NULL, 1);
+    vmas_release(others);
+    assert_int_equal(cell.result.arms[0].status, ARM_UNSUPPORTED);
+    assert_non_null(strstr(cell.result.arms[0].reason, "make up to 2000 VMAs, "));
+    assert_int_equal(cell.result.arms[1].status, ARM_OK);
+    measure_free(&cell.result);
+}
+
 /* How many of so many attempts the kernel granted. */
 static uint64_t granted(uint64_t bytes, enum reservation reservation)
 {
@@ -233,6 +286,8 @@ int main(void)
         cmocka_unit_test(every_touch_costs_a_page_and_its_page_tables),
         cmocka_unit_test(a_touch_in_huge_pages_costs_a_huge_page),
         cmocka_unit_test(memory_is_told_of_workers_that_have_a_process),
+        cmocka_unit_test(pieces_are_vmas),
+        cmocka_unit_test(who_lacks_room_for_vmas_is_unsupported),
         cmocka_unit_test(a_reservation_alone_costs_nothing),
         cmocka_unit_test(what_is_promised_follows_from_the_mode),
     };

@@ -55,7 +55,7 @@ static void need_smaps(void)
         physics_skip("no /proc/self/smaps here");
 }
 
-/* Bytes of page tables of this process; no stdio, whose buffer would need some itself. */
+/* Bytes of page tables of this process. Those for memory of stdio come with its first use. */
 static uint64_t page_table_bytes(void)
 {
     char text[8192];
