@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is mapped, how it is filled and advised, and pages that are copied on write. */
+#include "forked.h"
 #include "hugepage.h"
 #include "mapping.h"
 #include "plan_site.h"
@@ -218,8 +219,7 @@ int check_break(struct site *site)
 int check_breaker(struct site *site)
 {
     const struct params *params = site->params;
-    bool child = params->breaker == breaker_child_first || params->breaker == breaker_child_second;
-    if (!uses(site, FIELD_breaker) || !child || params->sharing != sharing_private)
+    if (!uses(site, FIELD_breaker) || !forked_child_breaks(params) || params->sharing != sharing_private)
         return 0;
     return refuse(site, FIELD_breaker,
                   "what a child stores to its private mapping of the file cannot be read back: "

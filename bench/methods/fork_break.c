@@ -41,12 +41,6 @@ struct breaking {
     pid_t child;
 };
 
-static bool child_stores(const struct params *params)
-{
-    return params->breaker == breaker_child_first || params->breaker == breaker_child_second ||
-           params->breaker == breaker_child_again;
-}
-
 /* Without a system call while the other side is quick; with one CPU for both, it gets its turn. */
 static int wait_until(const _Atomic uint64_t *value, uint64_t wanted)
 {
@@ -99,7 +93,7 @@ static void child_main(struct worker *worker, uint64_t blocks, pid_t parent)
         _exit(0);
     if (own->params.breaker == breaker_parent_second)
         mapping_prepare(worker, worker->base_bytes);
-    if (child_stores(&own->params))
+    if (forked_child_breaks(&own->params))
         child_store(worker, blocks);
     atomic_store(&own->board->ready, 1);
     forked_wait_for_end();
@@ -119,7 +113,7 @@ static int ask_child(struct worker *worker, uint64_t blocks)
 
 static int run(struct worker *worker, uint64_t blocks)
 {
-    if (child_stores(worker->params))
+    if (forked_child_breaks(worker->params))
         return ask_child(worker, blocks);
     mapping_store(worker, blocks);
     return 0;
@@ -196,7 +190,7 @@ static int setup(struct worker *worker, struct err *err)
         return err_set(err, ENOMEM, "no memory for a fork");
     own->params = *worker->params;
     own->params.prior = prior_stored;
-    if (child_stores(&own->params))
+    if (forked_child_breaks(&own->params))
         own->params.lifetime = lifetime_per_pass; /* what a child has stored is gone with it: nothing to read back */
     worker->params = &own->params;
     own->board = forked_share(sizeof *own->board);

@@ -184,6 +184,12 @@ uint64_t forked_limit(const struct params *params)
     return 1;
 }
 
+bool forked_child_breaks(const struct params *params)
+{
+    return params->breaker == breaker_child_first || params->breaker == breaker_child_second ||
+           params->breaker == breaker_child_again;
+}
+
 uint64_t forked_copied_entries(const struct params *params)
 {
     if (params->prior != prior_stored)

@@ -66,6 +66,9 @@ void forked_teardown(struct worker *worker);
 uint64_t forked_limit(const struct params *params);
 uint64_t forked_reset_ns(const struct params *params, uint64_t blocks);
 
+/* Whether it is the child whose stores are measured, by `breaker`. */
+bool forked_child_breaks(const struct params *params);
+
 /* Page-table entries that a fork copies. */
 uint64_t forked_copied_entries(const struct params *params);
 

@@ -265,6 +265,7 @@ struct task {
     unsigned how;
     unsigned char *page, byte;
     int socket; /* on which the child hears from its parent, and tells it */
+    pid_t child;
 };
 
 /* What a child finds, told by how it ends: 0, 1, or an error. */
@@ -311,7 +312,7 @@ static int child_loads(const struct task *task)
 
 /* The parent's end of a socket; the page is its process's copy already, where it is private, so that what is looked at
  * is the fork's doing. */
-static int start_crossing(int (*find)(const struct task *), struct task *task, pid_t *child)
+static int start_crossing(int (*find)(const struct task *), struct task *task)
 {
     int ends[2], now = byte_of_file(task->own);
     task->page = now < 0 ? NULL : map_own(task->own, task->how);
@@ -322,8 +323,8 @@ static int start_crossing(int (*find)(const struct task *), struct task *task, p
     int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) ? -errno : 0;
     if (rc == 0) {
         task->socket = ends[1];
-        *child = start_child(find, task);
-        rc = *child < 0 ? *child : ends[0];
+        task->child = start_child(find, task);
+        rc = task->child < 0 ? task->child : ends[0];
         close(ends[1]);
         if (rc < 0)
             close(ends[0]);
@@ -336,14 +337,13 @@ static int start_crossing(int (*find)(const struct task *), struct task *task, p
 static int child_sees(const struct semantics *own, unsigned how)
 {
     struct task task = {.own = own, .how = how};
-    pid_t child;
-    int socket = start_crossing(child_loads, &task, &child);
+    int socket = start_crossing(child_loads, &task);
     if (socket < 0)
         return socket;
     if (!(how & UNSTORED))
         *(volatile unsigned char *)task.page = task.byte;
     int rc = forked_send(socket, 0);
-    int found = child_found(child);
+    int found = child_found(task.child);
     close(socket);
     unmap(own, task.page);
     return rc ? rc : found;
@@ -354,15 +354,14 @@ static int parent_sees(const struct semantics *own, unsigned how)
 {
     struct task task = {.own = own, .how = how};
     unsigned char told;
-    pid_t child;
-    int socket = start_crossing(child_stores, &task, &child);
+    int socket = start_crossing(child_stores, &task);
     if (socket < 0)
         return socket;
-    int rc = how & LIVING ? forked_receive(socket, &told) : child_found(child);
+    int rc = how & LIVING ? forked_receive(socket, &told) : child_found(task.child);
     int seen = *(volatile unsigned char *)task.page == task.byte;
     if (how & LIVING) {
         rc = rc ? rc : forked_send(socket, 0);
-        int found = child_found(child);
+        int found = child_found(task.child);
         rc = rc ? rc : found;
     }
     close(socket);
