@@ -268,9 +268,22 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
+def machine_value(machine: Mapping[str, Any], key: str) -> str | None:
+    """A value of a machine's description by its dotted key, as text; None where it is not known."""
+    for part in ("blocking", "informational"):
+        found: Any = machine.get(part)
+        for name in key.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        if found is not None:
+            return str(found)
+    return None
+
+
 def applies(one: Expectation, params: Mapping[str, Any], machine: Mapping[str, Any]) -> bool:
     """Whether an expectation is for this machine and these parameters of a cell."""
     if any(params.get(key) != value for key, value in one.where.items()):
+        return False
+    if any(machine_value(machine, key) != value for key, value in one.machine.items()):
         return False
     blocking = machine.get("blocking")
     keys = blocking if isinstance(blocking, dict) else {}

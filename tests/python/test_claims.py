@@ -15,7 +15,7 @@ import pytest
 
 import fake_run
 from fake_run import FakeArm
-from faultline import canvas, claim_table, claim_words, claims, markdown, page, pictures, plots, records, report, tables
+from faultline import canvas, claim_plan, claim_table, claim_words, claims, markdown, page, pictures, plots, records, report, tables
 from faultline import verdict, verdicts
 from faultline.claim_plan import INCONCLUSIVE, REFUTED, SUPPORTED
 from faultline.claims import Decision
@@ -402,3 +402,22 @@ def test_a_control_is_held_to_the_same(tmp_path: Path) -> None:
     assert one(tmp_path / "r", near).answer == SUPPORTED
     found = one(tmp_path / "s", near, null_bias=0.09, delta=0.2)
     assert found.answer == INCONCLUSIVE and "the positive control did not come out: two identical arms" in str(found.why)
+
+
+@pytest.mark.parametrize(
+    "wanted, expected",
+    [
+        ({"filesystem.type": "ext4"}, SUPPORTED),
+        ({"filesystem.type": "xfs"}, None),
+        ({"overcommit_memory": "0"}, SUPPORTED),
+        ({"overcommit_memory": "1"}, None),
+        ({"filesystem.type": "ext4", "overcommit_memory": "2"}, None),
+        ({"filesystem.nothing": "ext4"}, None),
+        ({"filesystem": "ext4"}, None),
+    ],
+)
+def test_an_expectation_may_go_by_the_machines_description(wanted: dict[str, str], expected: str | None) -> None:
+    machine = {"blocking": {"filesystem": {"type": "ext4"}}, "informational": {"overcommit_memory": 0}}
+    said = [{"verdict": SUPPORTED, "machine": wanted}]
+    told = claim_plan.claim_read(claim(factor("faster", "half", "pread"), expected=said))
+    assert (SUPPORTED if claims.applies(told.expected[0], {}, machine) else None) == expected
