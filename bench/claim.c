@@ -9,6 +9,7 @@
 
 #include "counter.h"
 #include "scenario_parts.h"
+#include "survey.h"
 #include "wire.h"
 
 enum {
@@ -286,13 +287,32 @@ static int take_verdict(struct reading *reading, const struct yaml *node, const 
     return rc ? rc : reading_refuse_unknown(reading, "verdict", node, known);
 }
 
+/* Values of a machine's description by their keys (survey.h), as text. */
+static int take_machine(struct reading *reading, const struct yaml *node, const char *name, json_t *into)
+{
+    const char *known[SURVEY_KEYS_MAX];
+    json_t *found = json_object();
+    int rc = reading_want(reading, node, YAML_MAPPING, name);
+    survey_keys(known);
+    for (unsigned i = 0; !rc && i < node->count; i += 2) {
+        const char *key = node->items[i]->text;
+        size_t which = 0;
+        while (known[which] && strcmp(known[which], key) != 0)
+            which++;
+        rc = known[which] ? take_words(reading, node->items[i + 1], key, found)
+                          : reading_refuse_unknown(reading, MACHINE_VALUE, node->items[i], known);
+    }
+    if (!rc)
+        rc = set_new(reading, into, name, json_incref(found));
+    json_decref(found);
+    return rc;
+}
+
 static int take_expectation(struct reading *reading, const struct yaml *node, json_t *list)
 {
-    static const struct member members[] = {{"verdict", take_verdict, true},
-                                            {"where", take_conditions, false},
-                                            {"cpu", take_words, false},
-                                            {"kernel_from", take_words, false},
-                                            {0}};
+    static const struct member members[] = {{"verdict", take_verdict, true},  {"where", take_conditions, false},
+                                            {"cpu", take_words, false},       {"kernel_from", take_words, false},
+                                            {"machine", take_machine, false}, {0}};
     json_t *one = json_object();
     int rc = take_members(reading, node, "an expectation", members, one);
     if (!rc && json_array_append(list, one))

@@ -191,6 +191,8 @@ int check_company(struct site *site)
         return refuse(site, FIELD_storm, "a storm needs siblings to make it: write siblings: 1");
     if (uses(site, FIELD_mapper_view) && params->mappers == 0 && params->mapper_view != mapper_view_shared)
         return refuse(site, FIELD_mapper_view, "nobody looks at the file: write mappers: 1");
+    if (uses(site, FIELD_mapper_view) && params->mapper_view == mapper_view_cut && params->mappers > 1)
+        return refuse(site, FIELD_mappers, "they would cut the file off under each other: write mappers: 1");
     if (mappers && params->mappers > MAPPERS_MAX)
         return refuse(site, FIELD_mappers, "%" PRIu64 " processes that map the file: at most %d", params->mappers,
                       MAPPERS_MAX);

@@ -71,6 +71,14 @@ static const char *nearest(const char *word, const char *const *known)
     return best;
 }
 
+/* The command that shows all there is of what is too much for a message. */
+static const char *shown_by(const char *what)
+{
+    return strcmp(what, "method") == 0        ? "list methods"
+           : strcmp(what, MACHINE_VALUE) == 0 ? "machine --json"
+                                              : "list fields";
+}
+
 /* "unknown key 'x': did you mean 'y'?", or the words that are known when none is near. */
 int reading_refuse_unknown(struct reading *reading, const char *what, const struct yaml *word, const char *const *known)
 {
@@ -83,8 +91,7 @@ int reading_refuse_unknown(struct reading *reading, const char *what, const stru
         snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", *known);
     }
     if (strlen(list) + 1 >= sizeof list)
-        snprintf(list, sizeof list, "`faultline list %s` shows all",
-                 strcmp(what, "method") == 0 ? "methods" : "fields");
+        snprintf(list, sizeof list, "`faultline %s` shows all", shown_by(what));
     return reading_refuse(reading, word->at, "unknown %s '%.60s'; known: %s", what, word->text, list);
 }
 

@@ -19,6 +19,7 @@ int reading_out_of_memory(struct reading *reading);
 /* "unknown WHAT 'x': did you mean 'y'?", or the words that are known when none is near. `known` ends with NULL. */
 int reading_refuse_unknown(struct reading *reading, const char *what, const struct yaml *word,
                            const char *const *known);
+#define MACHINE_VALUE "value of a machine" /* such a `what`: a key of survey.h */
 
 /* Whether a node is of that kind, and not empty. */
 int reading_want(struct reading *reading, const struct yaml *node, enum yaml_kind kind, const char *what);

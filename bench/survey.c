@@ -519,3 +519,17 @@ json_t *survey_informational(const struct survey *survey, json_t *unknown)
 {
     return survey_object(survey, informational_rows, sizeof informational_rows / sizeof *informational_rows, unknown);
 }
+
+void survey_keys(const char *keys[SURVEY_KEYS_MAX])
+{
+    enum {
+        BLOCKING = sizeof blocking_rows / sizeof *blocking_rows,
+        OTHERS = sizeof informational_rows / sizeof *informational_rows
+    };
+    _Static_assert(BLOCKING + OTHERS < SURVEY_KEYS_MAX, "no room for all keys and the NULL behind them");
+    for (size_t i = 0; i < BLOCKING; i++)
+        keys[i] = blocking_rows[i].key;
+    for (size_t i = 0; i < OTHERS; i++)
+        keys[BLOCKING + i] = informational_rows[i].key;
+    keys[BLOCKING + OTHERS] = NULL;
+}

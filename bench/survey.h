@@ -33,4 +33,9 @@ void survey_end(struct survey *survey);
 json_t *survey_blocking(const struct survey *survey, json_t *unknown);
 json_t *survey_informational(const struct survey *survey, json_t *unknown);
 
+enum { SURVEY_KEYS_MAX = 128 };
+
+/* The keys of both, in that order, and a NULL behind them. */
+void survey_keys(const char *keys[SURVEY_KEYS_MAX]);
+
 #endif

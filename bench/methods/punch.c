@@ -27,7 +27,7 @@ static int setup(struct worker *worker, struct err *err)
 const struct method method_punch = {
     .name = "punch",
     .measures = "punching a hole into a file that processes map",
-    .version = 2,
+    .version = 3,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(mappers) | FIELD_BIT(surplus),
     .op_bytes = method_range_bytes,

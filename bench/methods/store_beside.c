@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         a store to a page of a mapping that has been stored to before, while `mappers` other processes look
- *                   at the same file (mapper_view): they come by every page before each batch, and fault on it where
- *                   they map it, so that the cache lines of a shared mapping have to come back in any case.
- * Does not measure: the first stores; what the others do.
- * Expect:           a few ns, and the way of a cache line where the others run on another CPU; no fault, however they
- *                   look at it: a private mapping that was only loaded from shares the page and does not protect it;
- *                   and in a private mapping the page is the worker's own by then.
- * Source:           mm/memory.c do_read_fault: a read fault of a private mapping maps the page of the page cache
- *                   read-only for itself and changes no one else's page table; mm/filemap.c generic_perform_write.
+ *                   at the same file (mapper_view): they come by every line before each batch, and fault on it where
+ *                   they map it, so that the cache lines of a shared mapping have to come back in any case, from
+ * another CPU where this process may use a second one. Does not measure: the first stores; what the others do. Expect:
+ * a few ns, and the way of a cache line from the other CPU; no fault, however they look at it: a private mapping that
+ * was only loaded from shares the page and does not protect it; and in a private mapping the page is the worker's own
+ * by then. Those that cut the file off make every store fault. Source:           mm/memory.c do_read_fault: a read
+ * fault of a private mapping maps the page of the page cache read-only for itself and changes no one else's page table;
+ * mm/filemap.c generic_perform_write.
  */
 #include <errno.h>
 #include <string.h>
@@ -70,26 +70,32 @@ static uint64_t limit(const struct params *params)
     return params->working_set_bytes / mapping_step_bytes(params);
 }
 
+static bool is_cut(const struct params *params)
+{
+    return params->mappers && params->mapper_view == mapper_view_cut;
+}
+
 static uint64_t block_ns(const struct params *params)
 {
-    return params->mappers ? 60 : 20;
+    return is_cut(params) ? 1500 : params->mappers ? 60 : 20;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 {
-    const uint64_t wake_ns = 20 * US, page_ns = 60, read_ns = 700;
+    static const uint64_t page_ns[] = {
+        [mapper_view_shared] = 120, [mapper_view_private] = 120, [mapper_view_pread] = 700,
+        [mapper_view_pwrite] = 700, [mapper_view_none] = 0,      [mapper_view_cut] = 3000,
+    };
+    const uint64_t wake_ns = 20 * US;
     uint64_t pages = params->working_set_bytes / (uint64_t)sysconf(_SC_PAGESIZE);
     (void)blocks;
-    return params->mappers *
-           (wake_ns + pages * (params->mapper_view == mapper_view_shared || params->mapper_view == mapper_view_private
-                                   ? page_ns
-                                   : read_ns));
+    return params->mappers * (wake_ns + pages * page_ns[params->mapper_view]);
 }
 
 const struct method method_store_beside = {
     .name = "store_beside",
     .measures = "a store to a page of a mapping again, while other processes look at the file",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE | NEEDS_BUFFER | PAGES_ONCE | ONLY_STORES,
     .uses = FIELD_BIT(block_bytes) | FIELD_BIT(buffer) | FIELD_BIT(surplus) | FIELD_BIT(access) | FIELD_BIT(sharing) |
             FIELD_BIT(mappers) | FIELD_BIT(mapper_view),

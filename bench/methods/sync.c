@@ -96,7 +96,7 @@ static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 const struct method method_sync = {
     .name = "sync",
     .measures = "one msync, fsync, fdatasync or sync_file_range over pages stored to before",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE | NEEDS_WRITE,
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(dirty_share) | FIELD_BIT(dirty_order) | FIELD_BIT(sync) |
             FIELD_BIT(mappers),

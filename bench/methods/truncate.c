@@ -29,7 +29,7 @@ static int setup(struct worker *worker, struct err *err)
 const struct method method_truncate = {
     .name = "truncate",
     .measures = "cutting the end off a file that processes map",
-    .version = 1,
+    .version = 2,
     .needs = NEEDS_FILE,
     .uses = FIELD_BIT(range_bytes) | FIELD_BIT(mappers) | FIELD_BIT(surplus),
     .op_bytes = method_range_bytes,

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cachestat.h"
+#include "elsewhere.h"
 #include "forked.h"
 #include "guarded.h"
 #include "pagemap_entry.h"
@@ -710,17 +711,20 @@ const struct semantics_check semantics_checks[whether_count] = {
 
 /* ---- beginning and end ---- */
 
+/* On another CPU, where this process may use one: on the same it would look only after a context switch. */
 static int start_other(struct semantics *own, struct err *err)
 {
     int ends[2];
     pid_t parent = getpid();
+    unsigned cpu = elsewhere_cpu(0);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
         return err_sys(err, "socketpair");
     own->other = fork();
     if (own->other == 0) {
         forked_follow(parent);
         close(ends[0]);
-        be_the_other(own, ends[1]);
+        if (elsewhere_go(cpu, err) == 0)
+            be_the_other(own, ends[1]);
         _exit(0);
     }
     close(ends[1]);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "elsewhere.h"
 #include "hugepage.h"
 #include "mask.h"
 #include "place.h"
@@ -53,25 +54,6 @@ struct siblings {
     uint64_t begun_ns, batches;
     struct sibling members[];
 };
-
-/* What this process may use: to be read before the worker binds itself to one of them, for a binding hides the rest. */
-static struct cpu_mask started_with;
-
-static void __attribute__((constructor)) remember_cpus(void)
-{
-    cpu_mask_read(&started_with); /* none, where it cannot be asked: nobody starts then */
-}
-
-/* The n-th CPU that is not the worker's, from the highest down: CPU 0 is where interrupts tend to go. CPUS_MAX: none.
- */
-static unsigned choose_cpu(unsigned n)
-{
-    unsigned own = (unsigned)sched_getcpu();
-    for (unsigned cpu = CPUS_MAX; cpu-- > 0;)
-        if (cpu != own && cpu_mask_has(&started_with, cpu) && n-- == 0)
-            return cpu;
-    return CPUS_MAX;
-}
 
 static void beat(struct sibling *sibling)
 {
@@ -230,7 +212,7 @@ int siblings_start_turns(struct siblings **out, const struct params *params, int
         struct sibling *sibling = &siblings->members[i];
         sibling->all = siblings;
         sibling->memory_bytes = memory_bytes(siblings);
-        sibling->cpu = choose_cpu(i);
+        sibling->cpu = elsewhere_cpu(i);
         if (sibling->cpu == CPUS_MAX)
             return err_set(err, EOPNOTSUPP, "%u siblings need as many CPUs beside the worker's, this process has %u",
                            count, i);

@@ -43,12 +43,13 @@ class Test:
 @dataclass(frozen=True)
 class Expectation:
     """A verdict that the kernel's source predicts, and where: conditions of the cell, a word of the processor's name,
-    vendor or architecture, the first kernel."""
+    vendor or architecture, the first kernel, values of the machine's description by their dotted keys."""
 
     verdict: str
     where: Mapping[str, Any]
     cpu: str | None
     kernel_from: str | None
+    machine: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def expectation_read(value: Any) -> Expectation:
         member(value, "where", dict, needed=False) or {},
         member(value, "cpu", str, needed=False),
         member(value, "kernel_from", str, needed=False),
+        member(value, "machine", dict, needed=False) or {},
     )
 
 

@@ -5,7 +5,8 @@ each condition under which they were measured. The rules are in docs/claims.md.
 The unit is the trial. A factor of times has the 95 % Hodges–Lehmann interval of its logarithm over trials, a count the
 range from the least to the most of them. SUPPORTED: all of it is on the claimed side of the threshold, which itself
 counts as claimed; REFUTED: none of it is; anything else, a control that did not come out as it must, too few trials or
-an arm without a figure is INCONCLUSIVE, with the reason.
+an arm without a figure is INCONCLUSIVE, with the reason; and so is a factor that would come out otherwise if it were
+wrong by as much as two identical arms may differ beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from faultline import derive, stats
 from faultline.claim_plan import AT_LEAST, COUNT, FASTER, INCONCLUSIVE, REFUTED, SUPPORTED, Claim, Expectation, Side, Test
 from faultline.records import ScenarioPlan
 from faultline.stats import Interval
+from faultline.text import digits, percent
 from faultline.verdict import ArmResult, CellResult, Results, too_many, trials_text
 
 COUNT_TRIALS_LEAST = 3  # trials of a count: it is exact, or its range says how far it is from that
@@ -63,6 +65,16 @@ class Decision:
         )
 
 
+@dataclass(frozen=True)
+class Found:
+    """A value with its interval or range, and the trials behind it. bias: of a factor, by what factor (1 or more) two
+    identical arms may differ where it was measured; 1 of a count."""
+
+    value: Interval
+    trials: int
+    bias: float = 1.0
+
+
 class Missing(Exception):
     """There is no value; the text is the reason."""
 
@@ -73,6 +85,22 @@ def answer_of(value: Interval, rule: str, threshold: float) -> str:
     if rule == AT_LEAST:
         return SUPPORTED if value.low >= threshold else REFUTED if value.high < threshold else INCONCLUSIVE
     return SUPPORTED if value.high <= threshold else REFUTED if value.low > threshold else INCONCLUSIVE
+
+
+def biased(found: Found) -> Interval:
+    """The interval as wide as it is when the factor may be wrong by the bias, either way."""
+    value = found.value
+    assert value.low is not None and value.high is not None
+    return Interval(value.estimate, value.low / found.bias, value.high * found.bias)
+
+
+def bias_complaint(found: Found, test: Test) -> str:
+    """Why a factor that is clear of its threshold decides nothing."""
+    wide = biased(found)
+    return (
+        f"two identical arms differ by up to {percent(found.bias - 1)} here, which could carry the factor over "
+        f"{test.threshold:g}×: [{digits(wide.low)}, {digits(wide.high)}]"
+    )
 
 
 # ---- where ----
@@ -151,13 +179,25 @@ def log_factors(cells: Sequence[CellResult], place: Mapping[str, Any], test: Tes
     return [-log for log in logs] if test.kind == FASTER else logs
 
 
-def factor(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> tuple[Interval, int]:
-    """The factor with its interval, and the trials behind it."""
+def null_bias(cell: CellResult) -> float:
+    """log of the largest factor by which its two identical arms may differ: the far end of their interval; 0 where the
+    scenario has no null arm."""
+    ratio = cell.null.ratio if cell.null is not None else None
+    interval = ratio.interval if ratio is not None else None
+    if interval is None or interval.low is None or interval.high is None:
+        return 0.0
+    return max(abs(interval.low), abs(interval.high))
+
+
+def factor(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> Found:
+    """The factor with its interval. The bias of two cells is that of the worse one."""
     logs = log_factors(cells, place, test)
     found = stats.hodges_lehmann(logs)
     if found.low is None:
         raise Missing(f"{trials_text(len(logs))}, too few for an interval")
-    return found.exp(), len(logs)
+    assert test.other is not None
+    bias = max(null_bias(arm_at(cells, place, side)[0]) for side in (test.side, test.other))
+    return Found(found.exp(), len(logs), math.exp(bias))
 
 
 def counts_of(cell: CellResult, arm: ArmResult, counter: str) -> dict[int, float]:
@@ -170,8 +210,8 @@ def counts_of(cell: CellResult, arm: ArmResult, counter: str) -> dict[int, float
     return found
 
 
-def count(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> tuple[Interval, int]:
-    """The count with its range, and the trials behind it."""
+def count(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> Found:
+    """The count with its range."""
     assert test.counter is not None
     cell, arm = arm_at(cells, place, test.side)
     mine = counts_of(cell, arm, test.counter)
@@ -182,18 +222,20 @@ def count(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> 
     values = enough(differences(mine, other), min(len(arm.trials), trials))
     if len(values) < COUNT_TRIALS_LEAST:
         raise Missing(f"{trials_text(len(values))}, {COUNT_TRIALS_LEAST} are needed for a count")
-    return Interval(median(values), min(values), max(values)), len(values)
+    return Found(Interval(median(values), min(values), max(values)), len(values))
 
 
 def evidence(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> Evidence:
     """What one test found at one place."""
     try:
-        value, trials = (count if test.kind == COUNT else factor)(cells, place, test)
+        found = (count if test.kind == COUNT else factor)(cells, place, test)
     except Missing as reason:
         return Evidence(test, INCONCLUSIVE, why=str(reason))
-    answer = answer_of(value, test.rule, test.threshold)
+    answer = answer_of(found.value, test.rule, test.threshold)
     why = "the threshold lies within the interval" if answer == INCONCLUSIVE else None
-    return Evidence(test, answer, value, trials, why)
+    if answer != answer_of(biased(found), test.rule, test.threshold):
+        answer, why = INCONCLUSIVE, bias_complaint(found, test)
+    return Evidence(test, answer, found.value, found.trials, why)
 
 
 # ---- the claim ----
@@ -241,9 +283,22 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
+def machine_value(machine: Mapping[str, Any], key: str) -> str | None:
+    """A value of a machine's description by its dotted key, as text; None where it is not known."""
+    for part in ("blocking", "informational"):
+        found: Any = machine.get(part)
+        for name in key.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        if found is not None:
+            return str(found)
+    return None
+
+
 def applies(one: Expectation, params: Mapping[str, Any], machine: Mapping[str, Any]) -> bool:
     """Whether an expectation is for this machine and these parameters of a cell."""
     if any(params.get(key) != value for key, value in one.where.items()):
+        return False
+    if any(machine_value(machine, key) != value for key, value in one.machine.items()):
         return False
     blocking = machine.get("blocking")
     keys = blocking if isinstance(blocking, dict) else {}

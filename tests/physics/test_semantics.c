@@ -13,6 +13,7 @@
 
 #include "bare_worker.h"
 #include "filesystem.h"
+#include "mask.h"
 #include "semantics.h"
 
 enum { FILE_BYTES = 256 * 1024, TIMES = 3 };
@@ -286,11 +287,41 @@ static void reclaimed_pages_are_fetched(void **state)
     target_close(&target);
 }
 
+static struct cpu_mask allowed; /* when the program began */
+
+/* Where there is a second CPU, the process that is asked is on it. */
+static void the_other_is_elsewhere(void **state)
+{
+    struct params params;
+    struct target target;
+    struct semantics semantics;
+    struct cpu_mask mask = {0};
+    struct err err = {0};
+    (void)state;
+    if (cpu_mask_count(&allowed) < 2)
+        physics_skip("this process may use one CPU: nowhere is elsewhere");
+    stay_here();
+    unsigned own = (unsigned)sched_getcpu();
+    open_on(backing_memfd, &params, &target);
+    assert_int_equal(
+        semantics_begin(&semantics, &target, &semantics_checks[whether_other_mapper_sees_shared_store], &err), 0);
+    assert_int_equal(semantics_checks[whether_other_mapper_sees_shared_store].look(&semantics, 0),
+                     1); /* it has begun */
+    assert_int_equal(sched_getaffinity(semantics.other, sizeof mask, mask.part), 0);
+    assert_int_equal(cpu_mask_count(&mask), 1);
+    assert_false(cpu_mask_has(&mask, own));
+    semantics_end(&semantics);
+    target_close(&target);
+}
+
 int main(void)
 {
     static const enum backing backings[] = {backing_file, backing_tmpfs, backing_memfd,
                                             backing_ext4, backing_xfs,   backing_btrfs};
+    if (cpu_mask_read(&allowed))
+        return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_other_is_elsewhere),
         cmocka_unit_test(none_is_constant),
         cmocka_unit_test(counted_per_operation),
         {"file: reclaimed", reclaimed_pages_are_fetched, NULL, NULL, (void *)&backings[0]},

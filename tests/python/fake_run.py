@@ -146,7 +146,7 @@ class FakeScenario:
     trial_noise: float = 0.003  # of the log ratio between trials
     round_noise: float = 0.01  # of each batch
     wander: float = 0.05  # of the baseline between trials: common to all arms
-    null_bias: float = 0.0  # log ratio of the null arm
+    null_bias: float | Callable[[dict[str, Any]], float] = 0.0  # log ratio of the null arm, or that in a cell
     void: float = 0.0  # share of rounds voided
     pairs: FakePairs | None = None  # of CPUs that are visited; they replace base_ns and rounds
     counts: dict[str, Any] = field(default_factory=dict)  # further counts of the counting pass
@@ -199,10 +199,11 @@ def histogram(values: np.ndarray) -> dict[str, Any]:
 
 def arms_all(scenario: FakeScenario) -> list[FakeArm]:
     """The arms with the null arm at their end."""
-    first = scenario.arms[0]
+    first, bias = scenario.arms[0], scenario.null_bias
+    ratio = (lambda params: math.exp(bias(params))) if callable(bias) else math.exp(bias)
     return [
         *scenario.arms,
-        FakeArm("null", math.exp(scenario.null_bias), first.method, first.faults, first.params, is_null=True),
+        FakeArm("null", ratio, first.method, first.faults, first.params, is_null=True),
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import fake_run
 from fake_run import FakeArm
-from faultline import canvas, claim_table, claim_words, claims, markdown, page, pictures, plots, records, report, tables
+from faultline import canvas, claim_plan, claim_table, claim_words, claims, markdown, page, pictures, plots, records, report, tables
 from faultline import verdict, verdicts
 from faultline.claim_plan import INCONCLUSIVE, REFUTED, SUPPORTED
 from faultline.claims import Decision
@@ -399,3 +399,69 @@ def test_the_board_has_a_line_a_claim_and_verdict_in_as_many_columns_as_it_takes
     assert len(lines) == 48 and [len(part) for part in board.columns(lines)] == [24, 24]
     assert [board.label(rows, lines) for rows in lines[:3]] == ["split  block_bytes=64", "split  block_bytes=4KiB", "alike-0"]
     assert len(board.columns(lines[:46])) == 1 and len(board.layout(table).widths) == 2
+
+
+@pytest.mark.parametrize(
+    "threshold, rule, bias, answer",
+    [
+        (1.9, "at_least", 0.0, SUPPORTED),
+        (1.9, "at_least", 0.09, INCONCLUSIVE),
+        (1.9, "at_least", -0.09, INCONCLUSIVE),
+        (1.25, "at_least", 0.09, SUPPORTED),
+        (2.1, "at_least", 0.09, INCONCLUSIVE),
+        (3.0, "at_least", 0.09, REFUTED),
+        (2.1, "at_most", 0.09, INCONCLUSIVE),
+        (3.0, "at_most", -0.09, SUPPORTED),
+        (1.9, "at_most", 0.09, INCONCLUSIVE),
+        (1.25, "at_most", -0.09, REFUTED),
+    ],
+)
+def test_a_bias_of_identical_arms_is_held_against_a_factor(
+    tmp_path: Path, threshold: float, rule: str, bias: float, answer: str
+) -> None:
+    """Within δ, so that the cell counts; only where it could carry the factor of 2 over the threshold does it matter."""
+    found = one(tmp_path / "r", claim(factor("faster", "half", "pread", threshold, rule)), null_bias=bias, delta=0.2)
+    assert found.answer == answer, found.why
+    assert found.evidence is not None and found.evidence.value is not None
+    assert found.evidence.value.estimate == pytest.approx(2, rel=0.01), "the figure is what was measured"
+    if answer == INCONCLUSIVE:
+        told = rf"two identical arms differ by up to 9\.\d+ % here, which could carry the factor over {threshold}×: "
+        assert re.match(told + r"\[1\.[78]\d*, 2\.[12]\d*\]$", str(found.why)), found.why
+
+
+@pytest.mark.parametrize("worse", [64, 4096])
+def test_the_worse_of_two_cells_is_held_against_their_factor(tmp_path: Path, worse: int) -> None:
+    size = {"at": {"block_bytes": 4096}, "than_at": {"block_bytes": 64}}
+    bias = {"null_bias": lambda params: 0.09 if params["block_bytes"] == worse else 0.0, "delta": 0.2}
+    tests = [factor("slower", "pread", "pread", threshold, **size) for threshold in (2, 2.8)]
+    told = [claim(test, id=f"from-{i}") for i, test in enumerate(tests)]
+    found = claims.decisions(results(tmp_path / "r", *told, base_ns=slow_at_4096, **bias))
+    assert [one.answer for one in found] == [SUPPORTED, INCONCLUSIVE]
+    clean = claims.decisions(results(tmp_path / "s", *told, base_ns=slow_at_4096))
+    assert [one.answer for one in clean] == [SUPPORTED, SUPPORTED]
+
+
+def test_a_control_is_held_to_the_same(tmp_path: Path) -> None:
+    near = claim(factor("faster", "half", "pread"), positive_control=factor("slower", "double", "pread", 1.9))
+    assert one(tmp_path / "r", near).answer == SUPPORTED
+    found = one(tmp_path / "s", near, null_bias=0.09, delta=0.2)
+    assert found.answer == INCONCLUSIVE and "the positive control did not come out: two identical arms" in str(found.why)
+
+
+@pytest.mark.parametrize(
+    "wanted, expected",
+    [
+        ({"filesystem.type": "ext4"}, SUPPORTED),
+        ({"filesystem.type": "xfs"}, None),
+        ({"overcommit_memory": "0"}, SUPPORTED),
+        ({"overcommit_memory": "1"}, None),
+        ({"filesystem.type": "ext4", "overcommit_memory": "2"}, None),
+        ({"filesystem.nothing": "ext4"}, None),
+        ({"filesystem": "ext4"}, None),
+    ],
+)
+def test_an_expectation_may_go_by_the_machines_description(wanted: dict[str, str], expected: str | None) -> None:
+    machine = {"blocking": {"filesystem": {"type": "ext4"}}, "informational": {"overcommit_memory": 0}}
+    said = [{"verdict": SUPPORTED, "machine": wanted}]
+    told = claim_plan.claim_read(claim(factor("faster", "half", "pread"), expected=said))
+    assert (SUPPORTED if claims.applies(told.expected[0], {}, machine) else None) == expected

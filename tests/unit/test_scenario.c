@@ -35,7 +35,8 @@ static const char good[] =
     "  threshold: 0.5\n"
     "  positive_control: {quantity: {count: minor_faults, of: pread, beyond: mapped}, rule: at_most, threshold: 0}\n"
     "  negative_control: {quantity: {faster: mapped, than: pread}}\n"
-    "  expected: [{verdict: REFUTED, where: {block_bytes: 64}, cpu: AMD}, {verdict: SUPPORTED}]\n";
+    "  expected: [{verdict: REFUTED, where: {block_bytes: 64}, cpu: AMD},\n"
+    "             {verdict: SUPPORTED, machine: {filesystem.type: xfs, overcommit_memory: 1}}]\n";
 
 static struct scenario *load(const char *path)
 {
@@ -76,7 +77,8 @@ static void test_top_level(void **state)
         "\"rule\":\"at_most\",\"threshold\":0.0},\"negative_control\":{\"quantity\":{\"faster\":\"mapped\","
         "\"than\":\"pread\"},\"threshold\":1.25,\"rule\":\"at_least\"},\"expected\":[{\"verdict\":\"REFUTED\","
         "\"where\":"
-        "{\"block_bytes\":64},\"cpu\":\"AMD\"},{\"verdict\":\"SUPPORTED\"}],\"rule\":\"at_least\"}]");
+        "{\"block_bytes\":64},\"cpu\":\"AMD\"},{\"verdict\":\"SUPPORTED\","
+        "\"machine\":{\"filesystem.type\":\"xfs\",\"overcommit_memory\":\"1\"}}],\"rule\":\"at_least\"}]");
     scenario_free(scenario);
 }
 
