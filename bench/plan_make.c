@@ -359,6 +359,19 @@ int draft_refuse(struct draft *draft, const struct cell *cell, const char *reaso
     return 0;
 }
 
+/* "only with --profile thorough": the profiles under which the scenario is measured. */
+static void say_profiles(const struct scenario *scenario, char *reason, size_t size)
+{
+    int length = snprintf(reason, size, "only with --profile");
+    const char *before = " ";
+    for (unsigned i = 0; i < PROFILE_COUNT; i++) {
+        if (scenario->profiles[i].left_out)
+            continue;
+        length += snprintf(reason + length, size - (size_t)length, "%s%s", before, profile_names[i]);
+        before = " or ";
+    }
+}
+
 static int make_cell(struct draft *draft)
 {
     struct plan *plan = draft->plan;
@@ -370,6 +383,10 @@ static int make_cell(struct draft *draft)
     int rc = check_id(draft, cell);
     if (!rc && !narrow_keeps(draft, cell))
         return 0;
+    if (!rc && draft->scenario->profiles[draft->profile].left_out) {
+        say_profiles(draft->scenario, reason, sizeof reason);
+        return draft_refuse(draft, cell, reason);
+    }
     if (!rc)
         rc = resolve_cell(draft, cell, reason, sizeof reason);
     if (rc == 0) {

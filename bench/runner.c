@@ -563,12 +563,33 @@ static int bury(struct runner *runner, struct job *job, const struct trial_statu
     return rc;
 }
 
+/* What the counted operations of all its cells take by their methods' own word: a soak rests in each of them. */
+static uint64_t counting_ns(const struct runner *runner, const struct job *job)
+{
+    uint64_t ns = 0;
+    for (unsigned i = 0; i < job->count; i++) {
+        const struct cell *cell = &runner->plan->cells[job->cells[i]];
+        for (unsigned a = 0; a < cell->arm_count; a++) {
+            const struct arm *arm = &cell->arms[a];
+            ns += arm->method->block_ns ? arm->method->block_ns(&arm->params) * cell->params.count_ops : 0;
+        }
+    }
+    return ns;
+}
+
+/* When a process that is not done by then hangs. */
+static uint64_t job_deadline_ns(const struct runner *runner, const struct job *job)
+{
+    return runner->options->deadline_ns * (1 + job->count / 4) + job->visits * VISIT_LIMIT_NS +
+           counting_ns(runner, job);
+}
+
 /* Carries out a job whose process can be started. */
 static int run_process(struct runner *runner, struct job *job, const struct job_parts *parts, struct err *err)
 {
     struct child child;
     uint64_t padding = random_below(&runner->random, PADDING_MAX), begin = clock_now_ns(), kills = oom_kills();
-    uint64_t deadline = runner->options->deadline_ns * (1 + job->count / 4) + job->visits * VISIT_LIMIT_NS;
+    uint64_t deadline = job_deadline_ns(runner, job);
     const char *line = NULL;
     size_t length = 0;
     json_t *json = job_json(runner, job, parts, padding);

@@ -333,6 +333,17 @@ static int take_arms(struct reading *reading, const struct yaml *node)
 
 /* ---- profiles ---- */
 
+static int take_flag(struct reading *reading, const struct yaml *node, const char *what, bool *flag)
+{
+    int rc = reading_want(reading, node, YAML_TEXT, what);
+    if (rc)
+        return rc;
+    *flag = strcmp(node->text, "true") == 0;
+    if (!*flag && strcmp(node->text, "false") != 0)
+        return reading_refuse(reading, node->at, "%s must be true or false", what);
+    return 0;
+}
+
 static int take_share(struct reading *reading, const struct yaml *node, const char *what, double *share)
 {
     int rc = reading_want(reading, node, YAML_TEXT, what);
@@ -386,10 +397,12 @@ static int take_profile_key(struct reading *reading, const struct yaml *key, con
         profile->has_precision = true;
         return take_share(reading, value, "precision", &profile->precision);
     }
+    if (strcmp(key->text, "left_out") == 0)
+        return take_flag(reading, value, "left_out", &profile->left_out);
     if (field_find(key->text))
         return settings_add(reading, key, value, &profile->common);
-    const char *names[FIELD_COUNT + 5] = {"vary", "trials", "budget", "precision"};
-    field_names(names + 4);
+    const char *names[FIELD_COUNT + 6] = {"vary", "trials", "budget", "precision", "left_out"};
+    field_names(names + 5);
     return reading_refuse_unknown(reading, "key", key, names);
 }
 
@@ -458,13 +471,7 @@ static int take_exclude(struct reading *reading, const struct yaml *node)
 
 static int take_null_arm(struct reading *reading, const struct yaml *node)
 {
-    int rc = reading_want(reading, node, YAML_TEXT, "null_arm");
-    if (rc)
-        return rc;
-    reading->scenario->null_arm = strcmp(node->text, "true") == 0;
-    if (!reading->scenario->null_arm && strcmp(node->text, "false") != 0)
-        return reading_refuse(reading, node->at, "null_arm must be true or false");
-    return 0;
+    return take_flag(reading, node, "null_arm", &reading->scenario->null_arm);
 }
 
 static int take_delta(struct reading *reading, const struct yaml *node)
@@ -538,6 +545,15 @@ static int check_profile(struct reading *reading, unsigned which)
     return rc;
 }
 
+static int check_left_out(struct reading *reading)
+{
+    const struct profile *profiles = reading->scenario->profiles;
+    for (unsigned which = 0; which < PROFILE_COUNT; which++)
+        if (!profiles[which].left_out)
+            return 0;
+    return reading_refuse(reading, profiles[0].at, "left out of every profile: nothing would ever be measured");
+}
+
 /* An entry may name what is varied in any profile, and there any value of any profile's list. */
 static int check_excluded(struct reading *reading, const struct setting *setting)
 {
@@ -563,6 +579,8 @@ static int check_together(struct reading *reading)
         rc = check_vary(reading, scenario->vary, scenario->vary_count);
     for (unsigned which = 0; !rc && which < PROFILE_COUNT; which++)
         rc = check_profile(reading, which);
+    if (!rc)
+        rc = check_left_out(reading);
     for (unsigned i = 0; !rc && i < scenario->exclude_count; i++)
         for (unsigned j = 0; !rc && j < scenario->exclude[i].count; j++)
             rc = check_excluded(reading, &scenario->exclude[i].items[j]);

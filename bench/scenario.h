@@ -44,6 +44,7 @@ struct arm_description {
 
 struct profile { /* what a profile changes */
     bool present;
+    bool left_out; /* nothing is measured under it */
     struct settings common;
     struct variation *vary;
     unsigned vary_count;

@@ -254,6 +254,7 @@ static json_t *profile_in_file(void)
     enum { ALL = 1U << SCOPE_TARGET | 1U << SCOPE_CELL | 1U << SCOPE_STATE | 1U << SCOPE_ARM };
     json_t *members = fields_in_file(ALL, 0);
     json_object_set_new(members, "vary", closed_object(fields_in_file(ALL, 1)));
+    json_object_set_new(members, "left_out", type_of("boolean", 0));
     json_object_set_new(members, "trials", json_pack("{s:s, s:i}", "type", "integer", "minimum", 1));
     json_object_set_new(members, "precision", json_pack("{s:s, s:s}", "type", "string", "pattern", "%$"));
     json_object_set_new(members, "budget",

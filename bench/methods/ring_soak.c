@@ -14,7 +14,7 @@
 #include "ring.h"
 
 /* A message's place is behind the one before, over the end too; a lap is all places once, and a message at most. */
-static void lap(struct worker *worker)
+static int lap(struct worker *worker)
 {
     const struct ring_room *room = worker->own;
     struct ring ring = {room->mirror.base, worker->params->ring_bytes};
@@ -24,12 +24,12 @@ static void lap(struct worker *worker)
         at = ring_next(ring, at, bytes, wrap_mirrored);
     }
     worker->cursor = at;
+    return 0;
 }
 
 static int run(struct worker *worker, uint64_t beats)
 {
-    beat_each(worker, beats, lap);
-    return 0;
+    return beat_each(worker, beats, lap);
 }
 
 const struct method method_ring_soak = {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         what happens by itself to pages that a program keeps storing to: an operation stores to every page
- *                   of the mapping (access: load: loads), then rests until a tenth of a second has passed since it
- *                   began. Its counts are the result: faults beside those of the first touch are pages that the
- *                   kernel's flusher has written back, and write-protected for it, meanwhile.
- * Does not measure: time: an operation takes a beat by design. Nothing is synced.
+ *                   of the mapping (access: load: loads), syncs them where sync says so, and rests until a tenth of a
+ *                   second has passed since it began. Its counts are the result: where nothing is synced, faults beside
+ *                   those of the first touch are pages that the kernel's flusher has written back, and write-protected
+ *                   for it, meanwhile.
+ * Does not measure: time: an operation takes a beat by design.
  * Expect:           over 60 s or more every page of a file on a disk faults again about once in
  *                   dirty_expire_centisecs + dirty_writeback_centisecs (35 s); none on tmpfs or in a private mapping.
  * Source:           fs/fs-writeback.c wb_workfn, wb_check_old_data_flush and move_expired_inodes; mm/rmap.c
@@ -16,17 +17,19 @@
 #include "beat.h"
 #include "descriptor.h"
 #include "mapping.h"
+#include "sync.h"
 #include "target.h"
 
-static void settle(struct worker *worker)
+static int visit(struct worker *worker)
 {
+    const struct params *params = worker->params;
     mapping_settle(worker);
+    return sync_apply(worker, (enum sync)params->sync, 0, params->working_set_bytes);
 }
 
 static int run(struct worker *worker, uint64_t beats)
 {
-    beat_each(worker, beats, settle);
-    return 0;
+    return beat_each(worker, beats, visit);
 }
 
 static int setup(struct worker *worker, struct err *err)
@@ -51,7 +54,7 @@ const struct method method_soak = {
     .measures = "stores to every page ten times a second: what the kernel does to them by itself",
     .version = 1,
     .needs = NEEDS_FILE,
-    .uses = FIELD_BIT(access) | FIELD_BIT(sharing) | FIELD_BIT(advice),
+    .uses = FIELD_BIT(access) | FIELD_BIT(sharing) | FIELD_BIT(advice) | FIELD_BIT(sync),
     .block_ns = beat_ns,
     .setup = setup,
     .run = run,

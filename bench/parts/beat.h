@@ -19,16 +19,18 @@ static inline void beat_rest(uint64_t ns)
         ;
 }
 
-/* Works once a beat, and rests until it is over. */
-static inline void beat_each(struct worker *worker, uint64_t beats, void (*work)(struct worker *))
+/* Works once a beat, and rests until it is over. 0, or the -errno with which the work ended. */
+static inline int beat_each(struct worker *worker, uint64_t beats, int (*work)(struct worker *))
 {
-    for (uint64_t i = 0; i < beats; i++) {
+    int rc = 0;
+    for (uint64_t i = 0; i < beats && rc == 0; i++) {
         uint64_t begin = clock_now_ns();
-        work(worker);
+        rc = work(worker);
         uint64_t spent = clock_now_ns() - begin;
-        if (spent < BEAT_NS)
+        if (rc == 0 && spent < BEAT_NS)
             beat_rest(BEAT_NS - spent);
     }
+    return rc;
 }
 
 /* The block_ns of such a method. */

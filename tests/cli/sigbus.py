@@ -240,4 +240,12 @@ def test_file_shrinks_on_every_filesystem(scratch: helper.Scratch) -> None:
     on_each_kind(scratch, check)
 
 
+def test_a_soak_is_no_process_that_stands_still(scratch: helper.Scratch) -> None:
+    """The deadline is put off by what the counted operations rest, by their method's own word: here four seconds."""
+    words = ("run", "sync/background", "--profile", "quick", "--set", "count_ops=40", "--deadline", "3s")
+    helper.check_status(scratch.call([*words, "--quiet", "--out", str(scratch.out)]), 0)
+    (record,) = helper.records(scratch.out)
+    assert [arm["status"] for arm in record["arms"]] == ["ok"], record["arms"]
+
+
 helper.main(globals())

@@ -40,6 +40,14 @@ def test_an_arm_that_is_left_out_leaves_the_claim_open(scratch: helper.Scratch) 
     helper.check_status(scratch.call(["verdicts", "--strict", str(scratch.out)]), 3)
 
 
+def test_what_takes_too_long_says_where_it_is_measured(scratch: helper.Scratch) -> None:
+    """A claim whose scenario the quick profile leaves out is in the table, open, and no guess."""
+    result = measured(scratch, "claims/flusher")
+    helper.check_status(result, 0)
+    assert result.stdout.count("only with --profile thorough") == 2, result.stdout
+    assert "Claims: 1 SUPPORTED · 0 REFUTED · 2 INCONCLUSIVE" in result.stdout, result.stdout
+
+
 def test_what_is_wrong_with_the_run_is_the_status(scratch: helper.Scratch) -> None:
     helper.check_status(measured(scratch, "--set", "nothing=1"), 2)
     assert not scratch.out.exists()

@@ -272,6 +272,21 @@ static void writeback_behind_the_back_is_seen(void **state)
     end(&scene);
 }
 
+/* The control of claims about what nobody syncs: where each beat ends with a sync, each page faults in each beat. */
+static void a_soak_that_syncs_faults_every_beat(void **state)
+{
+    struct params params = refault_params(backing_file, recipe_write_4KiB, sync_msync);
+    struct scene scene;
+    (void)state;
+    physics_need_exact_counts();
+    params.cache = cache_as_found;
+    begin(&scene, &params, &method_soak);
+    soak_once(&scene);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(soak_once(&scene), pages());
+    end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +299,7 @@ int main(void)
         cmocka_unit_test(the_engine_counts_the_same),
         cmocka_unit_test(stores_after_a_sync_make_dirty_again),
         cmocka_unit_test(writeback_behind_the_back_is_seen),
+        cmocka_unit_test(a_soak_that_syncs_faults_every_beat),
     };
     return physics_run(tests);
 }
