@@ -97,5 +97,5 @@ int main(void)
         cmocka_unit_test(beyond_the_end_of_a_file_is_a_bus_error),
         cmocka_unit_test(a_signal_that_is_sent_is_not_lost),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

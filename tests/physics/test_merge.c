@@ -282,5 +282,5 @@ int main(void)
         cmocka_unit_test(a_spoilt_object_is_found_after_the_merge),
         cmocka_unit_test(too_many_spans_are_refused),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

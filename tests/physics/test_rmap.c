@@ -375,5 +375,5 @@ int main(void)
         cmocka_unit_test(test_a_dead_mapper_is_an_error),   cmocka_unit_test(test_no_view_makes_a_store_fault),
         cmocka_unit_test(test_a_signal_is_not_their_death),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }
