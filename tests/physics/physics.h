@@ -4,6 +4,7 @@
 #define FAULTLINE_PHYSICS_H
 
 #include <errno.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "attempts.h"
 #include "measure.h"
 #include "target.h"
 
@@ -56,25 +58,140 @@ static inline void physics_need_exact_counts(void)
 #endif
 }
 
-/* Huge pages for shared memory, which one fault maps whole: only where an administrator wants them. */
-static inline void physics_need_small_memory(void)
+/* When others have made so much dirty that the kernel writes back whatever it finds, nothing stays dirty for long. */
+static inline void physics_need_calm(void)
+{
+    enum { WAIT_US = 100000, WAITS = 200 };
+    for (unsigned i = 0; vmstat_number("nr_dirty") > vmstat_number("nr_dirty_background_threshold"); i++) {
+        if (i == WAITS)
+            physics_skip("others keep so much dirty that the kernel writes back at once");
+        usleep(WAIT_US);
+    }
+}
+
+/* Whether the line that is chosen in a file of the kernel's, such as "always [madvise] never", is one of these. */
+static inline bool physics_is_chosen(const char *path, const char *const *wanted)
 {
     char line[128] = "";
-    FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "re");
+    FILE *file = fopen(path, "re");
     if (file && !fgets(line, sizeof line, file))
         line[0] = '\0';
     if (file)
         fclose(file);
-    if (strstr(line, "[always]") || strstr(line, "[force]") || strstr(line, "[within_size]"))
-        physics_skip("shared memory comes in huge pages here");
+    for (; *wanted; wanted++)
+        if (strstr(line, *wanted))
+            return true;
+    return false;
 }
 
-/* Runs the tests; 77 when none of them could run here. */
-#define physics_run(tests) physics_status(cmocka_run_group_tests(tests, NULL, NULL), sizeof(tests) / sizeof(tests)[0])
-
-static inline int physics_status(int failed, size_t count)
+/* The first size of pages larger than a base page, smaller than a huge one or as large, for which `name` says one of
+ * these; NULL: none. Valid until the next call. */
+static inline const char *physics_size_chosen(const char *name, const char *const *wanted)
 {
-    return failed ? 1 : physics_skipped == count ? 77 : 0;
+    static char path[256];
+    const char *found = NULL;
+    glob_t sizes;
+    snprintf(path, sizeof path, "/sys/kernel/mm/transparent_hugepage/hugepages-*/%s", name);
+    if (glob(path, 0, NULL, &sizes))
+        return NULL;
+    for (size_t i = 0; i < sizes.gl_pathc && !found; i++)
+        if (physics_is_chosen(sizes.gl_pathv[i], wanted)) {
+            snprintf(path, sizeof path, "%s", sizes.gl_pathv[i]);
+            found = path;
+        }
+    globfree(&sizes);
+    return found;
+}
+
+/* Huge pages for shared memory, or other large ones, which one fault maps whole: only where an administrator wants
+ * them, for all of it, for a size, or for what lies in /dev/shm. */
+static inline void physics_need_small_memory(void)
+{
+    static const char *const global[] = {"[always]", "[force]", "[within_size]", NULL};
+    static const char *const sized[] = {"[always]", "[within_size]", NULL};
+    char line[1024], place[256], options[512];
+    const char *size = physics_size_chosen("shmem_enabled", sized);
+    bool mounted = false;
+    if (physics_is_chosen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", global))
+        physics_skip("shared memory comes in huge pages here");
+    if (size)
+        physics_skip("shared memory comes in large pages here: %s", size);
+    FILE *mounts = fopen("/proc/self/mounts", "re");
+    while (mounts && fgets(line, sizeof line, mounts))
+        if (sscanf(line, "%*s %255s %*s %511s", place, options) == 2 && strcmp(place, "/dev/shm") == 0)
+            mounted = strstr(options, "huge=") && !strstr(options, "huge=never") && !strstr(options, "huge=advise");
+    if (mounts)
+        fclose(mounts);
+    if (mounted)
+        physics_skip("/dev/shm is mounted with huge pages");
+}
+
+/* Anonymous memory that comes in small pages where nothing is advised. */
+static inline void physics_need_small_anonymous(void)
+{
+    static const char *const always[] = {"[always]", NULL};
+    const char *size = physics_size_chosen("enabled", always);
+    if (size)
+        physics_skip("anonymous memory comes in large pages here: %s", size);
+}
+
+/* How often fragmented memory had no huge page to give to a fault. */
+static inline uint64_t physics_huge_refused(void)
+{
+    return vmstat_number("thp_fault_fallback");
+}
+
+/* Ends the test as skipped where it had none since then: what huge pages do is not to be seen in small ones. */
+static inline void physics_need_huge_given(uint64_t refused_before)
+{
+    if (physics_huge_refused() != refused_before)
+        physics_skip("fragmented memory had no huge page to give");
+}
+
+struct physics_cachestat { /* struct cachestat of linux/mman.h, absent from older headers */
+    uint64_t cache, dirty, writeback, evicted, recently_evicted;
+};
+
+/* The same by cachestat(2); false where the kernel or the filesystem has none. */
+static inline bool physics_cachestat(int fd, uint64_t bytes, struct physics_cachestat *found)
+{
+    enum { CACHESTAT = 451 }; /* the same on every architecture */
+    uint64_t range[2] = {0, bytes};
+    return syscall(CACHESTAT, fd, range, found, 0) == 0;
+}
+
+/* Whether the kernel has reclaimed pages of a file that is open here, as that of a failed test still is: where a page
+ * was that it took, and it alone, it leaves a note (mm/workingset.c), which cachestat counts. */
+static inline bool physics_pages_taken(void)
+{
+    struct physics_cachestat found;
+    int most = (int)sysconf(_SC_OPEN_MAX) < 1024 ? (int)sysconf(_SC_OPEN_MAX) : 1024;
+    for (int fd = 3; fd < most; fd++)
+        if (physics_cachestat(fd, UINT64_MAX, &found) && found.evicted)
+            return true;
+    return false;
+}
+
+/* Runs the tests; 77 when none of them could run here. What others disturbed is run again: attempts.h. */
+#define physics_run(tests) physics_run_beside(tests, 0)
+
+/* The same for programs that others disturb in more ways than all: bits of enum disturbance. */
+#define physics_run_beside(tests, kinds) physics_run_group(tests, sizeof(tests) / sizeof(tests)[0], kinds, NULL, NULL)
+
+static inline int physics_run_group(const struct CMUnitTest *tests, size_t count, unsigned kinds,
+                                    CMFixtureFunction group_setup, CMFixtureFunction group_teardown)
+{
+    int index = ATTEMPTS_NO_CASE;
+    if (!attempts_told(&index))
+        return attempts_run(tests, count, kinds | DISTURBED_BY_RECLAIM | DISTURBED_BY_MIGRATION);
+    if (index >= 0) {
+        tests += index;
+        count = 1;
+    }
+    int failed = _cmocka_run_group_tests("tests", tests, count, group_setup, group_teardown);
+    if (failed)
+        return physics_pages_taken() ? ATTEMPTS_TAKEN : 1;
+    return physics_skipped == count ? 77 : 0;
 }
 
 static inline uint64_t physics_page_bytes(void)
@@ -123,17 +240,10 @@ static inline void physics_open(struct target *target, const struct params *para
         fail_msg("%s", err.text);
 }
 
-/* Pages of files that the kernel has reclaimed on this machine, by whatever means (pgsteal_file, Linux 5.8). */
+/* Pages of files that the kernel has reclaimed on this machine for want of memory (pgsteal_file, Linux 5.8). */
 static inline uint64_t physics_reclaimed(void)
 {
-    char line[128];
-    uint64_t pages = 0;
-    FILE *vmstat = fopen("/proc/vmstat", "re");
-    while (vmstat && fgets(line, sizeof line, vmstat) && sscanf(line, "pgsteal_file %" SCNu64, &pages) != 1)
-        ;
-    if (vmstat)
-        fclose(vmstat);
-    return pages;
+    return vmstat_number("pgsteal_file");
 }
 
 /* One cell of given arms. */
@@ -212,6 +322,26 @@ static inline void physics_measure(struct physics_cell *cell, struct target *tar
     }
 }
 
+/* The same until each arm has read `wanted` [arms] bytes from storage: a page of the program's own that was reclaimed,
+ * or a block of metadata, is fetched too, and a page that somebody holds is not given back, but not every time. The
+ * last measurement is kept in any case. */
+static inline void physics_measure_reads(struct physics_cell *cell, struct target *target, unsigned rounds,
+                                         const uint64_t *wanted)
+{
+    for (unsigned tries = 5; tries; tries--) {
+        bool more = false;
+        physics_measure(cell, target, rounds);
+        for (unsigned a = 0; a < cell->result.arm_count; a++) {
+            const struct arm_result *arm = &cell->result.arms[a];
+            uint64_t bytes = arm->has_counts ? arm->counts.values[COUNTER_read_bytes] : wanted[a];
+            more |= bytes != UINT64_MAX && bytes != wanted[a];
+        }
+        if (tries == 1 || !more)
+            return;
+        measure_free(&cell->result);
+    }
+}
+
 /* Fails the test with the arm's own reason unless the arm is ok. A file whose recipe is lost to the kernel's reclaim
  * can be tested no further. */
 static inline void physics_expect_ok(const struct physics_cell *cell, unsigned arm)
@@ -260,18 +390,6 @@ static inline uint64_t physics_mincore(int fd, uint64_t bytes)
     munmap(base, bytes);
     free(vector);
     return resident;
-}
-
-struct physics_cachestat { /* struct cachestat of linux/mman.h, absent from older headers */
-    uint64_t cache, dirty, writeback, evicted, recently_evicted;
-};
-
-/* The same by cachestat(2); false where the kernel or the filesystem has none. */
-static inline bool physics_cachestat(int fd, uint64_t bytes, struct physics_cachestat *found)
-{
-    enum { CACHESTAT = 451 }; /* the same on every architecture */
-    uint64_t range[2] = {0, bytes};
-    return syscall(CACHESTAT, fd, range, found, 0) == 0;
 }
 
 #endif

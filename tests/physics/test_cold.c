@@ -121,13 +121,15 @@ static void cold_reads_what_is_asked_for(void **state)
     struct params params = physics_params(FILE_BYTES, recipe_write_1MiB, cache_cold);
     struct target target;
     struct statfs filesystem;
-    uint64_t noise = 0, device = 0;
+    bool unseen = false;
+    uint64_t noise = 0, device = 0, bytes = 0, least = UINT64_MAX;
     physics_open(&target, &params);
     assert_int_equal(fstatfs(target.fd, &filesystem), 0);
     if ((uint64_t)filesystem.f_bsize > target.page_bytes)
         physics_skip("the filesystem's blocks are larger than a page");
     uint64_t wanted = operations_of(what, &target) * what->pages_per_block * target.page_bytes;
-    for (unsigned i = 0; i < ATTEMPTS && device != wanted; i++) {
+    /* A page of the program's own that was reclaimed, or a block of metadata, is fetched too: not every time. */
+    for (unsigned i = 0; i < ATTEMPTS && (device != wanted || bytes != wanted); i++) {
         struct physics_cell cell;
         uint64_t idle = idle_read_bytes(&target);
         arm_of(what, &cell, &target);
@@ -135,14 +137,20 @@ static void cold_reads_what_is_asked_for(void **state)
         physics_expect_ok(&cell, 0);
         assert_int_equal(cell.result.arms[0].count_ops, operations_of(what, &target));
         assert_int_equal(cell.result.arms[0].before.resident, 0);
-        assert_int_equal(physics_count(&cell, 0, COUNTER_read_bytes), wanted);
+        bytes = physics_count(&cell, 0, COUNTER_read_bytes);
         device = physics_count(&cell, 0, COUNTER_device_read_bytes);
         measure_free(&cell.result);
-        if (device == UINT64_MAX || idle == UINT64_MAX)
-            physics_skip("no block device is visible below the file: only the process's account was checked");
+        assert_in_range(bytes, wanted, UINT64_MAX - 1);
         assert_in_range(device, wanted, UINT64_MAX);
+        least = bytes < least ? bytes : least;
+        unseen = device == UINT64_MAX || idle == UINT64_MAX;
+        if (unseen && bytes == wanted)
+            break;
         noise += idle;
     }
+    assert_int_equal(least, wanted);
+    if (unseen)
+        physics_skip("no block device is visible below the file: only the process's account was checked");
     print_message("%s: %" PRIu64 " bytes asked for, read_bytes the same, device %" PRIu64 "\n", what->name, wanted,
                   device);
     target_close(&target);
@@ -167,7 +175,7 @@ static void cold_scan_fetches_the_file_once(void **state)
     struct arm *populated = physics_arm(&cell, &method_mmap, 1);
     populated->params.lifetime = lifetime_per_pass;
     populated->params.populate = populate_map_populate;
-    physics_measure(&cell, &target, 1);
+    physics_measure_reads(&cell, &target, 1, (const uint64_t[]){FILE_BYTES, FILE_BYTES, FILE_BYTES});
     for (unsigned a = 0; a < cell.cell.arm_count; a++) {
         physics_expect_ok(&cell, a);
         assert_int_equal(physics_count(&cell, a, COUNTER_read_bytes), FILE_BYTES);

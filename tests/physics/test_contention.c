@@ -427,5 +427,5 @@ int main(void)
         cmocka_unit_test(waiting_has_an_end),
         cmocka_unit_test(a_death_is_told),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

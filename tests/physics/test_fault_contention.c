@@ -258,5 +258,5 @@ int main(void)
         cmocka_unit_test(stays_on_its_page),
         cmocka_unit_test(a_death_is_told),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

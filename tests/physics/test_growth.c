@@ -340,6 +340,7 @@ static void realloc_faults_only_where_it_leaves_the_heap(void **state)
 #endif
     if (physics_page_bytes() != 4 * KIB)
         physics_skip("a page of %llu bytes", (unsigned long long)physics_page_bytes());
+    physics_need_small_anonymous();
     for (unsigned s = 0; s < sizeof free_of_faults / sizeof *free_of_faults; s++) {
         params.range_bytes = free_of_faults[s];
         assert_int_equal(faults_of(&method_vector_realloc, &params, 2), 0);

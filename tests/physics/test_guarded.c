@@ -137,5 +137,5 @@ int main(void)
         cmocka_unit_test(a_signal_that_is_sent_is_not_lost),
         cmocka_unit_test(a_signal_that_comes_at_once_is_not_lost),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

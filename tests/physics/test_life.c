@@ -161,5 +161,5 @@ int main(void)
         cmocka_unit_test(the_sync_finds_what_was_written),
         cmocka_unit_test(what_was_written_is_in_the_file),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }

@@ -393,5 +393,5 @@ int main(void)
         cmocka_unit_test(too_many_spans_are_refused),
         cmocka_unit_test(arms_are_refused_what_they_lack_together),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

@@ -415,5 +415,5 @@ int main(void)
         cmocka_unit_test(sizes_are_refused_and_never_rounded),
         cmocka_unit_test(nothing_is_left),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }

@@ -173,5 +173,5 @@ int main(void)
         cmocka_unit_test(a_home_makes_the_page_anew),      cmocka_unit_test(a_pause_is_not_timed),
         cmocka_unit_test(an_idle_background_is_told),      cmocka_unit_test(a_background_has_an_end),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

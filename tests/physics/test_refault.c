@@ -62,6 +62,7 @@ static void begin(struct scene *scene, const struct params *params, const struct
 {
     struct err err = {0};
     memset(scene, 0, sizeof *scene);
+    physics_need_calm();
     scene->params = *params;
     scene->is_made = filesystem_is_made((enum backing)params->backing);
     if (scene->is_made)
@@ -301,5 +302,5 @@ int main(void)
         cmocka_unit_test(writeback_behind_the_back_is_seen),
         cmocka_unit_test(a_soak_that_syncs_faults_every_beat),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }

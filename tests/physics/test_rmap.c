@@ -444,5 +444,5 @@ int main(void)
         cmocka_unit_test(test_a_signal_is_not_their_death), cmocka_unit_test(test_what_is_cut_off_comes_back),
         cmocka_unit_test(test_they_run_elsewhere),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }

@@ -16,7 +16,7 @@
 #include "mask.h"
 #include "semantics.h"
 
-enum { FILE_BYTES = 256 * 1024, TIMES = 3 };
+enum { FILE_BYTES = 256 * 1024, TIMES = 3, TRIES = 5 };
 
 extern const struct method method_semantics;
 
@@ -209,6 +209,8 @@ static void each_finds_what_it_must(void **state)
         if (backing == backing_memfd && i == whether_mapping_survives_unlink)
             continue; /* refused by the plan */
         int found = occurred((enum whether)i, &params, &target);
+        for (unsigned tries = 1; found < 0 && !may_lack(wanted[i].lack, backing) && tries < TRIES; tries++)
+            found = occurred((enum whether)i, &params, &target); /* a page that somebody holds is not reclaimed */
         if (found < 0 && !may_lack(wanted[i].lack, backing))
             fail_msg("%s: %s cannot be had", name, what);
         if (found < 0)
@@ -278,7 +280,10 @@ static void reclaimed_pages_are_fetched(void **state)
     }
     counter_open(&sources, &target);
     counter_read_before(&sources, &before);
-    assert_int_equal(method_semantics.run(&worker, TIMES), 0);
+    int rc = method_semantics.run(&worker, TIMES);
+    for (unsigned tries = 1; rc == -EOPNOTSUPP && tries < TRIES; tries++)
+        rc = method_semantics.run(&worker, TIMES); /* a page that somebody holds is not reclaimed just now */
+    assert_int_equal(rc, 0);
     counter_read_after(&sources, &after);
     counter_subtract(&after, &before);
     counter_close(&sources);
@@ -335,5 +340,5 @@ int main(void)
         {"xfs", each_finds_what_it_must, NULL, NULL, (void *)&backings[4]},
         {"btrfs", each_finds_what_it_must, NULL, NULL, (void *)&backings[5]},
     };
-    return physics_status(cmocka_run_group_tests(tests, make_all, remove_all), sizeof tests / sizeof *tests);
+    return physics_run_group(tests, sizeof tests / sizeof *tests, DISTURBED_BY_WRITEBACK, make_all, remove_all);
 }

@@ -177,5 +177,5 @@ int main(void)
         cmocka_unit_test(waiting_has_an_end),         cmocka_unit_test(a_death_is_told),
         cmocka_unit_test(no_payload_is_copied_twice),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_STARVATION);
 }

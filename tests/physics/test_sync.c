@@ -64,35 +64,11 @@ static void need_cachestat(const struct target *target)
         physics_skip("cachestat: %s: dirty pages cannot be seen here", strerror(errno));
 }
 
-static uint64_t vmstat(const char *key)
-{
-    char name[64];
-    uint64_t value, found = 0;
-    FILE *file = fopen("/proc/vmstat", "re");
-    while (file && fscanf(file, "%63s %" SCNu64, name, &value) == 2)
-        if (strcmp(name, key) == 0)
-            found = value;
-    if (file)
-        fclose(file);
-    return found;
-}
-
-/* When others have made so much dirty that the kernel writes back whatever it finds, nothing stays dirty for long. */
-static void need_calm(void)
-{
-    enum { WAIT_US = 100000, WAITS = 200 };
-    for (unsigned i = 0; vmstat("nr_dirty") > vmstat("nr_dirty_background_threshold"); i++) {
-        if (i == WAITS)
-            physics_skip("others keep so much dirty that the kernel writes back at once");
-        usleep(WAIT_US);
-    }
-}
-
 static void begin(struct scene *scene, const struct params *params)
 {
     struct err err = {0};
     memset(scene, 0, sizeof *scene);
-    need_calm();
+    physics_need_calm();
     scene->params = *params;
     scene->is_made = filesystem_is_made((enum backing)params->backing);
     if (scene->is_made)
@@ -526,5 +502,5 @@ int main(void)
         cmocka_unit_test(pages_written_back_too_early_void_the_batch),
         cmocka_unit_test(memory_is_never_dirty),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }

@@ -382,5 +382,5 @@ int main(void)
         cmocka_unit_test(checksums_of_all_ways_agree),
         cmocka_unit_test(counts_start_from_a_clean_file),
     };
-    return physics_run(tests);
+    return physics_run_beside(tests, DISTURBED_BY_WRITEBACK);
 }
