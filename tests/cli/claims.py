@@ -193,7 +193,7 @@ def blind(claim, cells: list[CellResult], place: dict, told: tuple[str, ...], va
         if instrument(test, cells, place) != told:
             return real(cells, place, test)
         seen = 0.0 if test.kind == COUNT and test.other is not None else value
-        return Interval(seen, seen, seen), TRIALS
+        return claims.Found(Interval(seen, seen, seen), TRIALS)
 
     with mock.patch.multiple(claims, count=partial(stuck, claims.count), factor=partial(stuck, claims.factor)):
         return claims.decide(claim, cells, place, {}).answer
