@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Measures:         finding out whether two addresses are one physical page by their page frame numbers: two reads of 8
- *                   bytes from /proc/self/pagemap. What it answers is the counter `occurred`: each operation with
- *                   through: other, none with through: copy, whose page has the same contents.
+ * Measures:         finding out whether two addresses are one physical page by their page frame numbers: three reads of
+ *                   8 bytes from /proc/self/pagemap, of one, the other, and the first again, which may have been moved
+ *                   meanwhile. What it answers is the counter `occurred`: each operation with through: other, none with
+ *                   through: copy, whose page has the same contents.
  * Does not measure: mapping the two views; opening the file.
- * Expect:           two system calls, 0.3-1 us each. Unsupported without CAP_SYS_ADMIN, to whom alone frames are shown.
+ * Expect:           three system calls, 0.3-1 us each. Unsupported without CAP_SYS_ADMIN, to whom alone frames are
+ *                   shown.
  * Source:           fs/proc/task_mmu.c pagemap_read.
  */
 #define _GNU_SOURCE
@@ -27,19 +29,17 @@ static int run(struct worker *worker, uint64_t blocks)
     const struct own *own = worker->own;
     int rc = 0;
     for (uint64_t i = 0; i < blocks && rc == 0; i++) {
-        uint64_t frames[2];
-        rc = twin_frame(own->pagemap_fd, own->places[0], &frames[0]);
+        bool same;
+        rc = twin_same_frame(own->pagemap_fd, own->places[0], own->places[1], &same);
         if (rc == 0)
-            rc = twin_frame(own->pagemap_fd, own->places[1], &frames[1]);
-        if (rc == 0)
-            counter_method.occurred += frames[0] == frames[1];
+            counter_method.occurred += same;
     }
     return rc;
 }
 
 static int setup(struct worker *worker, struct err *err)
 {
-    uint64_t frame;
+    bool same;
     int rc = views_begin(worker, (size_t)sysconf(_SC_PAGESIZE), sizeof(struct own), err);
     struct own *own = worker->own;
     if (!own)
@@ -52,7 +52,7 @@ static int setup(struct worker *worker, struct err *err)
     own->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     if (own->pagemap_fd < 0)
         return err_sys(err, "/proc/self/pagemap");
-    rc = twin_frame(own->pagemap_fd, own->places[0], &frame);
+    rc = twin_same_frame(own->pagemap_fd, own->places[0], own->places[1], &same);
     if (rc == -EPERM)
         return err_set(err, EOPNOTSUPP, "page frame numbers are shown to CAP_SYS_ADMIN only");
     return rc ? err_set(err, -rc, "/proc/self/pagemap: %s", strerror(-rc)) : 0;
@@ -69,13 +69,13 @@ static void teardown(struct worker *worker)
 static uint64_t block_ns(const struct params *params)
 {
     (void)params;
-    return 1500;
+    return 2200;
 }
 
 const struct method method_same_page_frame = {
     .name = "same_page_frame",
     .measures = "whether two addresses are one physical page, by their page frame numbers in /proc/self/pagemap",
-    .version = 1,
+    .version = 2,
     .uses = VIEWS_USES,
     .memory = method_no_memory,
     .tells = COUNTER_BIT(occurred),

@@ -3,6 +3,7 @@
 #include "twin.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ _Static_assert(sizeof(void *) == 8, "the places that are tried need addresses of
 #define LOWEST ((uintptr_t)3 << 44)
 #define SMALL_LOWEST ((uintptr_t)1 << 30)
 #define STEP_BYTES ((size_t)1 << 33) /* from one place that is tried to the next: a multiple of 256 MiB */
-enum { TRIES = 64 };
+enum { TRIES = 64, LOOKS = 10000 /* of a microsecond; hundreds of pages are moved together */ };
 
 /* ENOMEM: there are no such addresses, unless this process may have no VMA more. */
 static int why_not(int code)
@@ -136,6 +137,32 @@ int twin_frame(int pagemap_fd, const void *address, uint64_t *frame)
         return rc;
     *frame = entry & PAGEMAP_FRAME;
     return !(entry & PAGEMAP_PRESENT) ? -ENXIO : *frame ? 0 : -EPERM;
+}
+
+/* -EAGAIN: one of the pages has moved, or is about to. */
+static int look_at_frames(int pagemap_fd, const void *one, const void *other, bool *same)
+{
+    uint64_t first, second, again;
+    int rc = twin_frame(pagemap_fd, one, &first);
+    if (rc == 0)
+        rc = twin_frame(pagemap_fd, other, &second);
+    if (rc == 0)
+        rc = twin_frame(pagemap_fd, one, &again);
+    if (rc)
+        return rc;
+    *same = first == second;
+    return first == again ? 0 : -EAGAIN;
+}
+
+int twin_same_frame(int pagemap_fd, const void *one, const void *other, bool *same)
+{
+    int rc = -EAGAIN;
+    for (unsigned i = 0; i < LOOKS && (rc == -EAGAIN || rc == -ENXIO); i++) {
+        if (i)
+            sched_yield(); /* to who moves it */
+        rc = look_at_frames(pagemap_fd, one, other, same);
+    }
+    return rc == -EAGAIN ? -ENXIO : rc;
 }
 
 bool twin_shows(volatile uint64_t *one, const volatile uint64_t *other)

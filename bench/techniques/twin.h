@@ -51,10 +51,17 @@ unsigned char *twin_at(const struct twin *twin, unsigned view, size_t offset);
 /*
  * The physical page frame below an address of this process, by /proc/self/pagemap, open as pagemap_fd
  * (Documentation/admin-guide/mm/pagemap.rst). -ENXIO: the page is not there; -EPERM: the kernel hides frames from this
- * process (all are 0 without CAP_SYS_ADMIN); -errno. The page may move before you use what you learnt: unless it is
- * locked against it, that two are equal is certain only while nothing migrates.
+ * process (all are 0 without CAP_SYS_ADMIN); -errno. The page may move before you use what you learnt: two frames are
+ * to be compared by twin_same_frame.
  */
 int twin_frame(int pagemap_fd, const void *address, uint64_t *frame);
+
+/*
+ * Whether two addresses are one physical page, into *same: by a frame, the other's, and the first one's again, which is
+ * the same unless the page has moved meanwhile. Then, and where a page is not there because it is being moved, it looks
+ * once more, for some milliseconds. Three system calls. As twin_frame; -ENXIO also where a page never came to rest.
+ */
+int twin_same_frame(int pagemap_fd, const void *one, const void *other, bool *same);
 
 /*
  * Whether a store through one address is seen through the other: they are one physical byte. Needs no rights, but

@@ -6,7 +6,21 @@
 #include <fcntl.h>
 
 #include "counter.h"
-#include "twin.h"
+
+/* What /proc/self/pagemap is to say; NULL: what it says. */
+static const uint64_t *script;
+
+static ssize_t scripted(int fd, void *to, size_t bytes, off_t offset)
+{
+    if (!script)
+        return pread(fd, to, bytes, offset);
+    memcpy(to, script++, sizeof *script);
+    return (ssize_t)bytes;
+}
+
+#define pread(...) scripted(__VA_ARGS__)
+#include "../../bench/techniques/twin.c" // NOLINT(bugprone-suspicious-include): pages are to be moved while it looks
+#undef pread
 #include "vma_room.h"
 #include "vmas.h"
 #include "way_hash.h"
@@ -209,6 +223,59 @@ static void frames_tell_one_page_from_two(void **state)
     expect_answers(&method_same_page_frame);
 }
 
+/* What is said of pages that the kernel moves meanwhile, after how many reads. */
+static void pages_that_move_are_looked_at_again(void **state)
+{
+    static const struct {
+        uint64_t frames[7]; /* one, the other, the first again …; 0: not there */
+        unsigned reads;
+        bool same;
+    } moves[] = {
+        {{7, 7, 7}, 3, true},           {{7, 8, 7}, 3, false},
+        {{7, 8, 8, 8, 8, 8}, 6, true},  /* one page, from 7 to 8 */
+        {{7, 7, 9, 9, 7, 9}, 6, false}, /* two: the second came to where the first had been */
+        {{0, 8, 8, 8}, 4, true},        /* the first is being moved … */
+        {{7, 0, 8, 8, 8}, 5, true},     /* … after it has been looked at … */
+        {{7, 7, 0, 8, 8, 8}, 6, true},  /* … or once both were */
+        {{7, 9, 0, 8, 9, 8}, 6, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+        uint64_t entries[7];
+        bool same = !moves[i].same;
+        for (unsigned n = 0; n < 7; n++)
+            entries[n] = moves[i].frames[n] | (moves[i].frames[n] ? PAGEMAP_PRESENT : 0);
+        script = entries;
+        int rc = twin_same_frame(-1, entries, entries, &same);
+        unsigned reads = (unsigned)(script - entries);
+        script = NULL;
+        assert_int_equal(rc, 0);
+        assert_int_equal(same, moves[i].same);
+        assert_int_equal(reads, moves[i].reads);
+    }
+}
+
+/* One that never comes to rest, or is not there at all, is no answer; nor are frames that are hidden. */
+static void pages_without_a_frame_are_told(void **state)
+{
+    enum { READS = 3 * LOOKS };
+    uint64_t *entries = calloc(READS, sizeof *entries);
+    bool same;
+    (void)state;
+    assert_non_null(entries);
+    script = entries;
+    assert_int_equal(twin_same_frame(-1, entries, entries, &same), -ENXIO);
+    for (unsigned i = 0; i < READS; i++)
+        entries[i] = PAGEMAP_PRESENT | (i + 1);
+    script = entries;
+    assert_int_equal(twin_same_frame(-1, entries, entries, &same), -ENXIO);
+    entries[0] = PAGEMAP_PRESENT;
+    script = entries;
+    assert_int_equal(twin_same_frame(-1, entries, entries, &same), -EPERM);
+    script = NULL;
+    free(entries);
+}
+
 /* Loads from a line in turns take no fault, find the other's address each time, and know whose hashes are equal. */
 static void measure_loads(const struct method *method, uint64_t distance, enum through through, bool equal)
 {
@@ -281,6 +348,8 @@ int main(void)
         cmocka_unit_test(views_are_as_many_vmas_as_told),
         cmocka_unit_test(a_store_tells_one_page_from_two),
         cmocka_unit_test(frames_tell_one_page_from_two),
+        cmocka_unit_test(pages_that_move_are_looked_at_again),
+        cmocka_unit_test(pages_without_a_frame_are_told),
         cmocka_unit_test(loads_in_turns_know_equal_way_hashes),
         cmocka_unit_test(flushed_lines_are_loaded_in_their_order),
         cmocka_unit_test(a_wrong_order_is_found),
