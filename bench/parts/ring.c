@@ -38,22 +38,23 @@ int ring_wish(struct ring_wish *wish, const struct worker *worker, struct err *e
                : 0;
 }
 
-/* What a kernel without the call, a filesystem without it, or a limit says. */
-static int explain(const struct mirror *mirror, int rc, struct err *err)
+static int explain(const struct mirror *mirror, int rc, bool unsupported, struct err *err)
 {
-    int code = memory_file_is_unsupported(rc) ? EOPNOTSUPP : -rc;
+    int code = unsupported ? EOPNOTSUPP : -rc;
     return rc ? err_set(err, code, "a mirrored ring: %s: %s", mirror->why, strerror(-rc)) : 0;
 }
 
 int ring_mirror(const struct ring_wish *wish, struct mirror *mirror, struct err *err)
 {
-    return explain(mirror, mirror_make(mirror, &wish->mirror), err);
+    int rc = mirror_make(mirror, &wish->mirror);
+    return explain(mirror, rc, mirror_is_unsupported(wish->mirror.of, rc), err);
 }
 
 int ring_mirror_target(const struct worker *worker, struct mirror *mirror, uint64_t offset, struct err *err)
 {
     struct mirror_wish wish = wish_of(worker->params, NULL);
-    return explain(mirror, mirror_map(mirror, worker->fd, (off_t)offset, &wish), err);
+    int rc = mirror_map(mirror, worker->fd, (off_t)offset, &wish);
+    return explain(mirror, rc, memory_file_is_unsupported(rc), err);
 }
 
 int ring_room_make(struct worker *worker, struct err *err)

@@ -90,7 +90,8 @@ struct ring_room {
     unsigned char *message, *copy; /* [payload_bytes] each */
 };
 
-/* mirror_make, with its reason as text: -EOPNOTSUPP where this machine, or a filesystem, has no such memory. */
+/* mirror_make, with its reason as text: -EOPNOTSUPP where this machine, a filesystem, or a limit of System V segments
+ * has no such memory (mirror_is_unsupported). */
 int ring_mirror(const struct ring_wish *wish, struct mirror *mirror, struct err *err);
 
 /* The same of ring_bytes of the target, from `offset` on. */

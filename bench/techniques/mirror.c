@@ -204,6 +204,11 @@ static int map_kind(struct mirror *mirror, const struct mirror_wish *wish)
     }
 }
 
+bool mirror_is_unsupported(enum mirror_of of, int rc)
+{
+    return memory_file_is_unsupported(rc) || (of == MIRROR_SYSV && (rc == -EINVAL || rc == -ENOSPC));
+}
+
 int mirror_make(struct mirror *mirror, const struct mirror_wish *wish)
 {
     size_t step = wish->of == MIRROR_SYSV ? (size_t)SHMLBA : own_page_bytes();

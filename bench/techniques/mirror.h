@@ -74,6 +74,13 @@ int mirror_map(struct mirror *mirror, int fd, off_t offset, const struct mirror_
 void mirror_free(struct mirror *mirror);
 
 /*
+ * Whether an error of mirror_make says that there is no such memory here: as memory_file_is_unsupported, and of System
+ * V segments that they may not be as large (EINVAL; kernel.shmmax, or no whole SHMLBA), or that there is no room for
+ * one more (ENOSPC; kernel.shmall, kernel.shmmni).
+ */
+bool mirror_is_unsupported(enum mirror_of of, int rc);
+
+/*
  * Whether two views of that size, one right behind the other, can have equal way hashes (way_hash.h) page by page, on a
  * machine with such pages. They agree for addresses a multiple of 256 MiB apart, but views in a row are as far apart as
  * the ring is long: it can be had for 4, 8, 16 and 32 KiB and multiples of 256 MiB, and for no other size up to 16 MiB.

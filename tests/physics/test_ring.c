@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Rings of bytes: messages are whole wherever they begin, sums notice one that is not, and each view has its faults. */
+#define _GNU_SOURCE
 #include "hand.h"
 #include "ring.h"
 
 #include <linux/magic.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 extern const struct method method_ring, method_ring_setup, method_ring_soak, method_ring_touch_first,
     method_ring_touch_second;
@@ -327,6 +330,59 @@ static void what_cannot_be_made_is_said(void **state)
     assert_null(worker.own);
 }
 
+/* ---- limits of System V segments, in a namespace where they are nobody else's ---- */
+
+static bool set_limit(const char *name, const char *value)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/sys/kernel/%s", name);
+    FILE *file = fopen(path, "we");
+    bool set = file && fputs(value, file) >= 0;
+    return file && fclose(file) == 0 && set;
+}
+
+enum { IS_REFUSED, IS_OTHERWISE, NO_NAMESPACE };
+
+static int set_up_beyond(const char *limit, const char *value, const char *says)
+{
+    struct params params = ring_params(wrap_mirrored, 16 * physics_page_bytes(), 64);
+    struct worker worker = {.params = &params, .target = &folder, .fd = -1};
+    struct err err = {0};
+    params.ring_of = ring_of_sysv;
+    if (unshare(CLONE_NEWIPC) || !set_limit(limit, value))
+        return NO_NAMESPACE;
+    int rc = method_ring_setup.setup(&worker, &err);
+    method_ring_setup.teardown(&worker);
+    if (rc == -EOPNOTSUPP && strcmp(err.text, says) == 0)
+        return IS_REFUSED;
+    print_message("%s %s: %d, %s\n", limit, value, rc, err.text);
+    return IS_OTHERWISE;
+}
+
+static void segments_beyond_a_limit_are_unsupported(void **state)
+{
+    static const struct {
+        const char *limit, *value, *says;
+    } limits[] = {
+        {"shmmax", "4096", "a mirrored ring: shmget: Invalid argument"},
+        {"shmall", "1", "a mirrored ring: shmget: No space left on device"},
+        {"shmmni", "0", "a mirrored ring: shmget: No space left on device"},
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof limits / sizeof *limits; i++) {
+        int status;
+        fflush(NULL);
+        pid_t child = fork(); /* whose namespace goes with it */
+        if (child == 0)
+            _exit(set_up_beyond(limits[i].limit, limits[i].value, limits[i].says));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == NO_NAMESPACE)
+            physics_skip("this process may not have a namespace for segments with limits of its own");
+        assert_int_equal(WEXITSTATUS(status), IS_REFUSED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +393,7 @@ int main(void)
         cmocka_unit_test(first_touches_fault_once_a_page),
         cmocka_unit_test(what_was_written_back_faults_again),
         cmocka_unit_test(what_cannot_be_made_is_said),
+        cmocka_unit_test(segments_beyond_a_limit_are_unsupported),
     };
     return physics_run(tests);
 }
