@@ -17,6 +17,7 @@
 
 #include "clock.h"
 #include "memory_group.h"
+#include "mirror.h"
 #include "params.h"
 
 enum { STATUS_FD = 3, POLL_MS = 100, READ_BYTES = 1 << 16 };
@@ -96,6 +97,7 @@ int child_start(struct child *child, json_t *job, uint64_t environment_bytes, in
         goto out;
     }
     pid_t parent = getpid();
+    child->since = time(NULL);
     child->process = fork();
     if (child->process == 0)
         become_trial(job_fd, ends[1], child->status_fd, entry_fd, parent, environment);
@@ -177,16 +179,51 @@ enum child_event child_next(struct child *child, uint64_t limit_ns, const volati
     return CHILD_LINE;
 }
 
-int child_end(struct child *child)
+/* Waits for a process, or with P_PGID any of a group, and leaves it to be reaped. 0: there is none. */
+static pid_t wait_for(idtype_t which, pid_t id, bool *killed)
+{
+    siginfo_t ended = {0};
+    while (waitid(which, (id_t)id, &ended, WEXITED | WNOWAIT) < 0)
+        if (errno != EINTR)
+            return 0;
+    *killed = ended.si_code != CLD_EXITED;
+    return ended.si_pid;
+}
+
+/* What it has left can be told by its number, which is its own until it is reaped. */
+static int reap(pid_t process, bool killed, time_t since)
 {
     int status = 0;
-    if (child->process > 0) {
-        /* Not reaped yet, so the number is still its own; the group holds its worker processes. One that closed its
-         * output by ending has its status fixed already: the signal cannot change it. */
-        kill(-child->process, SIGKILL);
-        while (waitpid(child->process, &status, 0) < 0 && errno == EINTR)
-            ;
-    }
+    if (killed)
+        (void)mirror_sweep(process, since); /* an error: there are no segments on this kernel */
+    while (waitpid(process, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+/*
+ * The group holds its worker processes, which this one inherits when it has ended. (Of a trial that ended by itself
+ * they die, too, but by then they are somebody else's to wait for.) One that closed its output by ending has its status
+ * fixed already: the signal cannot change it.
+ */
+static int end_group(pid_t leader, time_t since)
+{
+    int inherits = 0;
+    bool killed = false;
+    prctl(PR_GET_CHILD_SUBREAPER, &inherits);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    kill(-leader, SIGKILL); /* not reaped yet, so the number is still its own */
+    pid_t ended = wait_for(P_PID, leader, &killed);
+    int status = ended ? reap(leader, killed, since) : 0;
+    while ((ended = wait_for(P_PGID, leader, &killed)))
+        reap(ended, killed, since);
+    prctl(PR_SET_CHILD_SUBREAPER, inherits);
+    return status;
+}
+
+int child_end(struct child *child)
+{
+    int status = child->process > 0 ? end_group(child->process, child->since) : 0;
     if (child->output >= 0)
         close(child->output);
     if (child->status)

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <jansson.h>
 
@@ -12,6 +13,7 @@
 
 struct child {
     pid_t process; /* 0: none */
+    time_t since;  /* when it was started, or shortly before */
     int output;    /* its record lines */
     struct trial_status *status;
     int status_fd;
@@ -36,7 +38,9 @@ int child_start(struct child *child, json_t *job, uint64_t environment_bytes, in
 enum child_event child_next(struct child *child, uint64_t limit_ns, const volatile int *interrupted, const char **line,
                             size_t *length);
 
-/* Kills its process group (harmless when it has ended), waits for it and frees what is held. Returns its wait status.
+/*
+ * Kills its process group (harmless when it has ended), waits for all of it, removes what System V segments these have
+ * left, and frees what is held. Returns its wait status.
  */
 int child_end(struct child *child);
 

@@ -181,6 +181,27 @@ static int make_of_segment(struct mirror *mirror, const struct mirror_wish *wish
                : 0;
 }
 
+static bool is_left_by(const struct shmid_ds *segment, pid_t maker, time_t since)
+{
+    return segment->shm_perm.__key == IPC_PRIVATE && segment->shm_perm.cuid == geteuid() &&
+           segment->shm_cpid == maker && segment->shm_ctime >= since && segment->shm_nattch == 0;
+}
+
+int mirror_sweep(pid_t maker, time_t since)
+{
+    struct shm_info all;
+    int last = shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all), count = 0;
+    if (last < 0)
+        return -errno;
+    for (int i = 0; i <= last; i++) {
+        struct shmid_ds segment;
+        int id = shmctl(i, SHM_STAT, &segment);
+        if (id >= 0 && is_left_by(&segment, maker, since)) /* else there is none, or it is not for this user */
+            count += shmctl(id, IPC_RMID, NULL) == 0;
+    }
+    return count;
+}
+
 static int make_of_nothing(struct mirror *mirror, const struct mirror_wish *wish)
 {
     unsigned char *second = mirror->base + wish->bytes;

@@ -13,8 +13,8 @@
  *
  * The place for both views is reserved in one piece before anything is mapped into it, so that nothing another thread
  * maps meanwhile can be hit. The memory has no name that outlives mirror_make, and no descriptor: a process that is
- * killed leaves nothing behind. (The two calls between a name, or a System V segment, and its removal are the
- * exception.)
+ * killed leaves nothing behind, unless it is killed within the microseconds between a name, or a System V segment, and
+ * its removal. memory_file_sweep removes such names, mirror_sweep such segments.
  *
  * Only of MIRROR_FILE the room is taken at once. On a /dev/shm that is full a first touch of MIRROR_SHM or MIRROR_TMPFS
  * is a signal (SIGBUS): whoever makes large ones asks statvfs before.
@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 /* What the memory is. Pages come at their first touch, as zeros; each view takes a fault of its own for each. */
 enum mirror_of {
@@ -79,6 +80,13 @@ void mirror_free(struct mirror *mirror);
  * one more (ENOSPC; kernel.shmall, kernel.shmmni).
  */
 bool mirror_is_unsupported(enum mirror_of of, int rc);
+
+/*
+ * Removes the segments that a killed process has left of MIRROR_SYSV: private ones of this user that nobody is attached
+ * to, made by process `maker` at `since` (CLOCK_REALTIME, seconds) or later. They are certainly its own where it began
+ * then and has not been waited for yet, so that its number is still its own. How many, or -errno.
+ */
+int mirror_sweep(pid_t maker, time_t since);
 
 /*
  * Whether two views of that size, one right behind the other, can have equal way hashes (way_hash.h) page by page, on a

@@ -8,10 +8,12 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 
 #include "child.h"
 #include "clock.h"
+#include "mirror.h"
 #include "params.h"
 
 enum { LONG_LINE = 300000, STATUS_FD = 3 };
@@ -45,6 +47,39 @@ static void print_grandchild(void)
     printf("%d\n", (int)grandchild);
     fflush(stdout);
     wait_for_ever();
+}
+
+/* Segments as a trial makes them, which is then killed before it has removed one. */
+enum { NOBODYS, ATTACHED, KEYED, WORKERS, SEGMENTS };
+
+static int print_segment(key_t key)
+{
+    int id = shmget(key, 4096, IPC_CREAT | IPC_EXCL | 0600);
+    printf("%d\n", id);
+    fflush(stdout);
+    return id;
+}
+
+static void print_segments(void)
+{
+    print_segment(IPC_PRIVATE);
+    print_segment(IPC_PRIVATE);
+    print_segment((key_t)getpid());
+    if (fork() == 0 && shmat(print_segment(IPC_PRIVATE), NULL, 0) == (void *)-1) /* mapped still when it is killed */
+        _exit(1);
+    wait_for_ever();
+}
+
+static void make_mirrors(void)
+{
+    struct mirror mirror;
+    struct mirror_wish wish = {.of = MIRROR_SYSV, .bytes = (size_t)SHMLBA};
+    for (bool begun = false; mirror_make(&mirror, &wish) == 0; begun = true) {
+        mirror_free(&mirror);
+        if (!begun)
+            printf("begun\n");
+        fflush(stdout);
+    }
 }
 
 static void print_surroundings(void)
@@ -87,6 +122,10 @@ static int be_a_trial(void)
         raise(SIGKILL);
     else if (strcmp(what, "grandchild") == 0)
         print_grandchild();
+    else if (strcmp(what, "segments") == 0)
+        print_segments();
+    else if (strcmp(what, "mirrors") == 0)
+        make_mirrors();
     else if (strcmp(what, "surroundings") == 0)
         print_surroundings();
     else if (strcmp(what, "status") == 0)
@@ -256,23 +295,89 @@ static void an_interruption_ends_the_waiting(void **state)
     assert_int_equal(WTERMSIG(child_end(&child)), SIGKILL);
 }
 
-/* Ended with its whole group: orphans come to this process, which has made itself their reaper. */
+static int next_number(struct child *child, const char **line)
+{
+    char digits[32];
+    size_t length;
+    assert_int_equal(next(child, line, &length), CHILD_LINE);
+    snprintf(digits, sizeof digits, "%.*s", (int)length, *line);
+    return atoi(digits);
+}
+
+/* Ended with its whole group, all of which has gone when it has ended; whether this process inherits is as before. */
 static void its_workers_end_with_it(void **state)
 {
     (void)state;
-    char digits[32];
-    int status;
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    struct child child = start_what("grandchild");
-    const char *line = NULL;
-    size_t length;
-    assert_int_equal(next(&child, &line, &length), CHILD_LINE);
-    snprintf(digits, sizeof digits, "%.*s", (int)length, line);
-    pid_t grandchild = (pid_t)atoi(digits);
-    child_end(&child);
-    assert_int_equal(waitpid(grandchild, &status, 0), grandchild);
-    assert_true(WIFSIGNALED(status));
+    for (int inherits = 0; inherits < 2; inherits++) {
+        int found = -1;
+        assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, inherits), 0);
+        struct child child = start_what("grandchild");
+        const char *line = NULL;
+        pid_t grandchild = next_number(&child, &line);
+        assert_int_equal(kill(grandchild, 0), 0);
+        child_end(&child);
+        assert_int_equal(kill(grandchild, 0), -1);
+        assert_int_equal(errno, ESRCH);
+        assert_int_equal(prctl(PR_GET_CHILD_SUBREAPER, &found), 0);
+        assert_int_equal(found, inherits);
+    }
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
+static bool is_there(int segment)
+{
+    struct shmid_ds found;
+    return shmctl(segment, IPC_STAT, &found) == 0;
+}
+
+/* What it and its worker have left between making a segment and removing it goes with them. What somebody is attached
+ * to stays, and so does what has a key, and what another process has made, though nobody is attached. */
+static void its_segments_go_with_it(void **state)
+{
+    (void)state;
+    int others = shmget(IPC_PRIVATE, 4096, 0600), left[SEGMENTS];
+    if (others < 0)
+        skip(); /* no System V segments here */
+    struct child child = start_what("segments");
+    const char *line = NULL;
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        left[i] = next_number(&child, &line);
+    void *attached = shmat(left[ATTACHED], NULL, 0);
+    assert_ptr_not_equal(attached, (void *)-1);
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        assert_true(is_there(left[i]));
+    child_end(&child);
+    bool stays[SEGMENTS] = {[ATTACHED] = true, [KEYED] = true}, found[SEGMENTS];
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        found[i] = is_there(left[i]);
+        shmctl(left[i], IPC_RMID, NULL);
+    }
+    bool others_are_there = is_there(others);
+    shmctl(others, IPC_RMID, NULL);
+    shmdt(attached);
+    assert_true(others_are_there);
+    for (unsigned i = 0; i < SEGMENTS; i++)
+        if (found[i] != stays[i])
+            fail_msg("segment %u is %s", i, found[i] ? "there" : "gone");
+}
+
+/* As a ring of that kind is made, over and over: wherever the signal meets it. */
+static void mirrors_leave_nothing_wherever_they_are_killed(void **state)
+{
+    (void)state;
+    struct shm_info all;
+    if (shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&all) < 0)
+        skip();
+    for (unsigned i = 0; i < 100; i++) {
+        struct child child = start_what("mirrors");
+        const char *line = NULL;
+        check_line(&child, &line, "begun");
+        usleep(i * 7);
+        pid_t maker = child.process;
+        time_t since = child.since;
+        child_end(&child);
+        assert_int_equal(mirror_sweep(maker, since), 0); /* nothing is left to be removed */
+    }
 }
 
 /* The runner itself is killed: the trial dies with it. */
@@ -383,6 +488,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(the_deadline_ends_it, begin, end),
         cmocka_unit_test_setup_teardown(an_interruption_ends_the_waiting, begin, end),
         cmocka_unit_test_setup_teardown(its_workers_end_with_it, begin, end),
+        cmocka_unit_test_setup_teardown(its_segments_go_with_it, begin, end),
+        cmocka_unit_test_setup_teardown(mirrors_leave_nothing_wherever_they_are_killed, begin, end),
         cmocka_unit_test_setup_teardown(it_ends_with_its_runner, begin, end),
         cmocka_unit_test_setup_teardown(it_has_surroundings_of_its_own, begin, end),
         cmocka_unit_test_setup_teardown(its_status_is_shared, begin, end),
