@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         what a program does that may move its objects: the objects of `spans` sparse spans of range_bytes
- *                   are copied side by side into a fresh mapping of one span, and the old spans are unmapped.
- * Does not measure: finding and changing every pointer to them, which is why most programs cannot; readers, who would
- *                   have to be kept out meanwhile.
+ *                   are copied side by side into a fresh mapping of one span, and the old spans are unmapped. With
+ *                   siblings these read meanwhile, and verify, as many objects that nobody moves.
+ * Does not measure: finding and changing every pointer to them, which is why most programs cannot; keeping readers of
+ *                   these objects out meanwhile.
  * Expect:           a fault and a copied page for each page that is filled, and munmap: 10-15 us for two spans of
- *                   16 KiB.
+ *                   16 KiB. With a sibling munmap interrupts its CPU once.
  * Source:           mm/memory.c do_anonymous_page, mm/vma.c do_vmi_align_munmap.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +19,7 @@
 #include "clock.h"
 #include "hugepage.h"
 #include "merging.h"
+#include "sibling.h"
 #include "smaps.h"
 
 struct group {
@@ -27,6 +30,10 @@ struct own {
     uint64_t groups, spans, objects, span_bytes;
     uint64_t compacted; /* leading groups */
     unsigned proofs;    /* so many times what was copied was found to be in base pages */
+    struct siblings *readers;
+    unsigned char *standing; /* what they read: the objects of all groups side by side; NULL where there are none */
+    _Atomic uint64_t next;   /* group that a reader looks at next */
+    _Atomic uint64_t wrong;  /* times that one has not found an object */
     struct group items[];
 };
 
@@ -61,18 +68,70 @@ static int compact(const struct own *own, struct group *group)
     return rc;
 }
 
+/* ---- readers ---- */
+
+static unsigned char *standing_at(const struct own *own, uint64_t group, uint64_t index)
+{
+    return own->standing + group * own->span_bytes + index * MERGING_OBJECT_BYTES;
+}
+
+static int read_group(void *context)
+{
+    struct own *own = context;
+    uint64_t group = atomic_fetch_add_explicit(&own->next, 1, memory_order_relaxed) % own->groups;
+    bool there = true;
+    for (uint64_t i = 0; i < own->objects; i++)
+        there &= merging_is_there(standing_at(own, group, i), group, i);
+    if (!there)
+        atomic_fetch_add(&own->wrong, 1);
+    return 0;
+}
+
+static int start_readers(struct own *own, const struct params *params, struct err *err)
+{
+    uint64_t bytes = own->groups * own->span_bytes;
+    if (params->siblings == 0)
+        return 0;
+    own->standing = map_fresh(bytes);
+    if (!own->standing)
+        return err_sys(err, "%llu bytes for readers", (unsigned long long)bytes);
+    int rc = hugepage_avoid(own->standing, bytes);
+    if (rc)
+        return err_set(err, -rc, "madvise(MADV_NOHUGEPAGE): %s", strerror(-rc));
+    for (uint64_t group = 0; group < own->groups; group++)
+        for (uint64_t i = 0; i < own->objects; i++)
+            merging_store(standing_at(own, group, i), group, i);
+    rc = smaps_check_small(own->standing, bytes, err);
+    return rc ? rc : siblings_start_turns(&own->readers, params, read_group, own, err);
+}
+
+static void end_readers(struct own *own)
+{
+    siblings_stop(own->readers);
+    if (own->standing)
+        munmap(own->standing, own->groups * own->span_bytes);
+}
+
+/* ---- the method ---- */
+
 /* What an operation maps nobody can advise about without being timed: for a batch there are no huge pages at all. */
 static int run(struct worker *worker, uint64_t blocks)
 {
     struct own *own = worker->own;
     bool before = hugepage_ban(true);
     int rc = 0;
+    siblings_begin(own->readers);
     worker->begun_ns = clock_now_ns();
     for (uint64_t i = 0; i < blocks && rc == 0; i++)
         rc = compact(own, &own->items[i]);
     worker->done_ns = clock_now_ns();
+    worker->fault = siblings_end(own->readers);
     own->compacted = blocks;
     hugepage_ban(before);
+    if (atomic_load(&own->wrong)) {
+        worker->fault = "a reader has found other bytes than were stored";
+        return -EPROTO;
+    }
     return rc;
 }
 
@@ -132,7 +191,7 @@ static int reset(struct worker *worker, uint64_t blocks, struct err *err)
         if (rc == 0)
             rc = make_group(own, own->compacted - 1, err);
     }
-    return rc;
+    return rc ? rc : siblings_resume(own->readers, err);
 }
 
 static int setup(struct worker *worker, struct err *err)
@@ -149,13 +208,18 @@ static int setup(struct worker *worker, struct err *err)
     int rc = 0;
     for (uint64_t i = 0; i < groups && rc == 0; i++)
         rc = make_group(own, i, err);
-    return rc || groups == 0 ? rc : smaps_check_small(own->items[0].sparse, own->spans * own->span_bytes, err);
+    if (rc == 0 && groups > 0)
+        rc = smaps_check_small(own->items[0].sparse, own->spans * own->span_bytes, err);
+    return rc ? rc : start_readers(own, params, err);
 }
 
 static void teardown(struct worker *worker)
 {
     struct own *own = worker->own;
-    for (uint64_t i = 0; own && i < own->groups; i++)
+    if (!own)
+        return;
+    end_readers(own);
+    for (uint64_t i = 0; i < own->groups; i++)
         unmap_group(own, &own->items[i]);
     free(own);
     worker->own = NULL;
@@ -163,7 +227,7 @@ static void teardown(struct worker *worker)
 
 static uint64_t memory(const struct params *params)
 {
-    return merging_groups(params) * params->spans * params->range_bytes;
+    return merging_groups(params) * (params->spans + (params->siblings > 0)) * params->range_bytes;
 }
 
 static uint64_t block_ns(const struct params *params)
@@ -179,8 +243,8 @@ static uint64_t reset_ns(const struct params *params, uint64_t blocks)
 const struct method method_merge_compact = {
     .name = "merge_compact",
     .measures = "copying the objects of sparse spans of memory into a fresh span and unmapping the old ones",
-    .version = 1,
-    .uses = MERGING_USES,
+    .version = 2,
+    .uses = MERGING_USES | FIELD_BIT(siblings),
     .op_bytes = method_range_bytes,
     .limit = merging_groups,
     .memory = memory,

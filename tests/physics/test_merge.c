@@ -7,15 +7,17 @@
 
 #include <fcntl.h>
 
+// NOLINTNEXTLINE(bugprone-suspicious-include): what its readers read is to be spoilt
+#include "../../bench/methods/merge_compact.c"
 #include "counter.h"
+#include "interrupts.h"
 #include "merge.h"
-#include "merging.h"
 #include "vma_room.h"
 #include "vmas.h"
 
 enum { SPAN_PAGES = 4, GROUPS = 8 };
 
-extern const struct method method_merge, method_merge_compact;
+extern const struct method method_merge;
 
 static struct params merge_params(uint64_t spans, enum merge_step step)
 {
@@ -189,19 +191,93 @@ static void need_two_cpus(void)
 }
 
 /* A reader on another CPU, all the while; the method fails when it finds anything else than was stored. */
-static void readers_find_every_object(void **state)
+static void expect_readers_find(const struct method *method)
 {
     struct params params = merge_params(2, merge_step_whole);
     struct hand hand;
-    (void)state;
-    need_two_cpus();
     params.siblings = 1;
-    hand_begin(&hand, &method_merge, &params, NULL);
+    hand_begin(&hand, method, &params, NULL);
     for (unsigned i = 0; i < 50; i++) {
         hand_reset(&hand, GROUPS);
         hand_run(&hand, GROUPS);
     }
     hand_end(&hand);
+}
+
+static void readers_find_every_object(void **state)
+{
+    (void)state;
+    need_two_cpus();
+    expect_readers_find(&method_merge);
+    expect_readers_find(&method_merge_compact);
+}
+
+/* Of the whole machine, within a batch: what others cause only adds to it. */
+static uint64_t interrupts_of_batch(struct hand *hand, int fd)
+{
+    hand_reset(hand, GROUPS);
+    uint64_t before = interrupts_sum(fd, "TLB");
+    hand_run(hand, GROUPS);
+    return interrupts_sum(fd, "TLB") - before;
+}
+
+/* Of those batches the most where `most`, else the least. */
+static uint64_t interrupts_of(const struct method *method, uint64_t siblings, bool most)
+{
+    enum { BATCHES = 20 };
+    struct params params = merge_params(2, merge_step_whole);
+    struct hand hand;
+    uint64_t found = most ? 0 : UINT64_MAX;
+    int fd = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
+    params.siblings = siblings;
+    hand_begin(&hand, method, &params, NULL);
+    for (unsigned i = 0; i < BATCHES; i++) {
+        uint64_t count = interrupts_of_batch(&hand, fd);
+        found = most == (count > found) ? count : found;
+    }
+    hand_end(&hand);
+    close(fd);
+    return found;
+}
+
+/* The competitor has company as the merge has it: both interrupt the CPU of a sibling, and nobody's without one. */
+static void both_interrupt_a_sibling(void **state)
+{
+    int fd = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
+    bool counted = fd >= 0 && interrupts_sum(fd, "TLB") != UINT64_MAX;
+    (void)state;
+    if (fd >= 0)
+        close(fd);
+    need_two_cpus();
+    if (!counted)
+        physics_skip("this architecture has no row TLB in /proc/interrupts");
+    if (interrupts_of(&method_merge, 1, true) < GROUPS)
+        physics_skip("a merge flushes the TLBs of other CPUs without an interrupt");
+    assert_true(interrupts_of(&method_merge_compact, 1, true) >= GROUPS);
+    assert_true(interrupts_of(&method_merge_compact, 0, false) < GROUPS);
+}
+
+/* Nor do readers of what stays overlook a spoilt object. */
+static void a_reader_of_what_stays_finds_a_spoilt_object(void **state)
+{
+    struct params params = merge_params(2, merge_step_whole);
+    struct hand hand;
+    int rc = 0;
+    (void)state;
+    need_two_cpus();
+    params.siblings = 1;
+    hand_begin(&hand, &method_merge_compact, &params, NULL);
+    hand_reset(&hand, 1);
+    hand_run(&hand, 1);
+    usleep(10000); /* the reader has gone to sleep */
+    standing_at(hand.worker.own, GROUPS - 1, 3)[MERGING_OBJECT_BYTES - 1] ^= 1;
+    for (unsigned i = 0; i < 2000 && rc == 0; i++) {
+        hand_reset(&hand, 1);
+        usleep(100);
+        rc = method_merge_compact.run(&hand.worker, 1);
+    }
+    hand_end(&hand);
+    assert_int_equal(rc, -EPROTO);
 }
 
 /* And it does fail: in the last group, which is not merged and verified by the worker itself, a word of object 1, which
@@ -310,7 +386,9 @@ int main(void)
         cmocka_unit_test(operations_give_back_what_they_punch),
         cmocka_unit_test(a_compact_copy_faults_for_every_page),
         cmocka_unit_test(readers_find_every_object),
+        cmocka_unit_test(both_interrupt_a_sibling),
         cmocka_unit_test(a_reader_finds_a_spoilt_object),
+        cmocka_unit_test(a_reader_of_what_stays_finds_a_spoilt_object),
         cmocka_unit_test(a_spoilt_object_is_found_after_the_merge),
         cmocka_unit_test(too_many_spans_are_refused),
         cmocka_unit_test(arms_are_refused_what_they_lack_together),
