@@ -126,6 +126,12 @@ def recipe_pages_per_fault(trial: Trial) -> float | None:
     return None
 
 
+def uses_file(trials: Iterable[Trial]) -> bool:
+    """Whether any arm works on the file, of whose pages its record then has a proof. True where none was measured."""
+    proofs = [arm.proof for trial in trials for arm in trial.arms if arm.status == "ok" and arm.proof]
+    return not proofs or any("pages" in proof for proof in proofs)
+
+
 def page_bytes(run: Run) -> int | None:
     """Bytes of a page: from the fingerprint, else from a proof that counts the pages of a whole file; None if
     neither."""

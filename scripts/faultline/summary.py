@@ -300,6 +300,7 @@ def held_text(held: Mapping[str, Any]) -> str:
 
 
 OF_CELL = ("file_bytes", "working_set_bytes", "workers", "pattern", "recipe", "cache", "backing")
+OF_FILE = ("recipe", "cache")  # of those: nobody's where no arm works on the file
 OF_ARM = ("block_bytes", "touches")
 
 
@@ -322,7 +323,7 @@ def arm_place(cell: CellResult, arm: ArmResult) -> dict[str, Any]:
         "delta": cell.scenario.delta,
         "op": cell.scenario.op,
         "trials": arm.trials_used,
-        **{key: params.get(key) for key in OF_CELL},
+        **{key: params.get(key) if cell.uses_file or key not in OF_FILE else None for key in OF_CELL},
         **{key: arm.plan.params.get(key, params.get(key)) for key in OF_ARM},
     }
 

@@ -30,7 +30,7 @@ from faultline.verdict import (
 HEADER = ("arm", "time/op [95 %]", "ratio [95 %]", "verdict", "faults/op", "written", "recipe")
 ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE = range(len(HEADER))
 RIGHT = frozenset((TIME, RATIO, FAULTS, WRITTEN))
-RARE = frozenset((WRITTEN,))  # left out where no arm has anything to show in it
+RARE = frozenset((WRITTEN, RECIPE))  # left out where no arm has anything to show in it
 # What is tried, widest first: the columns shown, and the most columns of the terminal an arm's name may take.
 CHOICES = (
     ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE), 34),
@@ -104,6 +104,8 @@ def verdict_word(cell: CellResult, arm: ArmResult) -> str:
 def recipe(cell: CellResult) -> str:
     """What the page cache went through before: recipe, the pages a fault that prove it, state. "" where no arm was
     measured on a file."""
+    if not cell.uses_file:
+        return ""
     sizes = [arm.bytes_per_op for arm in cell.arms if arm.bytes_per_op is not None]
     if sizes and not any(sizes):
         return ""

@@ -117,6 +117,11 @@ class CellResult:
     pairs: list[ArmPairs] = field(default_factory=list)  # of the arms that were measured on pairs of CPUs
 
     @property
+    def uses_file(self) -> bool:
+        """Whether what a file went through is among its conditions."""
+        return derive.uses_file(self.trials)
+
+    @property
     def null(self) -> ArmResult | None:
         """The null arm, None in a scenario without one."""
         return next((arm for arm in self.arms if arm.plan.is_null), None)

@@ -530,6 +530,33 @@ def test_an_emulated_machine_is_told_everywhere(tmp_path: Path) -> None:
         assert ["emulated machine, TCGTCGTCGTCG" in one for one in texts] == [told] * 3
 
 
+def test_what_a_file_went_through_is_said_of_files_alone(tmp_path: Path) -> None:
+    """Arms that work on memory alone have no proof of a file's pages, and no heading speaks of its recipe."""
+    def in_memory(record: dict[str, Any]) -> dict[str, Any]:
+        return {**record, "arms": [{**arm, "proof": {"cpus": [1]}} for arm in record["arms"]]}
+
+    def as_it_is(record: dict[str, Any]) -> dict[str, Any]:
+        return record
+
+    for on_file in (True, False):
+        damage = as_it_is if on_file else in_memory
+        run = fake_run.write(tmp_path / str(on_file), [fake_run.SCENARIOS["read-or-map"](trials=10)], damage=damage)
+        results = verdict.conclude(records.run_load(run))
+        assert not results.run.problems, results.run.problems
+        written = tables.texts(results)
+        found = tables.table_of(written)
+        (board,) = pictures.pictures(found, ["board"])
+        for width in (60, 500):
+            terminal = io.StringIO()
+            table.write(results, terminal, width)
+            assert ("write-1MiB" in terminal.getvalue()) == on_file
+            assert ("recipe" in terminal.getvalue()) == (on_file and width == 500)
+        assert ("write-1MiB" in written["cells.csv"]) == on_file
+        assert ("recipe write-1MiB, warm" in board.plot.heading(found)) == on_file
+        assert ("write-1MiB" in markdown.markdown(results)) == on_file
+        assert ("write-1MiB" in page.html(results, [])) == on_file
+
+
 def test_workers_that_fall_behind_are_named(tmp_path: Path) -> None:
     found = verdict.conclude(records.run_load(fake_run.write(tmp_path / "r", [fake_run.read_or_map(trials=8, cells=[{}])])))
     (cell,) = found.cells
