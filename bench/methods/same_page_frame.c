@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         finding out whether two addresses are one physical page by their page frame numbers: three reads of
- * 8 bytes from /proc/self/pagemap, of one, the other, and the first again, which may have been moved meanwhile. What it
- * answers is the counter `occurred`: each operation with through: other, none with through: copy, whose page has the
- * same contents. Does not measure: mapping the two views; opening the file. Expect:           three system calls, 0.3-1
- * us each. Unsupported without CAP_SYS_ADMIN, to whom alone frames are shown. Source:           fs/proc/task_mmu.c
- * pagemap_read.
+ *                   8 bytes from /proc/self/pagemap, of one, the other, and the first again, which may have been moved
+ *                   meanwhile. What it answers is the counter `occurred`: each operation with through: other, none with
+ *                   through: copy, whose page has the same contents.
+ * Does not measure: mapping the two views; opening the file.
+ * Expect:           three system calls, 0.3-1 us each. Unsupported without CAP_SYS_ADMIN, to whom alone frames are
+ *                   shown.
+ * Source:           fs/proc/task_mmu.c pagemap_read.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -128,8 +128,8 @@ def arms_of(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def conditions(table: Table) -> str:
-    """What the page cache went through, where it is the same in every cell with a file: ", recipe write-1MiB, warm"; else
-    ""."""
+    """What the page cache went through: ", recipe write-1MiB, warm"; "" where it is not the same in every cell with a file,
+    or where there is no file."""
     found = {(row["recipe"], row["cache"]) for row in table.cells if row["recipe"]}
     return ", ".join(("", *(f"recipe {recipe}, {cache}" for recipe, cache in found))) if len(found) == 1 else ""
 

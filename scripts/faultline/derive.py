@@ -112,8 +112,20 @@ def dirtied_bytes(method: str, params: Mapping[str, Any], bytes_per_op: int | No
     return float(bytes_per_op) if bytes_per_op and writes else None
 
 
+def breaking_bytes(method: str, params: Mapping[str, Any], bytes_per_op: int | None) -> float | None:
+    """Bytes that an operation stores to where each fault of it copies a page, and nothing else copies one: a byte of an
+    object, the blocks of a private mapping. None elsewhere: where some faults copy and others find the page their own,
+    or where a page that is copied is a huge one."""
+    if method == "object_write":
+        return 1.0
+    if method == "cow_break" and params.get("backing") != "hugetlbfs":
+        return float(bytes_per_op) if bytes_per_op else None
+    return None
+
+
 def amplification(moved: float | None, meant: float | None) -> float | None:
-    """Bytes that storage moved ÷ bytes asked for or stored to; None where either is unknown or nothing was."""
+    """Bytes that storage moved, or that were copied, ÷ bytes asked for or stored to; None where either is unknown or nothing
+    was."""
     return None if moved is None or not meant else moved / meant
 
 

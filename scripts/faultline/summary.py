@@ -70,6 +70,9 @@ CELL_COLUMNS = (
     "write_amplification",
     "write_amplification_low",
     "write_amplification_high",
+    "copy_amplification",
+    "copy_amplification_low",
+    "copy_amplification_high",
     "dirtied_bytes",
     "speedup",
     "speedup_low",
@@ -169,6 +172,11 @@ def write_amplification(arm: ArmResult) -> Interval | None:
     return per_byte(counted(arm, "device_write_bytes"), arm.dirtied_bytes)
 
 
+def copy_amplification(arm: ArmResult) -> Interval | None:
+    """Bytes copied on write ÷ bytes stored to: a page a fault."""
+    return per_byte(counted(arm, "minor_faults"), arm.breaking_pages)
+
+
 def counter_object(one: Counted) -> dict[str, Any]:
     """One counter that was asked for; its count is in counts_per_op."""
     return {
@@ -206,6 +214,7 @@ def arm_object(arm: ArmResult) -> dict[str, Any]:
         "fairness": interval(arm.fairness),
         "read_amplification": interval(read_amplification(arm)),
         "write_amplification": interval(write_amplification(arm)),
+        "copy_amplification": interval(copy_amplification(arm)),
         "bytes_per_op": arm.bytes_per_op,
         "dirtied_bytes": number(arm.dirtied_bytes),
         "trials": arm.trials_used,
@@ -348,6 +357,7 @@ def arm_row(results: Results, cell: CellResult, arm: ArmResult) -> dict[str, Any
         "pages_per_fault": number(arm.pages_per_fault),
         **ends("read_amplification", read_amplification(arm)),
         **ends("write_amplification", write_amplification(arm)),
+        **ends("copy_amplification", copy_amplification(arm)),
         **ends("fairness", arm.fairness),
         "dirtied_bytes": number(arm.dirtied_bytes),
         "p_holm": number(arm.ratio.p_holm) if arm.ratio is not None else None,

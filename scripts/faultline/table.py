@@ -27,17 +27,17 @@ from faultline.verdict import (
     trials_text,
 )
 
-HEADER = ("arm", "time/op [95 %]", "ratio [95 %]", "verdict", "faults/op", "written", "recipe")
-ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE = range(len(HEADER))
-RIGHT = frozenset((TIME, RATIO, FAULTS, WRITTEN))
-RARE = frozenset((WRITTEN, RECIPE))  # left out where no arm has anything to show in it
+HEADER = ("arm", "time/op [95 %]", "ratio [95 %]", "verdict", "faults/op", "written", "copied", "recipe")
+ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, COPIED, RECIPE = range(len(HEADER))
+RIGHT = frozenset((TIME, RATIO, FAULTS, WRITTEN, COPIED))
+RARE = frozenset((WRITTEN, COPIED, RECIPE))  # left out where no arm has anything to show in it
 # What is tried, widest first: the columns shown, and the most columns of the terminal an arm's name may take.
 CHOICES = (
-    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE), 34),
-    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, RECIPE), 22),
-    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN), 34),
-    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN), 22),
-    ((ARM, TIME, RATIO, VERDICT, WRITTEN), 34),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, COPIED, RECIPE), 34),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, COPIED, RECIPE), 22),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, COPIED), 34),
+    ((ARM, TIME, RATIO, VERDICT, FAULTS, WRITTEN, COPIED), 22),
+    ((ARM, TIME, RATIO, VERDICT, WRITTEN, COPIED), 34),
     ((ARM, TIME, RATIO, VERDICT), 34),
     ((ARM, TIME, RATIO, VERDICT), 16),
     ((ARM, RATIO, VERDICT), 20),
@@ -131,6 +131,13 @@ def written(arm: ArmResult) -> str:
     return f"{bytes_each:.0f} B" if amplification is None else f"{text.digits(amplification)}×"
 
 
+def copied(arm: ArmResult) -> str:
+    """Bytes copied on write for each byte stored to: "4096×". "" where a fault need not be a copy."""
+    faults_each = arm.counts_per_op.get("minor_faults")
+    found = derive.amplification(faults_each, arm.breaking_pages)
+    return "" if found is None else f"{text.digits(found)}×"
+
+
 def row(cell: CellResult, arm: ArmResult) -> list[str]:
     """The cells of one line, the arm's name in full."""
     return [
@@ -140,6 +147,7 @@ def row(cell: CellResult, arm: ArmResult) -> list[str]:
         verdict_word(cell, arm),
         faults(arm),
         written(arm),
+        copied(arm),
         recipe(cell),
     ]
 

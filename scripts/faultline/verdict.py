@@ -76,6 +76,7 @@ class ArmResult:
     fairness: Interval | None = None  # of the slowest worker beside the quickest; None with fewer than two
     bytes_per_op: int | None = None
     dirtied_bytes: float | None = None  # an operation's, where a sync is within it
+    breaking_pages: float | None = None  # what it stores to in pages, where each fault copies one
     is_phase: bool = False  # a part of what the baseline times: its ratio is a share, and asks for no verdict
 
     @property
@@ -247,6 +248,8 @@ def arm_result(
     result.is_phase = not plan.is_null and phase_of(plan) != "whole" == phase_of(cell.arms[0])
     result.bytes_per_op = next((arm.bytes_per_op for _, arm in pairs if arm.status == "ok"), None)
     result.dirtied_bytes = derive.dirtied_bytes(plan.method, plan.params, result.bytes_per_op, page)
+    breaking = derive.breaking_bytes(plan.method, {**cell.params, **plan.params}, result.bytes_per_op)
+    result.breaking_pages = breaking / page if breaking is not None and page else None
     if status != "ok":
         result.ratio_reason = reason
         return result

@@ -20,6 +20,7 @@ from fake_run import FakeArm
 from faultline import (
     conclusion,
     crossing,
+    derive,
     files,
     markdown,
     page,
@@ -38,7 +39,8 @@ from faultline.verdict import Results
 HOSTILE = "a\x1b[2J\x07<script>alert(1)</script>\"'&|`_*[x](y)=cmd\u202e,\n{{7*7}} 世界"
 
 
-ADDED = {"counts_invalid", "damage", "environment_changes", "manifest_digest", "role"}  # since the first version
+# Since the first version:
+ADDED = {"copy_amplification", "counts_invalid", "damage", "environment_changes", "manifest_digest", "role"}
 
 
 def approx_equal(found: Any, stored: Any, where: str = "") -> None:
@@ -555,6 +557,35 @@ def test_what_a_file_went_through_is_said_of_files_alone(tmp_path: Path) -> None
         assert ("recipe write-1MiB, warm" in board.plot.heading(found)) == on_file
         assert ("write-1MiB" in markdown.markdown(results)) == on_file
         assert ("write-1MiB" in page.html(results, [])) == on_file
+
+
+def test_what_a_store_copies_is_told_where_each_fault_is_a_copy(tmp_path: Path) -> None:
+    """A page a fault, for the bytes stored to: of objects one, of a private mapping those of its blocks."""
+    arms = [
+        FakeArm("spread", 1.0, "object_write", faults=lambda p: 1),
+        FakeArm("packed", 0.5, "object_write", faults=lambda p: 0.25),
+        FakeArm("private", 1.0, "cow_break", faults=lambda p: 1),
+        FakeArm("forked", 1.0, "fork_break", faults=lambda p: 1),  # who comes second finds the page its own
+    ]
+    scenario = fake_run.FakeScenario(arms=arms, trials=10, bytes_per_op=lambda p: 64)
+    results = verdict.conclude(records.run_load(fake_run.write(tmp_path / "r", [scenario])))
+    found = {arm.name: summary.arm_object(arm)["copy_amplification"] for arm in results.cells[0].arms}
+    exactly = {"spread": 4096, "packed": 1024, "private": 64}
+    assert found == {
+        **{name: {"estimate": times, "low": times, "high": times} for name, times in exactly.items()},
+        "forked": None,
+        "null": found["spread"],
+    }
+    shown = {row["arm"]: row["copy_amplification"] for row in tables.table_of(tables.texts(results)).cells}
+    assert shown == {**exactly, "forked": None, "null": 4096}
+    written = {arm.name: table.row(results.cells[0], arm)[table.COPIED] for arm in results.cells[0].arms}
+    assert written == {"spread": "4096×", "packed": "1024×", "private": "64.0×", "forked": "", "null": "4096×"}
+
+
+def test_what_a_store_on_huge_pages_copies_is_not_told() -> None:
+    """A fault of those copies 2 MiB."""
+    assert derive.breaking_bytes("cow_break", {"backing": "file"}, 64) == 64
+    assert derive.breaking_bytes("cow_break", {"backing": "hugetlbfs"}, 64) is None
 
 
 def test_workers_that_fall_behind_are_named(tmp_path: Path) -> None:
