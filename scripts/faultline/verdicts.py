@@ -6,8 +6,8 @@ what was measured.
   faultline verdicts --run [OPTION...]      of the claims measured now; options and scenarios as of `faultline run`
                                             (default: the scenarios of the folder `claims`, --profile quick)
 
-Exit status: that of the run with --run where it is not 0; 3 a claim is INCONCLUSIVE (only with --strict); 2 usage;
-7 unreadable or damaged records, or the run puts no claim to the test.
+Exit status: that of the run with --run where it is not 0; 3 a claim that was measured is INCONCLUSIVE, or none was
+measured (only with --strict); 2 usage; 7 unreadable or damaged records, or the run puts no claim to the test.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parser_make() -> argparse.ArgumentParser:
     )
     parser.add_argument("directory", metavar="DIR", type=Path, nargs="?", help="the directory of a run")
     parser.add_argument("--run", action="store_true", help="measure now; everything behind it goes to 'faultline run'")
-    parser.add_argument("--strict", action="store_true", help="exit with 3 when a claim is INCONCLUSIVE")
+    parser.add_argument("--strict", action="store_true", help="exit with 3 when a claim that was measured is INCONCLUSIVE")
     parser.add_argument(
         "--width", type=int, metavar="COLUMNS", help="width of the lines (default: the terminal's, else 100)"
     )
@@ -94,6 +94,13 @@ def measure(handed: Sequence[str]) -> tuple[int, Path | None]:
     return process.returncode if process.returncode >= 0 else 128 - process.returncode, directory
 
 
+def undecided(found: Sequence[claims.Decision]) -> bool:
+    """Whether a claim that was measured is open, or none was: what the profile or the machine leaves out is no failure
+    to decide."""
+    measured = [one for one in found if one.evidence is not None]
+    return not measured or any(one.answer == INCONCLUSIVE for one in measured)
+
+
 def board(directory: Path, options: argparse.Namespace) -> int:
     """Prints the verdicts of one run."""
     results = verdict.conclude(run_load(directory))
@@ -105,7 +112,7 @@ def board(directory: Path, options: argparse.Namespace) -> int:
         print(f"faultline verdicts: {safe(directory)}/{safe(problem)}", file=sys.stderr)
     if any(problem.severity == "error" for problem in results.run.problems):
         return BROKEN
-    return UNDECIDED if options.strict and any(one.answer == INCONCLUSIVE for one in found) else 0
+    return UNDECIDED if options.strict and undecided(found) else 0
 
 
 def verdicts(argv: Sequence[str]) -> int:

@@ -46,6 +46,7 @@ def test_what_takes_too_long_says_where_it_is_measured(scratch: helper.Scratch) 
     helper.check_status(result, 0)
     assert result.stdout.count("only with --profile thorough") == 2, result.stdout
     assert "Claims: 1 SUPPORTED · 0 REFUTED · 2 INCONCLUSIVE" in result.stdout, result.stdout
+    helper.check_status(scratch.call(["verdicts", "--strict", str(scratch.out)]), 0)
 
 
 def test_what_is_wrong_with_the_run_is_the_status(scratch: helper.Scratch) -> None:

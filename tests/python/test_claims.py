@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -271,11 +272,16 @@ def test_a_run_without_claims_says_nothing_of_them(tmp_path: Path, capsys: pytes
 def test_the_command_prints_the_verdicts_and_insists_when_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results(tmp_path / "r", claim(factor("faster", "near", "pread")), claim(factor("faster", "half", "pread"), id="b"))
+    made = results(
+        tmp_path / "r", claim(factor("faster", "near", "pread")), claim(factor("faster", "half", "pread"), id="b")
+    )
     assert verdicts.main([str(tmp_path / "r")]) == 0
     printed = capsys.readouterr().out
     assert "INCONCLUSIVE  it-is-so" in printed and "→ the threshold lies within the interval" in printed
     assert verdicts.main(["--strict", str(tmp_path / "r")]) == 3
+    decided = [one for one in claims.decisions(made) if one.answer == SUPPORTED]
+    nothing = dataclasses.replace(decided[0], answer=INCONCLUSIVE, evidence=None)
+    assert [verdicts.undecided(found) for found in (decided, [*decided, nothing], [nothing])] == [False, False, True]
     for words in ([], [str(tmp_path / "r"), "--run"]):
         with pytest.raises(SystemExit) as ended:
             verdicts.main(words)
