@@ -93,7 +93,7 @@ static void what_cannot_be_is_noticed(void **state)
     meeting_end(&pair);
 }
 
-/* A reader to whom the word's number falls, over and over until it has noticed. */
+/* A reader to whom the word's number falls, over and over until it has done its loads. */
 static void numbers_that_go_back_are_noticed(void **state)
 {
     struct params params = meeting_params(worker_kind_thread);
@@ -105,7 +105,7 @@ static void numbers_that_go_back_are_noticed(void **state)
     struct worker *reader = &pair.hands[1].worker;
     pthread_t thread;
     struct meeting_member member = {&pair, 1, 0};
-    pair.blocks[1] = 2000000000;
+    pair.blocks[1] = 50000000;
     assert_int_equal(pthread_create(&thread, NULL, meeting_member_main, &member), 0);
     for (uint64_t i = 0; pthread_tryjoin_np(thread, NULL); i++)
         atomic_store(shared_word(reader, 0), 4 + i % 2);
