@@ -184,7 +184,7 @@ static int make_of_segment(struct mirror *mirror, const struct mirror_wish *wish
 static bool is_left_by(const struct shmid_ds *segment, pid_t maker, time_t since)
 {
     return segment->shm_perm.__key == IPC_PRIVATE && segment->shm_perm.cuid == geteuid() &&
-           segment->shm_cpid == maker && segment->shm_ctime >= since && segment->shm_nattch == 0;
+           segment->shm_cpid == maker && segment->shm_ctime >= since && !(segment->shm_perm.mode & SHM_DEST);
 }
 
 int mirror_sweep(pid_t maker, time_t since)

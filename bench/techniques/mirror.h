@@ -82,9 +82,10 @@ void mirror_free(struct mirror *mirror);
 bool mirror_is_unsupported(enum mirror_of of, int rc);
 
 /*
- * Removes the segments that a killed process has left of MIRROR_SYSV: private ones of this user that nobody is attached
- * to, made by process `maker` at `since` (CLOCK_REALTIME, seconds) or later. They are certainly its own where it began
- * then and has not been waited for yet, so that its number is still its own. How many, or -errno.
+ * Removes the segments that a killed process has left of MIRROR_SYSV: private ones of this user, made by process
+ * `maker` at `since` (CLOCK_REALTIME, seconds) or later. They are certainly its own where it began then and has not
+ * been waited for yet, so that its number is still its own. One that is still attached goes when it is attached no
+ * more: who reads files of /proc of a process that is killed holds its memory for a moment longer. How many, or -errno.
  */
 int mirror_sweep(pid_t maker, time_t since);
 

@@ -330,8 +330,8 @@ static bool is_there(int segment)
     return shmctl(segment, IPC_STAT, &found) == 0;
 }
 
-/* What it and its worker have left between making a segment and removing it goes with them. What somebody is attached
- * to stays, and so does what has a key, and what another process has made, though nobody is attached. */
+/* What it and its worker have left between making a segment and removing it goes with them, or when the last one
+ * detaches who still holds it. What has a key stays, and what another process has made, though nobody is attached. */
 static void its_segments_go_with_it(void **state)
 {
     (void)state;
@@ -347,14 +347,16 @@ static void its_segments_go_with_it(void **state)
     for (unsigned i = 0; i < SEGMENTS; i++)
         assert_true(is_there(left[i]));
     child_end(&child);
-    bool stays[SEGMENTS] = {[ATTACHED] = true, [KEYED] = true}, found[SEGMENTS];
+    assert_true(is_there(left[ATTACHED]));
+    *(volatile char *)attached = 1;
+    assert_int_equal(shmdt(attached), 0);
+    bool stays[SEGMENTS] = {[KEYED] = true}, found[SEGMENTS];
     for (unsigned i = 0; i < SEGMENTS; i++) {
         found[i] = is_there(left[i]);
         shmctl(left[i], IPC_RMID, NULL);
     }
     bool others_are_there = is_there(others);
     shmctl(others, IPC_RMID, NULL);
-    shmdt(attached);
     assert_true(others_are_there);
     for (unsigned i = 0; i < SEGMENTS; i++)
         if (found[i] != stays[i])
