@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Measures:         a store to a page of a mapping that has been stored to before, while `mappers` other processes look
- *                   at the same file (mapper_view): they come by every line before each batch, and fault on it where
- *                   they map it, so that the cache lines of a shared mapping have to come back in any case, from
- * another CPU where this process may use a second one. Does not measure: the first stores; what the others do. Expect:
- * a few ns, and the way of a cache line from the other CPU; no fault, however they look at it: a private mapping that
- * was only loaded from shares the page and does not protect it; and in a private mapping the page is the worker's own
- * by then. Those that cut the file off make every store fault. Source:           mm/memory.c do_read_fault: a read
- * fault of a private mapping maps the page of the page cache read-only for itself and changes no one else's page table;
- * mm/filemap.c generic_perform_write.
+ *                   at the same file (mapper_view): they come by every line before each batch, and fault on the pages
+ *                   where they map them, so that the lines of a shared mapping have to come back in any case, from
+ *                   another CPU where this process may use a second one.
+ * Does not measure: the first stores; what the others do.
+ * Expect:           a few ns, and the way of a cache line from the other CPU; no fault, however they look at it: a
+ *                   private mapping that was only loaded from shares the page and does not protect it; and in a
+ *                   private mapping the page is the worker's own by then. Once they have cut the file off every page
+ *                   faults.
+ * Source:           mm/memory.c do_read_fault: a read fault of a private mapping maps the page of the page cache
+ *                   read-only for itself and changes no one else's page table; mm/filemap.c generic_perform_write.
  */
 #include <errno.h>
 #include <string.h>
@@ -77,7 +79,9 @@ static bool is_cut(const struct params *params)
 
 static uint64_t block_ns(const struct params *params)
 {
-    return is_cut(params) ? 1500 : params->mappers ? 60 : 20;
+    if (is_cut(params))
+        return 1500;
+    return params->mappers ? 60 + params->block_bytes / 3 : 20 + params->block_bytes / 40;
 }
 
 static uint64_t reset_ns(const struct params *params, uint64_t blocks)

@@ -67,12 +67,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Found:
-    """A value with its interval or range, and the trials behind it. bias: of a factor, by what factor (1 or more) two
-    identical arms may differ where it was measured; 1 of a count."""
+    """A value with its interval or range, and the trials behind it. null: of a factor, log of that of two identical arms
+    where it was measured; None of a count, or where there are none."""
 
     value: Interval
     trials: int
-    bias: float = 1.0
+    null: Interval | None = None
 
 
 class Missing(Exception):
@@ -87,18 +87,32 @@ def answer_of(value: Interval, rule: str, threshold: float) -> str:
     return SUPPORTED if value.high <= threshold else REFUTED if value.low > threshold else INCONCLUSIVE
 
 
+def most(null: Interval) -> float:
+    """log of the factor by which two identical arms may differ."""
+    assert null.half_width is not None
+    return abs(null.estimate) + null.half_width
+
+
 def biased(found: Found) -> Interval:
-    """The interval as wide as it is when the factor may be wrong by the bias, either way."""
-    value = found.value
-    assert value.low is not None and value.high is not None
-    return Interval(value.estimate, value.low / found.bias, value.high * found.bias)
+    """The interval as wide as it is when what favours one of two identical arms may favour either of these two. Both are
+    estimates with noise of their own, which adds up as that of independent ones does."""
+    value, null = found.value, found.null
+    if null is None:
+        return value
+    assert value.low is not None and value.high is not None and null.half_width is not None
+    low, high = (
+        math.exp(math.hypot(math.log(end / value.estimate), null.half_width) + abs(null.estimate))
+        for end in (value.low, value.high)
+    )
+    return Interval(value.estimate, value.estimate / low, value.estimate * high)
 
 
 def bias_complaint(found: Found, test: Test) -> str:
     """Why a factor that is clear of its threshold decides nothing."""
+    assert found.null is not None
     wide = biased(found)
     return (
-        f"two identical arms differ by up to {percent(found.bias - 1)} here, which could carry the factor over "
+        f"two identical arms differ by up to {percent(math.expm1(most(found.null)))} here, which could carry the factor over "
         f"{test.threshold:g}×: [{digits(wide.low)}, {digits(wide.high)}]"
     )
 
@@ -179,25 +193,23 @@ def log_factors(cells: Sequence[CellResult], place: Mapping[str, Any], test: Tes
     return [-log for log in logs] if test.kind == FASTER else logs
 
 
-def null_bias(cell: CellResult) -> float:
-    """log of the largest factor by which its two identical arms may differ: the far end of their interval; 0 where the
-    scenario has no null arm."""
+def null_of(cell: CellResult) -> Interval | None:
+    """log of the factor between its two identical arms; None where there is no interval of it."""
     ratio = cell.null.ratio if cell.null is not None else None
-    interval = ratio.interval if ratio is not None else None
-    if interval is None or interval.low is None or interval.high is None:
-        return 0.0
-    return max(abs(interval.low), abs(interval.high))
+    found = ratio.interval if ratio is not None else None
+    return found if found is not None and found.low is not None and found.high is not None else None
 
 
 def factor(cells: Sequence[CellResult], place: Mapping[str, Any], test: Test) -> Found:
-    """The factor with its interval. The bias of two cells is that of the worse one."""
+    """The factor with its interval. Of the nulls of two cells the worse one counts."""
     logs = log_factors(cells, place, test)
     found = stats.hodges_lehmann(logs)
     if found.low is None:
         raise Missing(f"{trials_text(len(logs))}, too few for an interval")
     assert test.other is not None
-    bias = max(null_bias(arm_at(cells, place, side)[0]) for side in (test.side, test.other))
-    return Found(found.exp(), len(logs), math.exp(bias))
+    nulls = (null_of(arm_at(cells, place, side)[0]) for side in (test.side, test.other))
+    worst = max((null for null in nulls if null), key=most, default=None)
+    return Found(found.exp(), len(logs), worst)
 
 
 def counts_of(cell: CellResult, arm: ArmResult, counter: str) -> dict[int, float]:

@@ -7,6 +7,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -433,6 +434,23 @@ def test_a_bias_of_identical_arms_is_held_against_a_factor(
     if answer == INCONCLUSIVE:
         told = rf"two identical arms differ by up to 9\.\d+ % here, which could carry the factor over {threshold}×: "
         assert re.match(told + r"\[1\.[78]\d*, 2\.[12]\d*\]$", str(found.why)), found.why
+
+
+@pytest.mark.parametrize(
+    "null, low, high",
+    [
+        (None, 1.9, 2.2),
+        ((0.0, 0.0, 0.0), 1.9, 2.2),
+        ((0.1, 0.1, 0.1), 1.9 / math.exp(0.1), 2.2 * math.exp(0.1)),
+        ((-0.1, -0.1, -0.1), 1.9 / math.exp(0.1), 2.2 * math.exp(0.1)),
+        ((0.0, -0.3, 0.4), 2 / math.exp(math.hypot(math.log(2 / 1.9), 0.35)), 2 * math.exp(math.hypot(math.log(1.1), 0.35))),
+    ],
+)
+def test_bias_and_noise_of_identical_arms_widen_an_interval(
+    null: tuple[float, float, float] | None, low: float, high: float
+) -> None:
+    wide = claims.biased(claims.Found(Interval(2, 1.9, 2.2), 10, Interval(*null) if null else None))
+    assert (wide.estimate, wide.low, wide.high) == pytest.approx((2, low, high))
 
 
 @pytest.mark.parametrize("worse", [64, 4096])
