@@ -132,9 +132,9 @@ def test_live(scratch: helper.Scratch) -> None:
     """The program against itself, round by round: the board tells what faultline compare wrote."""
     if not helper.has_report():
         raise helper.Skip("the analysis is not here")
-    program, scenario = str(helper.PROGRAM), scratch.scenario()
-    # Within a margin as small as the scenario's, noise is taken for a difference.
-    more = f"--profile quick --pairs 8 --delta 50% --quiet --directory '{scratch.files}'"
+    # Within a margin as small as that of the other tests noise is taken for a difference, also of identical arms.
+    program, scenario = str(helper.PROGRAM), scratch.scenario(delta="50%")
+    more = f"--profile quick --pairs 8 --quiet --directory '{scratch.files}'"
     done = script(scratch, "ci-compare", "--program", program, "--live", f"'{program}'", f"env A=1 '{program}'",
                   "--out", "board", "--words", more, scenario)
     helper.check_status(done, 0)

@@ -31,7 +31,7 @@ TRIALS = 3  # of a run for which it does not matter
 # Two cells of three arms, and `trials` records a cell whatever the noise: no interval is as narrow as asked for.
 SCENARIO = """question: Does it survive?
 op: block read
-delta: 0.0001%
+delta: {delta}
 common: {{file_bytes: {file_bytes}, recipe: write-64KiB, pattern: random, arm_time: {arm_time},
          batch_time: {batch_time}, count_ops: 8, latency: none}}
 vary:
@@ -68,12 +68,12 @@ class Scratch:
         self.files.mkdir()
 
     def scenario(self, arms: str = PREAD + MAPPED, trials: int = TRIALS, arm_time: str = "1ms",
-                 file_bytes: str = "256KiB", blocks: str = "64, 4KiB") -> str:
+                 file_bytes: str = "256KiB", blocks: str = "64, 4KiB", delta: str = "0.0001%") -> str:
         """Writes a scenario file; returns its path. There are at most 200 batches: a long arm_time takes long ones."""
         batch_time = "10ms" if arm_time.endswith("00ms") else "50us"
         path = self.path / "survive.yaml"
         path.write_text(SCENARIO.format(arms=arms, trials=trials, arm_time=arm_time, batch_time=batch_time,
-                                        file_bytes=file_bytes, blocks=blocks))
+                                        file_bytes=file_bytes, blocks=blocks, delta=delta))
         return str(path)
 
     def run_words(self, *words: str, **scenario: object) -> list[str]:
