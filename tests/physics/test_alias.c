@@ -25,7 +25,7 @@ static ssize_t scripted(int fd, void *to, size_t bytes, off_t offset)
 #include "vmas.h"
 #include "way_hash.h"
 
-enum { OPERATIONS = 1000, CHAIN = 512 };
+enum { OPERATIONS = 1000, CHAIN = 256 };
 
 #define DIAGONAL (4 * KIB + 128 * MIB) /* bits 12 and 27: not a multiple of 256 MiB, and of equal way hash */
 
