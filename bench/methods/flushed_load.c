@@ -17,8 +17,8 @@
 #include "views.h"
 
 enum {
-    /* A page each, so that no prefetcher knows the next. All are in L1, and both views of them in any second-level TLB: of
-     * 512 the views are in each other's way in that of a Zen 1, where their distance is a multiple of 16 MiB. */
+    /* A page each, so that no prefetcher knows the next. All are in L1, and both views of them in any second-level TLB:
+     * of 512 the views are in each other's way in that of a Zen 1, where their distance is a multiple of 16 MiB. */
     LINES = 256,
     STEP_BYTES = 4096,
     LINE_BYTES = 64
