@@ -87,17 +87,24 @@ static int read_group(void *context)
     return 0;
 }
 
+/* Fresh memory in small pages; the caller removes *at, also after a failure. */
+static int map_small(unsigned char **at, uint64_t bytes, const char *what, struct err *err)
+{
+    *at = map_fresh(bytes);
+    if (!*at)
+        return err_sys(err, "%s: %llu bytes", what, (unsigned long long)bytes);
+    int rc = hugepage_avoid(*at, bytes);
+    return rc ? err_set(err, -rc, "madvise(MADV_NOHUGEPAGE): %s", strerror(-rc)) : 0;
+}
+
 static int start_readers(struct own *own, const struct params *params, struct err *err)
 {
     uint64_t bytes = own->groups * own->span_bytes;
     if (params->siblings == 0)
         return 0;
-    own->standing = map_fresh(bytes);
-    if (!own->standing)
-        return err_sys(err, "%llu bytes for readers", (unsigned long long)bytes);
-    int rc = hugepage_avoid(own->standing, bytes);
+    int rc = map_small(&own->standing, bytes, "what readers look at", err);
     if (rc)
-        return err_set(err, -rc, "madvise(MADV_NOHUGEPAGE): %s", strerror(-rc));
+        return rc;
     for (uint64_t group = 0; group < own->groups; group++)
         for (uint64_t i = 0; i < own->objects; i++)
             merging_store(standing_at(own, group, i), group, i);
@@ -148,12 +155,9 @@ static int make_group(struct own *own, uint64_t number, struct err *err)
 {
     struct group *group = &own->items[number];
     uint64_t bytes = own->spans * own->span_bytes;
-    group->sparse = map_fresh(bytes);
-    if (!group->sparse)
-        return err_sys(err, "sparse spans of %llu bytes", (unsigned long long)bytes);
-    int rc = hugepage_avoid(group->sparse, bytes);
+    int rc = map_small(&group->sparse, bytes, "sparse spans", err);
     if (rc)
-        return err_set(err, -rc, "madvise(MADV_NOHUGEPAGE): %s", strerror(-rc));
+        return rc;
     for (uint64_t i = 0; i < own->objects; i++)
         merging_store((unsigned char *)sparse_at(own, group, i), number, i);
     return 0;
